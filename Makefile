@@ -1,0 +1,46 @@
+# Two commands need nothing prepared but Python 3.11 or later, pip and make: `make demo` and `make test`.
+
+# The first that runs and is recent enough; a name alone may be a shim with nothing behind it.
+RECENT := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c '$(RECENT)' 2>/dev/null && echo $$p && break; done),$(error No Python 3.11 or later was found))
+# A uv that is there is used; else pip fetches it into the repository, since a bare Debian can make no virtual environment.
+UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
+BIN := .venv/bin
+
+.PHONY: demo test check format lock clean
+.DEFAULT_GOAL := test
+
+demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
+	@$(BIN)/octave-mcp demo
+
+test: check  ## every gate: formatting, lint, types, tests, branch coverage
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report
+
+check: .venv/ready  ## formatting, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy octave_mcp tests examples
+
+format: .venv/ready  ## put the code in order
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: $(UV)  ## take the newest dependencies that pyproject.toml allows; hashes, and no registry's name
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
+		--no-annotate --group dev --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
+
+clean:  ## back to a fresh clone
+	@rm -rf .venv .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+
+.venv/ready: requirements.lock pyproject.toml | $(UV)
+	@$(UV) venv --quiet --clear --python "$(PYTHON)" --no-python-downloads .venv
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.tools/bin/uv:
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools "uv==0.13.9"

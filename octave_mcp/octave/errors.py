@@ -1,0 +1,109 @@
+"""What can go wrong with a call to Octave, split by what the caller should do.
+
+    OctaveError
+     +-- Refused            nothing was made: the same call may be made again
+     |    +-- Unreachable     Octave could not be reached: look at the network
+     |    +-- Busy            Octave asked to wait
+     +-- Rejected           Octave said no, nothing was made: change something first
+     |    +-- KeyProblem      the key is missing, wrong or not allowed
+     |    +-- NoCredits       the workspace has no credits left
+     |    +-- InputProblem    Octave does not accept the input
+     |    +-- SetupProblem    the base URL or a certificate is wrong
+     +-- OutcomeUnknown     the answer was lost: the persona may exist, so look before repeating
+
+Only these leave `octave_mcp.octave.client`; no exception of the HTTP library does. `str(error)` is safe to show: it never
+holds the key, a header, a URL's query or another library's words.
+"""
+
+__all__ = [
+    "Busy",
+    "InputProblem",
+    "KeyProblem",
+    "NoCredits",
+    "OctaveError",
+    "OutcomeUnknown",
+    "Refused",
+    "Rejected",
+    "SetupProblem",
+    "Unreachable",
+]
+
+
+class OctaveError(Exception):
+    """A call to Octave did not end well.
+
+    `said` is Octave's own message, or None. It was written elsewhere: clean it before it is shown.
+    `status` is the HTTP status, or None where there was no answer.
+    `request_id` is Octave's id of the request, for its support, or None.
+    """
+
+    meets_every_call = False
+    """Whether the next call would meet the same problem, so that a batch had better stop here."""
+
+    def __init__(
+        self, text: str, *, said: str | None = None, status: int | None = None, request_id: str | None = None
+    ) -> None:
+        """Take our own words for what happened, and what Octave said of it."""
+        super().__init__(text)
+        self.said = said
+        self.status = status
+        self.request_id = request_id
+
+
+class Refused(OctaveError):
+    """Nothing was made, and the same call may be made again."""
+
+
+class Unreachable(Refused):
+    """The request never left: no address, no connection, no free connection in time."""
+
+    meets_every_call = True
+
+
+class Busy(Refused):
+    """Octave asked to wait. `retry_after` is its word for how long, as it was sent, or None."""
+
+    meets_every_call = True
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        retry_after: str | None = None,
+        said: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        """Take the `Retry-After` header as it came, beside what every error takes."""
+        super().__init__(text, said=said, status=status, request_id=request_id)
+        self.retry_after = retry_after
+
+
+class Rejected(OctaveError):
+    """Octave said no, and made nothing. The same call would meet the same answer."""
+
+
+class KeyProblem(Rejected):
+    """The API key is missing, wrong, or not allowed to do this."""
+
+    meets_every_call = True
+
+
+class NoCredits(Rejected):
+    """The workspace has no credits left."""
+
+    meets_every_call = True
+
+
+class InputProblem(Rejected):
+    """Octave does not accept the input; `said` tells why."""
+
+
+class SetupProblem(Rejected):
+    """The base URL is not Octave's API, or its certificate is not to be trusted."""
+
+    meets_every_call = True
+
+
+class OutcomeUnknown(OctaveError):
+    """The request may have reached Octave and its answer was lost or unreadable: what it asked for may exist."""
