@@ -11,8 +11,8 @@
      |    +-- SetupProblem    the base URL or a certificate is wrong
      +-- OutcomeUnknown     the answer was lost: the persona may exist, so look before repeating
 
-Only these leave `octave_mcp.octave.client`; no exception of the HTTP library does. `str(error)` is safe to show: it never
-holds the key, a header, a URL's query or another library's words.
+Only these leave `octave_mcp.octave.client`; no exception of the HTTP library does. `str(error)` is safe to show: it
+never holds the key, a header, a URL's query or another library's words.
 """
 
 __all__ = [

@@ -1,0 +1,114 @@
+"""Splits a request into POSTs, sends a few at a time, and keeps what became of each.
+
+Each item of `personas` makes one persona, so a POST for each keeps the meaning, and buys concurrency, true progress,
+and failures that cost one persona instead of all of them. Nothing is repeated from here.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+import anyio
+
+from octave_mcp.octave.client import OctaveClient
+from octave_mcp.octave.errors import OctaveError, Rejected
+from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
+
+__all__ = ["Batch", "Generation", "Progress", "Runner"]
+
+Progress = Callable[[int, int], Awaitable[None]]
+"""Told how many personas are settled, and of how many, each time that some are."""
+
+
+@dataclass
+class Batch:
+    """One POST: the places in the request that it asks for, and what became of it.
+
+    Exactly one of `answer` and `error` is set once it is settled. `sent` is false where an earlier batch met a problem
+    that this one would have met too; `error` is then that problem.
+    """
+
+    places: range
+    request: GenerateRequest
+    answer: GenerateAnswer | None = None
+    error: OctaveError | None = None
+    sent: bool = True
+
+
+@dataclass(frozen=True)
+class Generation:
+    """All that became of a request, in the order asked."""
+
+    batches: tuple[Batch, ...]
+
+    @property
+    def asked(self) -> int:
+        """How many personas were asked for."""
+        return sum(len(batch.places) for batch in self.batches)
+
+    @property
+    def personas(self) -> list[Persona]:
+        """The personas that Octave made, each once."""
+        found: dict[object, Persona] = {}
+        for batch in self.batches:
+            for persona in batch.answer.data if batch.answer else ():
+                found.setdefault(persona.oId or id(persona), persona)
+        return list(found.values())
+
+    @property
+    def usage(self) -> float | None:
+        """Credits, as Octave told them; None where it told none."""
+        told = [batch.answer.metadata.usage for batch in self.batches if batch.answer]
+        return sum(usage for usage in told if usage is not None) if any(usage is not None for usage in told) else None
+
+
+class Runner:
+    """Runs requests against one client. `concurrency` bounds the POSTs under way at once, over all calls."""
+
+    def __init__(self, client: OctaveClient, *, concurrency: int, personas_per_request: int) -> None:
+        """Use `client`, which stays the caller's to open and close."""
+        self._client = client
+        self._limiter = anyio.CapacityLimiter(concurrency)
+        self._personas_per_request = personas_per_request
+
+    async def run(self, request: GenerateRequest, progress: Progress) -> Generation:
+        """Generate what is asked for. Never raises `OctaveError`: each batch holds its own."""
+        batches = tuple(_split(request, self._personas_per_request))
+        settled = 0
+        stopped_by: OctaveError | None = None
+
+        async def settle(batch: Batch) -> None:
+            nonlocal settled, stopped_by
+            async with self._limiter:
+                if stopped_by:
+                    batch.error, batch.sent = stopped_by, False
+                else:
+                    await self._send(batch)
+            if batch.error and batch.error.meets_every_call:
+                stopped_by = batch.error
+            settled += len(batch.places)
+            await progress(settled, len(request.personas))
+
+        async with anyio.create_task_group() as tasks:
+            for batch in batches:
+                tasks.start_soon(settle, batch)
+        return Generation(batches)
+
+    async def _send(self, batch: Batch) -> None:
+        try:
+            answer = await self._client.generate(batch.request, idempotency_key=str(uuid4()))
+        except OctaveError as error:
+            batch.error = error
+            return
+        if answer.data:
+            batch.answer = answer
+        else:
+            batch.error = Rejected("Octave answered without a persona.", said=answer.metadata.message)
+
+
+def _split(request: GenerateRequest, size: int) -> Iterator[Batch]:
+    count = len(request.personas)
+    for start in range(0, count, size):
+        places = range(start, min(start + size, count))
+        part = request.model_copy(update={"personas": request.personas[places.start : places.stop]})
+        yield Batch(places, part)

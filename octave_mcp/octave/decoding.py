@@ -1,0 +1,52 @@
+"""JSON from a wire that promises nothing, made safe for every wire that follows.
+
+Python's own parser accepts what no strict peer does: NaN and Infinity, and lone surrogates, of which a single one ends
+a stdio server when it is written out as UTF-8. Both are put right here, once, so that nothing behind needs to know.
+"""
+
+import json
+import math
+from typing import Any
+
+__all__ = ["decode", "well_formed"]
+
+_SHORTEST_SECRET = 8
+"""Characters. A shorter secret may be a common word, and taking it out would damage what was paid for."""
+
+
+def decode(content: bytes, *, secret: str | None = None) -> Any:
+    """Parse `content` (UTF-8, 16 or 32, with or without a byte order mark) as JSON.
+
+    NaN, Infinity and numbers too large for a float become None; lone surrogates become U+FFFD; `secret` is taken out of
+    every string, should the peer echo it. Raises ValueError for whatever cannot be read, nesting too deep included.
+    """
+    try:
+        text = content.decode(json.detect_encoding(content))
+        value = json.loads(text, parse_float=_finite, parse_constant=lambda _: None)
+        return _clean(value, secret if secret and len(secret) >= _SHORTEST_SECRET else None)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def well_formed(text: str) -> str:
+    """`text` with each lone surrogate replaced by U+FFFD, so that it can be encoded."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+def _clean(value: Any, secret: str | None) -> Any:
+    if isinstance(value, str):
+        return well_formed(value.replace(secret, "[key removed]") if secret else value)
+    if isinstance(value, list):
+        return [_clean(item, secret) for item in value]
+    if isinstance(value, dict):
+        return {_clean(name, secret): _clean(item, secret) for name, item in value.items()}
+    return value

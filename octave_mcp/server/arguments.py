@@ -1,0 +1,148 @@
+"""Arguments as they arrive from models and hosts, made into a request, or into words that say what to change.
+
+The SDK drops unknown arguments without a word; here each is an error, because a misspelt field would be lost and paid
+for. What hosts are known to add is let through (dropped, and told). Objects and arrays that arrive as JSON strings are
+decoded where the schema wants an object or array, and only there: text that happens to be JSON stays text.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from octave_mcp.octave.decoding import well_formed
+from octave_mcp.text import clean, shorten
+
+__all__ = ["ADDED_BY_HOSTS", "ArgumentsError", "read_arguments"]
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+ADDED_BY_HOSTS = frozenset({"sessionId", "action", "chatInput", "toolCallId", "tool", "wait_for_previous"})
+"""Arguments that hosts put beside the model's: n8n's AI agent (the first five), Gemini CLI (the last)."""
+
+MAX_PROBLEMS = 12
+"""More are counted: a model mends one call at a time."""
+
+MAX_DEPTH = 12
+"""Levels of nesting that are looked into; the deepest that any tool wants is 5."""
+
+
+class ArgumentsError(Exception):
+    """The arguments cannot be used. `problems` has one line for each, with its path in the API's terms."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """Take the problems, and keep the first of them."""
+        left = len(problems) - MAX_PROBLEMS
+        self.problems = problems[:MAX_PROBLEMS] + ([f"and {left} more"] if left > 0 else [])
+        super().__init__("; ".join(self.problems))
+
+
+def read_arguments(
+    arguments: Mapping[str, Any], schema: Mapping[str, Any], model: type[_Model], *, ignored: Collection[str] = ()
+) -> tuple[_Model, list[str]]:
+    """Check `arguments` against `model`, whose published form is `schema`.
+
+    Returns the model and the names of top-level arguments that were dropped: `ignored` ones and `ADDED_BY_HOSTS`. An
+    optional argument given as null counts as left out. Raises ArgumentsError.
+    """
+    known = schema["properties"]
+    dropped = [name for name in arguments if name not in known and (name in ADDED_BY_HOSTS or name in ignored)]
+    kept = {name: value for name, value in arguments.items() if name not in dropped}
+    try:
+        return model.model_validate(_conform(kept, schema)), dropped
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        raise ArgumentsError([_problem(detail, schema) for detail in details]) from None
+
+
+def _conform(value: Any, schema: Mapping[str, Any], depth: int = 0) -> Any:
+    """`value`, its JSON strings decoded where `schema` wants structure, without nulls of optional fields, encodable."""
+    wanted = schema.get("type")
+    if isinstance(value, str) and wanted in {"object", "array"}:
+        value = _decoded(value)
+    if isinstance(value, str):
+        return well_formed(value)
+    if depth > MAX_DEPTH:
+        return value
+    if isinstance(value, dict) and wanted == "object":
+        required, properties = schema.get("required", ()), schema.get("properties", {})
+        return {
+            well_formed(name): _conform(item, properties.get(name, {}), depth + 1)
+            for name, item in value.items()
+            if item is not None or name in required or name not in properties
+        }
+    if isinstance(value, list) and wanted == "array":
+        return [_conform(item, schema["items"], depth + 1) for item in value]
+    return value
+
+
+def _decoded(text: str) -> Any:
+    """What a JSON string stands for when it is an object or array, else the string itself."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, dict | list) else text
+
+
+def _problem(detail: Any, schema: Mapping[str, Any]) -> str:
+    """One line about one of pydantic's findings: the path as the API's users write it, and what to change."""
+    place = tuple(detail["loc"])
+    kind, context = detail["type"], detail.get("ctx", {})
+    path = _path(place)
+    if kind == "extra_forbidden":
+        return f"{path}: {_unknown(str(place[-1]), _names_at(schema, place[:-1]))}"
+    if kind == "value_error":
+        # The request models' own checks, which name the field they are about: "value: must be ..."
+        text = str(context["error"])
+        return f"{path}.{text}" if path else text
+    wanted = _schema_at(schema, place)
+    if kind == "missing":
+        text = "required, and missing"
+    elif kind in {"string_too_short", "string_pattern_mismatch"}:
+        text = "must not be blank"
+    elif kind == "too_short":
+        text = "must have at least one item"
+    elif "enum" in wanted:
+        text = f"must be {_alternatives(wanted['enum'])}"
+    else:
+        text = _TYPES.get(wanted.get("type", ""), "is not what the API takes")
+    return f"{path}: {text}"
+
+
+_TYPES = {
+    "string": "must be a string",
+    "array": "must be an array",
+    "object": "must be an object",
+    "integer": "must be a whole number",
+}
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    plain = {re.sub(r"[^a-z0-9]", "", each.lower()): each for each in known}
+    near = difflib.get_close_matches(re.sub(r"[^a-z0-9]", "", name.lower()), plain, n=1, cutoff=0.6)
+    hint = f"did you mean {plain[near[0]]}?" if near else f"known here: {', '.join(known)}."
+    return f"unknown argument; {hint}"
+
+
+def _path(place: tuple[str | int, ...]) -> str:
+    """Such as `personas[0].sources[1].type`. Names may be anything, so they are cleaned and bounded."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{shorten(clean(part[:200]), 60)}" for part in place)
+    return "".join(parts).removeprefix(".")
+
+
+def _schema_at(schema: Mapping[str, Any], place: tuple[str | int, ...]) -> Mapping[str, Any]:
+    for part in place:
+        schema = schema.get("items", {}) if isinstance(part, int) else schema.get("properties", {}).get(part, {})
+    return schema
+
+
+def _names_at(schema: Mapping[str, Any], place: tuple[str | int, ...]) -> list[str]:
+    return list(_schema_at(schema, place).get("properties", {}))
+
+
+def _alternatives(values: list[str]) -> str:
+    return f"{', '.join(values[:-1])} or {values[-1]}"

@@ -1,0 +1,169 @@
+"""One frozen `Settings`, read from the environment once. Nothing else in the package reads the environment."""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings", "SettingsError", "load_settings"]
+
+UNEXPANDED = re.compile(r"\$\{[^}]*\}|^\$\w+$|^%\w+%$")
+"""A variable's name where its value should be: the host that starts this server did not fill it in."""
+
+SENDABLE = re.compile(r"[\x21-\x7e]+")
+"""What a header can carry without ambiguity: printable ASCII, no spaces."""
+
+DEFAULT_BASE_URL = "https://app.octavehq.com"
+
+
+class SettingsError(Exception):
+    """The environment cannot be used. The text names each setting and what it must be, never what it was."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Units and bounds stand with each field; the README's table is tested against this."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OCTAVE_MCP_",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        validate_default=True,
+    )
+
+    sandbox: bool = Field(default=False, description="Use the built-in sandbox: made-up data, no key, no network.")
+    api_key_file: Path | None = Field(
+        default=None, validation_alias="OCTAVE_API_KEY_FILE", description="A file that holds the API key, instead."
+    )
+    api_key: SecretStr | None = Field(
+        default_factory=lambda data: _secret_in(data["api_key_file"]),
+        validation_alias="OCTAVE_API_KEY",
+        description="The Octave workspace's API key.",
+    )
+    base_url: str = Field(
+        default=DEFAULT_BASE_URL,
+        validation_alias="OCTAVE_BASE_URL",
+        description="Octave's origin: https, or plain http to this machine only.",
+    )
+    result_tokens: int = Field(
+        default=6000, ge=1000, le=100_000, description="Most tokens in a result, text and structured content together."
+    )
+    concurrency: int = Field(default=4, ge=1, le=32, description="POSTs under way at once.")
+    personas_per_request: int = Field(default=1, ge=1, le=50, description="Personas asked for in one POST.")
+    ignored_arguments: str = Field(
+        default="",
+        description="More argument names that your host adds to every call, separated by commas: dropped, and told.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="WARNING", description="How much is logged, on stderr: DEBUG, INFO, WARNING or ERROR."
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _expanded(cls, value: object) -> object:
+        if isinstance(value, str) and UNEXPANDED.search(value.strip()):
+            raise ValueError(
+                "holds a variable's name instead of its value; the program that starts this server did not fill it in"
+            )
+        return value
+
+    @field_validator("api_key_file")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        _secret_in(value)
+        return value
+
+    @field_validator("api_key")
+    @classmethod
+    def _sendable(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """Strip the key, and refuse one that no header can carry: the HTTP library would print it in its error."""
+        key = value.get_secret_value().strip() if value else ""
+        if not key or info.data.get("sandbox"):
+            return None
+        if UNEXPANDED.search(key) or not SENDABLE.fullmatch(key):
+            raise ValueError("is no API key: it may only have letters, digits and other printable ASCII, no spaces")
+        return SecretStr(key)
+
+    @field_validator("base_url")
+    @classmethod
+    def _safe_origin(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value.strip())
+            host, _ = parts.hostname, parts.port
+        except ValueError as error:
+            raise ValueError("must be an address such as https://app.octavehq.com") from error
+        if parts.scheme not in {"https", "http"} or not host:
+            raise ValueError("must be an address such as https://app.octavehq.com")
+        if "@" in parts.netloc or parts.path not in {"", "/"} or parts.query or parts.fragment:
+            raise ValueError("must be an origin only, such as https://app.octavehq.com: no user, path or query")
+        if parts.scheme == "http" and not _is_this_machine(host):
+            raise ValueError("must be https, since the key would travel readably; plain http is for this machine only")
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.api_key_file and "api_key" in self.model_fields_set and self.api_key and not self.sandbox:
+            raise ValueError("OCTAVE_API_KEY and OCTAVE_API_KEY_FILE are both set: set one")
+        return self
+
+    @property
+    def ignored_argument_names(self) -> frozenset[str]:
+        """`ignored_arguments`, taken apart."""
+        return frozenset(name for part in self.ignored_arguments.split(",") if (name := part.strip()))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment, with `overrides` (by field name) on top.
+
+    Raises SettingsError, whose text holds no value of any setting.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        told = [detail for detail in details if detail["type"] != "default_factory_not_called"]  # a consequence
+        raise SettingsError("\n".join(map(_problem, told))) from None
+
+
+def setting_name(field: str) -> str:
+    """The environment variable of a field, such as `OCTAVE_MCP_RESULT_TOKENS` for `result_tokens`."""
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias) if alias else f"OCTAVE_MCP_{field.upper()}"
+
+
+def _problem(detail: Any) -> str:
+    text = str(detail["msg"]).removeprefix("Value error, ")
+    if not detail["loc"]:
+        return text
+    place = str(detail["loc"][0])
+    return f"{setting_name(place) if place in Settings.model_fields else place} {text[0].lower()}{text[1:]}"
+
+
+def _secret_in(path: Path | None) -> SecretStr | None:
+    """The content of a key file. Raises ValueError, which does not show it."""
+    if path is None:
+        return None
+    try:
+        return SecretStr(path.expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise ValueError("names a file that cannot be read") from None
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
