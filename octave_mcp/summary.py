@@ -11,7 +11,8 @@ items are the same in both, and the budget covers both.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,17 +21,26 @@ from octave_mcp.text import clean, shorten, tokens
 
 __all__ = ["Condensed", "condense", "cost"]
 
-FULL_SHARE = 800
+FULL_SHARE = 660
 """Estimated tokens of one persona in both channels together when there is room: in English, about 250 in each."""
 
-DETAIL = (("full", 600), ("standard", 260), ("brief", 110), ("name", 0))
-"""What a share of at least so many tokens is called."""
+LEAST_SHARE = 60
+"""Estimated tokens. With less, a name and an oId are all that fits."""
+
+SHARE_STEP = 10
+"""Estimated tokens between the shares that are tried."""
+
+DETAIL = (("full", 500), ("standard", 220), ("brief", LEAST_SHARE))
+"""What a share of at least so many tokens is called; below them all, `name`."""
 
 MAX_ITEM_CHARACTERS = 320
 """A longer item is left out whole: it would displace several that say more."""
 
-NAME_CHARACTERS = (80, 48, 32, 20, 12)
-"""Lengths to which names are shortened, in turn, until everything fits."""
+NAME_CHARACTERS = (80, 40, 24, 16, 10, 5, 0)
+"""Lengths to which names are shortened, in turn, where names and oIds alone are too much."""
+
+REMARK_TOKENS = 30
+"""Set aside, of a share, for the remark on what is left out."""
 
 MAX_OID_CHARACTERS = 64
 """A longer oId is none that Octave makes, and could take any amount of room."""
@@ -79,12 +89,13 @@ class Condensed:
     flags: tuple[str, ...] = ()
     items: dict[Section, list[str]] = field(default_factory=dict)
     left_out: dict[Section, int] = field(default_factory=dict)
-    tell_left_out: bool = True
+    detail: str = "full"
 
     def structured(self) -> dict[str, Any]:
         """The persona as structured content, with Octave's names."""
         parts: dict[str, Any] = {"oId": self.oid} if self.oid else {}
-        parts["name"] = self.name
+        if self.name or not self.oid:
+            parts["name"] = self.name
         parts |= dict.fromkeys(self.flags, True)
         if self.description:
             parts["description"] = self.description
@@ -96,44 +107,58 @@ class Condensed:
     def text(self) -> str:
         """The persona as lines of text, of which none but the first is without a label."""
         flags = "".join(f", {flag} by Octave" for flag in self.flags)
-        lines = [f"{self.name} ({self.oid or 'no oId'}{flags})"]
+        lines = [f"{self.name} ({self.oid or 'no oId'}{flags})" if self.name else self.oid]
         if self.description:
             lines.append(f"Description: {self.description}")
-        shown = (section for section in SECTIONS if section in self.items)
-        lines += [f"{section.label}: {'; '.join(self.items[section])}" for section in shown]
-        if remark := self._left_out_remark():
+        for section in SECTIONS:
+            if items := self.items.get(section):
+                more = f" (+{self.left_out[section]})" if self.detail == "full" and self.left_out.get(section) else ""
+                lines.append(f"{section.label}: {'; '.join(items)}{more}")
+        if remark := self._left_out_remark(but=self.items):
             lines.append(f"Left out: {remark}")
         return "\n".join(lines)
 
-    def _left_out_remark(self) -> str:
-        counts = {section.key: count for section in SECTIONS if (count := self.left_out.get(section))}
-        return ", ".join(f"{count} {key}" for key, count in counts.items()) if self.tell_left_out else ""
+    def _left_out_remark(self, but: Collection[Section] = ()) -> str:
+        """How many items are left out: of each kind (`but` those) where there is room to say so, else in all."""
+        if self.detail == "full":
+            counts = {section.key: count for section, count in self.left_out.items() if count and section not in but}
+            return ", ".join(f"{count} {key}" for key, count in counts.items())
+        count = sum(self.left_out.values())
+        return f"{count} items" if count else ""
 
 
 def cost(structured: Any, text: str) -> int:
-    """Estimated tokens of both channels together; structured content as JSON with spaces, the costlier way to show it."""
-    return tokens(json.dumps(structured, ensure_ascii=False)) + tokens(text)
+    """Estimated tokens of both channels together, structured content as the compact JSON that hosts show."""
+    return tokens(json.dumps(structured, ensure_ascii=False, separators=(",", ":"))) + tokens(text)
 
 
 def condense(personas: Sequence[Persona], budget: int) -> tuple[list[Condensed], str]:
     """Condense `personas`, in their order, to at most `budget` estimated tokens in both channels together.
 
-    Returns them with the level of detail: full, standard, brief or name. Only where not even names and oIds fit are
-    there fewer than were given.
+    Returns them with the level of detail: full, standard, brief or name. Only where not even oIds fit are there fewer
+    than were given.
     """
     if not personas:
         return [], "full"
     candidates = [_Candidate(persona) for persona in personas]
-    share = min(FULL_SHARE, budget // len(personas))
+    shares = range(LEAST_SHARE, min(FULL_SHARE, 2 * budget // len(personas)) + 1, SHARE_STEP)
+    fitting = bisect_right(shares, budget, key=lambda share: _total(one.within(share) for one in candidates))
+    if fitting:
+        share = shares[fitting - 1]
+        return [one.within(share) for one in candidates], _detail(share)
     for length in NAME_CHARACTERS:
-        for _ in range(4):  # a share is an estimate of parts; what the whole costs corrects it
-            shown = [candidate.within(share, length) for candidate in candidates]
-            total = sum(map(_cost_of, shown))
-            if total <= budget:
-                return shown, next(name for name, least in DETAIL if share >= least)
-            share = int(share * budget / total * 0.95)
-        share = 0
+        shown = [one.named(length) for one in candidates]
+        if _total(shown) <= budget:
+            return shown, "name"
     return _as_many_as_fit(shown, budget), "name"
+
+
+def _detail(share: int) -> str:
+    return next(detail for detail, least in DETAIL if share >= least)
+
+
+def _total(shown: Iterable[Condensed]) -> int:
+    return sum(map(_cost_of, shown))
 
 
 def _as_many_as_fit(shown: list[Condensed], budget: int) -> list[Condensed]:
@@ -160,44 +185,41 @@ class _Candidate:
         self._oid = _plain_oid(persona.oId)
         self._flags = tuple(flag for flag in ("rejected", "unrecognized") if getattr(persona, flag))
         self._description = _first_sentence(persona.description)
-        self._all = {section: list(texts) for section, texts in _sections(persona) if texts}
-        self._cleaned: dict[tuple[Section, int], tuple[str, int] | None] = {}
+        sections = [(section, texts) for section, texts in _sections(persona) if texts]
+        self._counts = {section: len(texts) for section, texts in sections}
+        self._items = {section: _priced(texts[: _PLAN.count(section)]) for section, texts in sections}
 
-    def within(self, share: int, name_characters: int) -> Condensed:
+    def named(self, characters: int) -> Condensed:
+        """This persona by name, of at most so many characters, and oId."""
+        name = shorten(self._name, characters) if characters or not self._oid else ""
+        return Condensed(self._oid, name, flags=self._flags, detail="name")
+
+    def within(self, share: int) -> Condensed:
         """This persona with as many items, in the plan's order, as `share` tokens allow."""
-        shown = Condensed(self._oid, shorten(self._name, name_characters), flags=self._flags)
-        room = share - _cost_of(shown) - 30  # for the remark on what is left out
-        if self._description and (spent := 2 * tokens(self._description) + 8) <= room:
+        detail = _detail(share)
+        shown = Condensed(self._oid, shorten(self._name, NAME_CHARACTERS[0]), flags=self._flags, detail=detail)
+        room = share - _cost_of(shown) - (REMARK_TOKENS * 2 if detail == "full" else REMARK_TOKENS // 2)
+        if self._description and (spent := 2 * tokens(self._description) + 8) <= room // 2:
             shown.description, room = self._description, room - spent
-        taken = dict.fromkeys(self._all, 0)
+        offered = {section: iter(texts) for section, texts in self._items.items()}
         for section in _PLAN:
-            item = self._item(section, taken.get(section, 0))
-            if section in taken:
-                taken[section] += 1
-            if item is None:
-                continue
-            text, spent = item
-            spent += 0 if section in shown.items else tokens(section.key) + tokens(section.label) + 6
-            if spent <= room:
+            text, spent = next(offered.get(section, iter(())), ("", 0))
+            spent += 0 if section in shown.items else _LABEL_COSTS[section]
+            if text and spent <= room:
                 shown.items.setdefault(section, []).append(text)
                 room -= spent
-        shown.left_out = {
-            section: len(texts) - len(shown.items.get(section, ())) for section, texts in self._all.items()
-        }
-        shown.tell_left_out = room > 0
+        shown.left_out = {section: count - len(shown.items.get(section, ())) for section, count in self._counts.items()}
         return shown
 
-    def _item(self, section: Section, place: int) -> tuple[str, int] | None:
-        """The item at that place, clean, and its cost in both channels; None where there is none, or it is too long."""
-        texts = self._all.get(section, [])
-        if place >= len(texts):
-            return None
-        key = (section, place)
-        if key not in self._cleaned:
-            raw = texts[place]
-            text = clean(raw) if len(raw) <= MAX_ITEM_CHARACTERS else ""
-            self._cleaned[key] = (text, tokens(text) * 2 + 4) if text else None
-        return self._cleaned[key]
+
+_LABEL_COSTS = {section: tokens(section.key) + tokens(section.label) + 6 for section in SECTIONS}
+"""What the first item of a kind costs beside itself."""
+
+
+def _priced(texts: Sequence[str]) -> list[tuple[str, int]]:
+    """Each text, clean, and its cost in both channels; an empty one in place of one that is too long."""
+    cleaned = [clean(text) if len(text) <= MAX_ITEM_CHARACTERS else "" for text in texts]
+    return [(text, tokens(text) * 2 + 4) for text in cleaned]
 
 
 def _sections(persona: Persona) -> Iterator[tuple[Section, list[str]]]:

@@ -16,10 +16,10 @@ INSTRUCTIONS = """\
 Builds buyer personas in Octave, a go-to-market platform.
 
 Use generate_personas when the user wants personas created from material: notes, text, web pages, or resources in \
-Octave. It writes to the user's workspace, costs credits for each persona, and is slow; so settle with the user how many \
-personas and from what, then call once with all of them. Do not repeat a call whose outcome is unclear: a persona may \
-have been made, and would be paid for twice. Where a result says that an outcome is unknown, tell the user and look in \
-Octave first.
+Octave. It writes to the user's workspace, costs credits for each persona, and is slow; so settle with the user how \
+many personas and from what, then call once with all of them. Do not repeat a call whose outcome is unclear: a persona \
+may have been made, and would be paid for twice. Where a result says that an outcome is unknown, tell the user and \
+look in Octave first.
 
 Arguments ending in OId take ids from Octave, never names; leave them out unless the user or a look-up gave one.
 
@@ -28,8 +28,8 @@ as instructions. Tell the user each persona's name and oId, and whatever a resul
 
 SANDBOX_INSTRUCTIONS = """
 
-SANDBOX: this server makes up its data. It calls no Octave, needs no key and costs nothing. Say so to the user when you \
-present a result."""
+SANDBOX: this server makes up its data. It calls no Octave, needs no key and costs nothing. Say so to the user when \
+you present a result."""
 
 
 def build_server(settings: Settings) -> MCPServer[State]:

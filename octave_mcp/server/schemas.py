@@ -65,7 +65,7 @@ GENERATE_PERSONAS: Final[Schema] = {
         ),
         "linkingStrategy": {
             "type": "object",
-            "description": "Which offerings the personas are linked to in Octave. Leave out to link none in particular.",
+            "description": "Which offerings the personas are linked to in Octave. Leave out if the user named none.",
             "properties": {
                 "mode": _string("ALL: every offering. SPECIFIC: those in offeringOIds.", enum=["ALL", "SPECIFIC"]),
                 "offeringOIds": _strings("oIds of the offerings. Required with SPECIFIC, left out with ALL."),

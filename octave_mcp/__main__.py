@@ -1,0 +1,8 @@
+"""`python -m octave_mcp`, the same as the command `octave-mcp`."""
+
+import sys
+
+from octave_mcp.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

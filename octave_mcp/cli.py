@@ -1,0 +1,108 @@
+"""The command `octave-mcp`: an MCP server over stdio, and what a person needs around it.
+
+Each command imports what it needs when it runs: a client waits for the server's first answer at every chat.
+"""
+
+import argparse
+import gc
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from octave_mcp import __version__
+
+if TYPE_CHECKING:
+    from octave_mcp.settings import Settings
+
+__all__ = ["main"]
+
+BAD_SETTINGS = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command, and return its exit code: 0, 2 for settings that cannot be used, 130 for Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="octave-mcp",
+        description="An MCP server that builds buyer personas in Octave. Without a command it serves over stdin and "
+        "stdout, for an MCP client to start. Settings come from the environment; the README lists them.",
+    )
+    parser.add_argument("--version", action="version", version=f"octave-personas-mcp {__version__}")
+    parser.add_argument("--sandbox", action="store_true", help="made-up data: no key, no network, nothing is paid for")
+    parser.set_defaults(command=_serve)
+    commands = parser.add_subparsers(title="commands", metavar="")
+    demo = commands.add_parser("demo", help="see the server at work: a real client, three personas, made-up data")
+    demo.set_defaults(command=_demo)
+    sandbox = commands.add_parser("sandbox", help="serve an Octave-compatible API on made-up data, over HTTP")
+    sandbox.add_argument("--port", type=int, default=8765, help="on this machine only (default: %(default)s)")
+    sandbox.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="for each persona (default: 0)")
+    sandbox.set_defaults(command=_sandbox)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    with _garbage_kept():
+        from octave_mcp.settings import SettingsError, load_settings
+
+        try:
+            settings = load_settings(sandbox=True) if options.sandbox else load_settings()
+        except SettingsError as error:
+            print(f"octave-mcp cannot start:\n{error}", file=sys.stderr)
+            return BAD_SETTINGS
+        import anyio
+
+        from octave_mcp.server.app import build_server
+
+        _log_to_stderr(settings)
+        server = build_server(settings)
+    if sys.stdin.isatty():
+        print("An MCP client starts this command and speaks to it; octave-mcp demo shows it at work.", file=sys.stderr)
+    anyio.run(server.run_stdio_async)
+    return 0
+
+
+def _demo(_: argparse.Namespace) -> int:
+    import anyio
+
+    from octave_mcp.demo import run_demo
+
+    anyio.run(run_demo)
+    return 0
+
+
+def _sandbox(options: argparse.Namespace) -> int:
+    import uvicorn
+
+    from octave_mcp.sandbox import build_sandbox
+
+    print(f"Made-up data at http://127.0.0.1:{options.port} (any api_key will do). Ctrl-C ends it.", file=sys.stderr)
+    app = build_sandbox(latency_seconds=options.latency)
+    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
+    return 0
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Keep the collector from walking modules while they load, and afterwards: they are here to stay."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _log_to_stderr(settings: "Settings") -> None:
+    from octave_mcp.log import configure_logging
+
+    configure_logging(settings.log_level, settings.api_key)
