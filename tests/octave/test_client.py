@@ -1,0 +1,399 @@
+"""The client against a real HTTP server: what it sends, what it makes of every answer, what it never does."""
+
+import asyncio
+import gzip
+import inspect
+import json
+import ssl
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+from pydantic import SecretStr
+
+from octave_mcp import __version__
+from octave_mcp.octave import client as client_module
+from octave_mcp.octave import errors
+from octave_mcp.octave.client import OctaveClient
+from octave_mcp.octave.models import GenerateAnswer, GenerateRequest
+from support.upstream import (
+    Request,
+    Respond,
+    always,
+    answer,
+    by_the_page,
+    error_envelope,
+    metadata,
+    page_answer,
+    upstream,
+)
+
+pytestmark = pytest.mark.anyio
+
+KEY = "sk-canary-0123456789"
+REQUEST = GenerateRequest.model_validate(
+    {"personas": [{"name": "CFO", "sources": [{"type": "TEXT", "value": "ü 😀"}]}]}
+)
+
+
+async def generate(url: str, *, deadline_seconds: float = 5.0, key: str | None = KEY) -> GenerateAnswer:
+    """One call of a fresh client."""
+    secret = None if key is None else SecretStr(key)
+    async with OctaveClient(url, secret, deadline_seconds=deadline_seconds) as client:
+        return await client.generate(REQUEST, idempotency_key="item-1")
+
+
+async def fails(respond: Respond, *, deadline_seconds: float = 5.0) -> errors.OctaveError:
+    """The error that a call ends with when it is answered so."""
+    async with upstream(respond) as octave:
+        with pytest.raises(errors.OctaveError) as caught:
+            await generate(octave.url, deadline_seconds=deadline_seconds)
+        assert len(octave.requests) == 1, "a POST is never repeated"
+    assert KEY not in str(caught.value)
+    return caught.value
+
+
+async def test_exactly_the_pages_request_arrives() -> None:
+    """Method, path, headers and body; the key in one header, spelt as the page spells it."""
+    async with upstream(by_the_page) as octave:
+        made = await generate(octave.url)
+    (request,) = octave.requests
+    assert (request.method, request.target) == ("POST", "/api/v2/persona/generate")
+    assert request.json == {"personas": [{"name": "CFO", "sources": [{"type": "TEXT", "value": "ü 😀"}]}]}
+    names = [name for name, _ in request.headers]
+    assert "api_key" in names
+    assert request.header("api_key") == KEY
+    assert KEY not in json.dumps([pair for pair in request.headers if pair[0] != "api_key"])
+    assert request.header("content-type") == "application/json"
+    assert request.header("accept") == "application/json"
+    assert request.header("accept-encoding") == "identity"
+    assert request.header("x-request-source") == "octave-mcp"
+    assert request.header("idempotency-key") == "item-1"
+    assert request.header("user-agent") == f"octave-personas-mcp/{__version__}"
+    assert request.header("cookie") is None
+    assert [one.name for one in made.data] == ["CFO"]
+    assert made.metadata.usage == 1
+
+
+async def test_each_post_travels_on_a_connection_of_its_own() -> None:
+    """A stale one cannot be told from a lost answer."""
+    async with upstream(by_the_page) as octave, OctaveClient(octave.url, SecretStr(KEY)) as client:
+        for _ in range(3):
+            await client.generate(REQUEST, idempotency_key="item-1")
+        assert octave.connections == 3
+
+
+async def test_without_a_key_nothing_is_sent() -> None:
+    """The error says so."""
+    async with upstream(by_the_page) as octave:
+        with pytest.raises(errors.KeyProblem):
+            await generate(octave.url, key=None)
+        assert octave.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind"),
+    [
+        *((status, {}, errors.InputProblem) for status in (400, 404, 409, 413, 415, 422, 418)),
+        *((status, {}, errors.KeyProblem) for status in (401, 403)),
+        (402, {}, errors.NoCredits),
+        (405, {}, errors.SetupProblem),
+        *((status, {}, errors.OutcomeUnknown) for status in (408, 425, 500, 502, 503, 504, 507, 520, 524)),
+        (429, {}, errors.Busy),
+        (429, {"retry-after": "NaN"}, errors.Busy),
+        (503, {"retry-after": "3"}, errors.Busy),
+    ],
+)
+async def test_each_status_is_the_error_that_says_what_to_do(
+    status: int, headers: dict[str, str], kind: type[errors.OctaveError]
+) -> None:
+    """As the table in the design has it, with Octave's own message and request id kept."""
+    error = await fails(always(error_envelope("Said by Octave"), status=status, headers=headers))
+    assert type(error) is kind
+    assert (error.status, error.said, error.request_id) == (status, "Said by Octave", "req_1")
+    if isinstance(error, errors.Busy):
+        assert error.retry_after == headers.get("retry-after")
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
+async def test_a_redirect_is_never_followed(status: int) -> None:
+    """The key would go along to wherever it points, and 307 and 308 would send the body again."""
+    async with upstream(by_the_page) as elsewhere:
+        error = await fails(always(b"", status=status, headers={"location": f"{elsewhere.url}/x"}))
+        assert type(error) is errors.SetupProblem
+        assert elsewhere.connections == 0
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>Bad gateway</html>", b"", b'"text"', b"[1]", b"\xff\xfe\xff", json.dumps({"message": 3}).encode()]
+)
+async def test_an_error_without_octaves_envelope_is_still_its_status(body: bytes) -> None:
+    """A gateway answers in HTML."""
+    error = await fails(always(body, status=422))
+    assert (type(error), error.said) == (errors.InputProblem, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"<html>Welcome</html>", {}),
+        (b"", {}),
+        (b'{"data": [{"oId": "pe_1", "na', {}),
+        (b"[]", {}),
+        (b'"done"', {}),
+        (b'{"data": "\xff"}', {}),
+        (b"[" * 200_000, {}),
+        (gzip.compress(b'{"data": []}'), {"content-encoding": "gzip"}),
+        (b"not gzip at all", {"content-encoding": "gzip"}),
+        (b'{"data": []}', {"content-encoding": "br"}),
+    ],
+)
+async def test_a_success_that_cannot_be_read_is_an_unknown_outcome(body: bytes, headers: dict[str, str]) -> None:
+    """It has been paid for, so it must not look as if nothing had been made."""
+    assert type(await fails(always(body, headers=headers))) is errors.OutcomeUnknown
+
+
+async def test_a_success_without_a_body_is_an_unknown_outcome() -> None:
+    """Status 204 says nothing of what was made."""
+
+    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    assert type(await fails(respond)) is errors.OutcomeUnknown
+
+
+@pytest.mark.parametrize("envelope", [error_envelope("Not like this"), {"error": {"message": "Not like this"}}])
+async def test_an_error_envelope_with_status_200_is_a_rejection(envelope: dict[str, Any]) -> None:
+    """Whatever the status says."""
+    error = await fails(always(envelope))
+    assert (type(error), error.said) == (errors.InputProblem, "Not like this")
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "text/plain; charset=latin-1", ""])
+async def test_json_under_a_wrong_content_type_is_read(content_type: str) -> None:
+    """It has been paid for."""
+
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(page_answer(request), headers={"content-type": content_type}))
+
+    async with upstream(respond) as octave:
+        assert len((await generate(octave.url)).data) == 1
+
+
+async def test_a_byte_order_mark_and_utf_16_are_read() -> None:
+    """As JSON, whichever way it was encoded."""
+    for encoding in ("utf-8-sig", "utf-16"):
+        body = json.dumps({"_metadata": metadata(), "data": [{"oId": "pe_1"}]}).encode(encoding)
+        async with upstream(always(body)) as octave:
+            assert (await generate(octave.url)).data[0].oId == "pe_1"
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Have the connection end with a reset and not an orderly close."""
+    raw = writer.get_extra_info("socket")
+    raw.setsockopt(1, 13, struct.pack("ii", 1, 0))  # SOL_SOCKET, SO_LINGER: on, no time
+
+
+async def _closes(_: Request, __: asyncio.StreamWriter) -> None:
+    """Accept, then close."""
+
+
+async def _resets(_: Request, writer: asyncio.StreamWriter) -> None:
+    _reset(writer)
+
+
+async def _resets_in_the_body(_: Request, writer: asyncio.StreamWriter) -> None:
+    writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{"data": [')
+    await writer.drain()
+    _reset(writer)
+
+
+async def _ends_in_the_body(_: Request, writer: asyncio.StreamWriter) -> None:
+    writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{"data": [')
+
+
+async def _ends_in_a_chunk(_: Request, writer: asyncio.StreamWriter) -> None:
+    writer.write(b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\n{"data": [')
+
+
+async def _closes_in_an_unmeasured_body(_: Request, writer: asyncio.StreamWriter) -> None:
+    writer.write(b'HTTP/1.1 200 OK\r\n\r\n{"data": [{"oId"')
+
+
+async def _talks_garbage(_: Request, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"\x00\x01\x02 not HTTP\r\n\r\n")
+
+
+async def _switches_protocols(_: Request, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: foo\r\nconnection: upgrade\r\n\r\n")
+
+
+async def _sends_endless_headers(_: Request, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 40_000 + b"\r\n{}")
+
+
+async def _sends_two_lengths(_: Request, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}")
+
+
+@pytest.mark.parametrize(
+    "respond",
+    [
+        *(_closes, _resets, _resets_in_the_body, _ends_in_the_body, _ends_in_a_chunk, _closes_in_an_unmeasured_body),
+        *(_talks_garbage, _switches_protocols, _sends_endless_headers, _sends_two_lengths),
+    ],
+)
+async def test_a_broken_answer_is_an_unknown_outcome(respond: Respond) -> None:
+    """The request had arrived by then."""
+    assert type(await fails(respond)) is errors.OutcomeUnknown
+
+
+async def _is_silent(_: Request, writer: asyncio.StreamWriter) -> None:
+    await writer.wait_closed()
+
+
+async def _drips_a_body(_: Request, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def _drips_informational_answers(_: Request, writer: asyncio.StreamWriter) -> None:
+    while not writer.is_closing():
+        writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("respond", [_is_silent, _drips_a_body, _drips_informational_answers])
+async def test_a_call_ends_at_its_deadline(respond: Respond) -> None:
+    """A read timeout is for each chunk, and would never come."""
+    error = await fails(respond, deadline_seconds=0.2)
+    assert type(error) is errors.OutcomeUnknown
+    assert "0.2 seconds" in str(error)
+
+
+async def test_an_answer_beyond_the_cap_is_unknown_and_is_not_read_to_its_end() -> None:
+    """What it would take in memory is bounded by the cap."""
+    sent = 0
+
+    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" " * 1_000_000)
+            sent += 1_000_000
+            await writer.drain()
+
+    assert type(await fails(respond)) is errors.OutcomeUnknown
+    assert sent < 4 * client_module.MAX_ANSWER_BYTES
+
+
+async def test_an_address_without_a_server_was_never_reached() -> None:
+    """So the same call may be made again."""
+    async with upstream(by_the_page) as octave:
+        pass
+    with pytest.raises(errors.Unreachable):
+        await generate(octave.url)
+
+
+async def test_a_name_that_is_nowhere_was_never_reached() -> None:
+    """`.invalid` is reserved for that."""
+    with pytest.raises(errors.Unreachable):
+        await generate("https://octave.invalid")
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """A certificate authority that nobody trusts unless told to."""
+    return trustme.CA()
+
+
+def _serving(authority: trustme.CA, host: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(host).configure_cert(context)
+    return context
+
+
+async def test_a_certificate_that_is_not_trusted_is_a_setup_problem(authority: trustme.CA) -> None:
+    """Repeating the call would not help, and nothing was sent."""
+    async with upstream(by_the_page, certificate=_serving(authority, "localhost")) as octave:
+        with pytest.raises(errors.SetupProblem, match="certificate"):
+            await generate(octave.url)
+        assert octave.requests == []
+
+
+@pytest.fixture
+def trusted(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The authority is one of the operating system's, for OpenSSL."""
+    with authority.cert_pem.tempfile() as path:
+        monkeypatch.setenv("SSL_CERT_FILE", path)
+        yield
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_certificates_of_the_operating_system_are_trusted(authority: trustme.CA) -> None:
+    """So that it works behind a corporate proxy."""
+    async with upstream(by_the_page, certificate=_serving(authority, "localhost")) as octave:
+        assert len((await generate(octave.url)).data) == 1
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_a_certificate_for_another_host_is_a_setup_problem(authority: trustme.CA) -> None:
+    """Although its authority is trusted."""
+    async with upstream(by_the_page, certificate=_serving(authority, "octave.example")) as octave:
+        with pytest.raises(errors.SetupProblem, match="certificate"):
+            await generate(octave.url)
+
+
+async def test_a_plain_call_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy would read the key."""
+    async with upstream(by_the_page) as proxy, upstream(by_the_page) as octave:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("ALL_PROXY", proxy.url)
+        await generate(octave.url)
+        assert proxy.connections == 0
+
+
+FOREIGN = [
+    kind
+    for kind in (getattr(httpx, name) for name in httpx.__all__)
+    if inspect.isclass(kind) and issubclass(kind, Exception)
+]
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+async def test_no_exception_of_the_http_library_leaves_the_client(kind: type[Exception]) -> None:
+    """Each is mapped, with the original as its cause for a log, and none of its words."""
+
+    def raises(*_: Any, **__: Any) -> Any:
+        request = httpx.Request("POST", "http://localhost")
+        parameters = inspect.signature(kind).parameters
+        more: dict[str, Any] = {"request": request} if "request" in parameters else {}
+        if "response" in parameters:
+            more["response"] = httpx.Response(500, request=request)
+        raise kind("foreign words", **more) if "message" in parameters else kind(*([] if not parameters else ["x"]))
+
+    async def app(_: Any, __: Any, ___: Any) -> None:
+        raises()
+
+    async with OctaveClient("http://localhost", SecretStr(KEY), app=app) as client:
+        client._http._transport.handle_async_request = raises  # type: ignore[method-assign]
+        with pytest.raises(errors.OctaveError) as caught:
+            await client.generate(REQUEST, idempotency_key="item-1")
+    assert "foreign words" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, kind)
+
+
+def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
+    """Its drawing is what a reader goes by."""
+    drawn = errors.__doc__ or ""
+    for name in errors.__all__:
+        assert name in drawn
+    leaves = [getattr(errors, name) for name in errors.__all__]
+    assert all(issubclass(leaf, errors.OctaveError) for leaf in leaves)

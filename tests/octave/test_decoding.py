@@ -1,0 +1,55 @@
+"""JSON that no strict peer would send is made harmless, or is a ValueError and nothing else."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from octave_mcp.octave.decoding import decode, well_formed
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_a_number_that_is_no_json_is_dropped(number: str) -> None:
+    """A client would refuse the whole result for it, with what was paid for."""
+    assert decode(f'{{"usage": {number}, "n": 1.5}}'.encode()) == {"usage": None, "n": 1.5}
+
+
+def test_a_lone_surrogate_is_replaced_in_values_and_names() -> None:
+    """One of them, written out as UTF-8, ends a stdio server."""
+    assert decode(rb'{"a\ud800": ["b\udfff", "\ud83d\ude00"]}') == {"a\ufffd": ["b\ufffd", "😀"]}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_any_unicode_encoding_is_read(encoding: str) -> None:
+    """With a byte order mark or without."""
+    assert decode('{"a": "ü"}'.encode(encoding)) == {"a": "ü"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>", b'{"a": ', b'{"a": "\xff"}', b"[" * 200_000, b'{"a": ' + b"9" * 5000 + b"}", b"\x00" * 9],
+)
+def test_what_cannot_be_read_is_a_value_error(content: bytes) -> None:
+    """Also where Python's parser raises something else."""
+    with pytest.raises(ValueError):  # noqa: PT011 - its words are the parser's and not ours
+        decode(content)
+
+
+def test_a_secret_that_the_peer_echoes_is_taken_out() -> None:
+    """Wherever it stands, names included."""
+    content = json.dumps({"message": "bad key sk-canary-1", "sk-canary-1": ["xsk-canary-1x"]}).encode()
+    assert "sk-canary-1" not in json.dumps(decode(content, secret="sk-canary-1"))
+
+
+def test_a_short_secret_is_no_reason_to_damage_text() -> None:
+    """A key such as "sales" would be part of words."""
+    assert decode(b'{"name": "Head of sales"}', secret="sales") == {"name": "Head of sales"}
+
+
+@given(st.text(st.characters(codec=None, categories=None)))
+def test_well_formed_text_can_be_encoded_and_is_otherwise_the_same(text: str) -> None:
+    """Pairs of surrogates included."""
+    assert well_formed(text).encode().decode() == well_formed(text)
+    if not any(0xD800 <= ord(character) <= 0xDFFF for character in text):
+        assert well_formed(text) == text
