@@ -53,8 +53,8 @@ _JSON_MARKS = frozenset({'{"', '":"', '","', '"},{"', '":["', '":', '"},', "],",
 _KNOWN_SCRIPTS = (
     # (first, last, tokens): scripts that tokenizers know, and what a letter drawn at random from one costs.
     (0x00C0, 0x00FF, 1.15),  # Latin letters of western Europe
-    (0x0370, 0x03FF, 0.9),  # Greek
-    (0x0410, 0x0457, 0.85),  # Cyrillic
+    (0x0386, 0x03CE, 1.1),  # Greek
+    (0x0410, 0x0457, 1.0),  # Cyrillic
     (0x0531, 0x0587, 1.05),  # Armenian
     (0x05D0, 0x05EA, 0.9),  # Hebrew
     (0x0620, 0x06FF, 1.05),  # Arabic

@@ -1,0 +1,212 @@
+"""Arguments of every sort: what is mended, what is refused, and in which words."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from octave_mcp.octave.models import GenerateRequest
+from octave_mcp.server.arguments import ADDED_BY_HOSTS, MAX_PROBLEMS, ArgumentsError, read_arguments
+from octave_mcp.server.schemas import GENERATE_PERSONAS
+
+TEXT = {"type": "TEXT", "value": "notes"}
+GOOD: dict[str, Any] = {"personas": [{"name": "CFO", "sources": [TEXT]}]}
+
+
+def body(arguments: dict[str, Any], *, ignored: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The API body that the arguments become."""
+    return read_arguments(arguments, GENERATE_PERSONAS, GenerateRequest, ignored=ignored)[0].body()
+
+
+def problems(arguments: dict[str, Any]) -> list[str]:
+    """What is wrong with the arguments."""
+    with pytest.raises(ArgumentsError) as caught:
+        read_arguments(arguments, GENERATE_PERSONAS, GenerateRequest)
+    return caught.value.problems
+
+
+def test_the_api_body_is_taken_as_it_is() -> None:
+    """All five fields."""
+    arguments = GOOD | {
+        "primaryOfferingOId": "o_1",
+        "linkingStrategy": {"mode": "SPECIFIC", "offeringOIds": ["o_1"]},
+        "playbookOId": "pb_1",
+        "brandVoiceOId": "bv_1",
+    }
+    assert body(arguments) == arguments
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"personas": json.dumps(GOOD["personas"])},
+        {"personas": [json.dumps(GOOD["personas"][0])]},
+        {"personas": [{"name": "CFO", "sources": json.dumps([TEXT])}]},
+        {"personas": [{"name": "CFO", "sources": [json.dumps(TEXT)]}]},
+        {"personas": json.dumps([json.dumps({"name": "CFO", "sources": json.dumps([json.dumps(TEXT)])})])},
+    ],
+)
+def test_objects_and_arrays_that_arrive_as_json_strings_are_decoded(arguments: dict[str, Any]) -> None:
+    """At any depth, and within each other."""
+    assert body(arguments) == GOOD
+
+
+def test_a_linking_strategy_that_arrives_as_a_json_string_is_decoded() -> None:
+    """As Claude Desktop sends it."""
+    assert body(GOOD | {"linkingStrategy": '{"mode": "ALL"}'})["linkingStrategy"] == {"mode": "ALL"}
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "[1, 2]", '"quoted"', "null", "17", "true"])
+def test_text_that_happens_to_be_json_stays_text(text: str) -> None:
+    """The schema wants a string there."""
+    arguments = {"personas": [{"name": text, "sources": [{"type": "TEXT", "value": text}]}]}
+    assert body(arguments) == arguments
+
+
+@pytest.mark.parametrize("name", sorted(ADDED_BY_HOSTS))
+def test_what_hosts_add_is_dropped_and_told(name: str) -> None:
+    """n8n and Gemini CLI add these beside the model's arguments."""
+    request, dropped = read_arguments(GOOD | {name: "x"}, GENERATE_PERSONAS, GenerateRequest)
+    assert (request.body(), dropped) == (GOOD, [name])
+
+
+def test_a_setting_names_more_that_is_dropped() -> None:
+    """For hosts that nobody has met yet."""
+    assert body(GOOD | {"traceId": "x"}, ignored=("traceId",)) == GOOD
+
+
+def test_what_hosts_add_is_dropped_at_the_top_only() -> None:
+    """Deeper down it is a mistake of the model's."""
+    assert problems({"personas": [{"sources": [TEXT], "tool": "x"}]}) == [
+        "personas[0].tool: unknown argument; known here: name, sources."
+    ]
+
+
+def test_null_for_an_optional_field_is_the_field_left_out() -> None:
+    """Some hosts fill in every field of the schema."""
+    arguments = {"personas": [{"name": None, "sources": [TEXT]}], "linkingStrategy": None, "playbookOId": None}
+    assert body(arguments) == {"personas": [{"sources": [TEXT]}]}
+
+
+def test_a_lone_surrogate_is_replaced() -> None:
+    """It cannot be sent as UTF-8."""
+    assert body({"personas": [{"name": "a\ud800b", "sources": [TEXT]}]})["personas"][0]["name"] == "a\ufffdb"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({}, ["personas: required, and missing"]),
+        ({"personas": None}, ["personas: must be an array"]),
+        ({"personas": []}, ["personas: must have at least one item"]),
+        ({"personas": "three of them"}, ["personas: must be an array"]),
+        ({"personas": {"sources": [TEXT]}}, ["personas: must be an array"]),
+        ({"personas": ["CFO"]}, ["personas[0]: must be an object"]),
+        ({"personas": [{"name": "CFO"}]}, ["personas[0].sources: required, and missing"]),
+        ({"personas": [{"sources": []}]}, ["personas[0].sources: must have at least one item"]),
+        ({"personas": [{"sources": [TEXT, {}]}]}, [f"personas[0].sources[1].{f}: required, and missing" for f in TEXT]),
+        (
+            {"personas": [{"sources": [{"type": "FILE", "value": "x"}]}]},
+            ["personas[0].sources[0].type: must be TEXT, URL or RESOURCE"],
+        ),
+        (
+            {"personas": [{"sources": [{"type": "TEXT", "value": "  "}]}]},
+            ["personas[0].sources[0].value: must not be blank"],
+        ),
+        (
+            {"personas": [{"sources": [{"type": "URL", "value": "example.com"}]}]},
+            ["personas[0].sources[0].value: must be an http:// or https:// address when type is URL"],
+        ),
+        (GOOD | {"playbookOId": 7}, ["playbookOId: must be a string"]),
+        (GOOD | {"brandVoiceOId": ""}, ["brandVoiceOId: must not be blank"]),
+        (GOOD | {"linkingStrategy": "ALL"}, ["linkingStrategy: must be an object"]),
+        (GOOD | {"linkingStrategy": {"mode": "SOME"}}, ["linkingStrategy.mode: must be ALL or SPECIFIC"]),
+        (
+            GOOD | {"linkingStrategy": {"mode": "SPECIFIC"}},
+            ["linkingStrategy.offeringOIds: at least one is required when mode is SPECIFIC"],
+        ),
+        (
+            GOOD | {"linkingStrategy": {"mode": "ALL", "offeringOIds": ["o_1"]}},
+            ["linkingStrategy.offeringOIds: leave it out when mode is ALL, or set mode to SPECIFIC"],
+        ),
+        (
+            GOOD | {"linkingStrategy": {"mode": "SPECIFIC", "offeringOIds": ["o_1", 2]}},
+            ["linkingStrategy.offeringOIds[1]: must be a string"],
+        ),
+    ],
+)
+def test_each_problem_is_told_by_its_path_in_the_apis_terms(arguments: dict[str, Any], told: list[str]) -> None:
+    """In words that say what to change."""
+    assert problems(arguments) == told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (GOOD | {"brandVoiceOid": "bv_1"}, "brandVoiceOid: unknown argument; did you mean brandVoiceOId?"),
+        (
+            GOOD | {"primary_offering_oid": "o"},
+            "primary_offering_oid: unknown argument; did you mean primaryOfferingOId?",
+        ),
+        (GOOD | {"linking": {}}, "linking: unknown argument; did you mean linkingStrategy?"),
+        ({"personas": [{"sources": [TEXT], "nane": "x"}]}, "personas[0].nane: unknown argument; did you mean name?"),
+        (
+            {"personas": [{"sources": [TEXT | {"valu": "x"}]}]},
+            "personas[0].sources[0].valu: unknown argument; did you mean value?",
+        ),
+        (
+            GOOD | {"linkingStrategy": {"mode": "ALL", "offeringOids": ["o"]}},
+            "linkingStrategy.offeringOids: unknown argument; did you mean offeringOIds?",
+        ),
+        (GOOD | {"workspace": None}, "workspace: unknown argument; known here: personas, primaryOfferingOId, "),
+    ],
+)
+def test_an_unknown_argument_is_refused_with_the_nearest_known_name(arguments: dict[str, Any], told: str) -> None:
+    """At any depth; the API would drop it without a word."""
+    (problem,) = problems(arguments)
+    assert problem.startswith(told)
+
+
+def test_all_problems_are_told_at_once_and_many_are_counted() -> None:
+    """A model mends what it is told."""
+    told = problems({"personas": [{"name": 1, "sources": [{"type": 2}]}] * 9})
+    assert len(told) == MAX_PROBLEMS + 1
+    assert told[-1] == f"and {27 - MAX_PROBLEMS} more"
+
+
+def test_a_name_of_any_sort_is_told_cleaned_and_bounded() -> None:
+    """It goes back to the model, and into a log."""
+    (problem,) = problems(GOOD | {"x\n\u202e" + "y" * 5000: 1})
+    assert len(problem) < 250
+    assert "\n" not in problem
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None, categories=None)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=12,
+)
+NAMES = st.sampled_from([*GENERATE_PERSONAS["properties"], "tool", "nope"])
+
+
+@given(st.dictionaries(NAMES, ANYTHING | st.just(GOOD["personas"]), max_size=4))
+def test_no_arguments_end_in_anything_but_a_body_or_problems(arguments: dict[str, Any]) -> None:
+    """Whatever a client sends."""
+    try:
+        sent = body(arguments)
+    except ArgumentsError as error:
+        assert error.problems
+    else:
+        assert set(sent) <= set(GENERATE_PERSONAS["properties"])
+        json.dumps(sent, ensure_ascii=False).encode()
+
+
+def test_nesting_without_end_is_a_problem_and_no_crash() -> None:
+    """As a value, and as a JSON string."""
+    deep: Any = []
+    for _ in range(5000):
+        deep = [deep]
+    assert problems({"personas": [deep]}) == ["personas[0]: must be an object"]
+    assert problems({"personas": "[" * 100_000}) == ["personas: must be an array"]
