@@ -110,7 +110,7 @@ def page_answer(request: Request) -> dict[str, Any]:
     """What the page says: a persona for each that was asked for."""
     made = []
     for place, asked in enumerate(request.json["personas"]):
-        one = record(request.number + place)
+        one = record(request.number * 10 + place)
         made.append(one | {"name": asked.get("name", one["name"])})
     return {"_metadata": metadata(usage=len(made)), "data": made}
 
