@@ -91,8 +91,13 @@ def test_two_keys_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 @pytest.mark.parametrize(
     "url",
     [
-        *("http://app.octavehq.com", "http://10.0.0.1", "http://localhost.example.com", "ftp://localhost", "octavehq"),
-        *("https:///path", "https://user:secret@example.com", "https://example.com/api/v2", "https://example.com?x=secret"),
+        *("http://app.octavehq.com", "http://10.0.0.1", "http://localhost.example.com", "ftp://localhost", "example"),
+        *(
+            "https:///path",
+            "https://user:secret@example.com",
+            "https://example.com/api/v2",
+            "https://example.com?x=secret",
+        ),
         *("http://[bad", "https://example.com:port", "http://127.0.0.1.example.com", "http://0.0.0.0"),
     ],
 )

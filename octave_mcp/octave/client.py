@@ -7,9 +7,11 @@ leaves as one of `octave_mcp.octave.errors`.
 
 import json
 import logging
+import re
 import ssl
 import time
 from collections.abc import Generator, Mapping
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -201,7 +203,7 @@ def _refusal(status: int, retry_after: str | None, answer: Any) -> errors.Octave
     if status == httpx.codes.TOO_MANY_REQUESTS or (status == httpx.codes.SERVICE_UNAVAILABLE and retry_after):
         return errors.Busy(
             "Octave is busy and asked to wait.",
-            retry_after=retry_after,
+            retry_after=_seconds(retry_after),
             said=said,
             status=status,
             request_id=request_id,
@@ -214,6 +216,19 @@ def _refusal(status: int, retry_after: str | None, answer: Any) -> errors.Octave
         else (errors.OutcomeUnknown, "Octave failed before it had answered.")
     )
     return kind(f"{text[:-1]} (HTTP {status}).", said=said, status=status, request_id=request_id)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """`Retry-After`, which is seconds or a date, as seconds from now; None where it is neither."""
+    if retry_after is None:
+        return None
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", retry_after):
+        return float(retry_after)
+    try:
+        until = parsedate_to_datetime(retry_after)
+        return max(0.0, until.timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
 
 
 _MEANINGS: dict[int, tuple[type[errors.OctaveError], str]] = {

@@ -24,8 +24,9 @@ def decode(content: bytes, *, secret: str | None = None) -> Any:
         text = content.decode(json.detect_encoding(content))
         value = json.loads(text, parse_float=_finite, parse_constant=lambda _: None)
         return _clean(value, secret if secret and len(secret) >= _SHORTEST_SECRET else None)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    except (ValueError, RecursionError):
+        pass  # raised below, out of reach of the parser's error, which holds the whole text
+    raise ValueError("no JSON that can be read")
 
 
 def well_formed(text: str) -> str:

@@ -61,7 +61,7 @@ class Unreachable(Refused):
 
 
 class Busy(Refused):
-    """Octave asked to wait. `retry_after` is its word for how long, as it was sent, or None."""
+    """Octave asked to wait. `retry_after` is for how long, in seconds, or None where it did not say, or said nonsense."""
 
     meets_every_call = True
 
@@ -69,12 +69,12 @@ class Busy(Refused):
         self,
         text: str,
         *,
-        retry_after: str | None = None,
+        retry_after: float | None = None,
         said: str | None = None,
         status: int | None = None,
         request_id: str | None = None,
     ) -> None:
-        """Take the `Retry-After` header as it came, beside what every error takes."""
+        """Take how long to wait, beside what every error takes."""
         super().__init__(text, said=said, status=status, request_id=request_id)
         self.retry_after = retry_after
 

@@ -6,7 +6,9 @@ import inspect
 import json
 import ssl
 import struct
+import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from typing import Any
 
 import httpx
@@ -114,8 +116,29 @@ async def test_each_status_is_the_error_that_says_what_to_do(
     error = await fails(always(error_envelope("Said by Octave"), status=status, headers=headers))
     assert type(error) is kind
     assert (error.status, error.said, error.request_id) == (status, "Said by Octave", "req_1")
-    if isinstance(error, errors.Busy):
-        assert error.retry_after == headers.get("retry-after")
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        *(("0", 0), ("7", 7), ("1.5", 1.5), ("Mon, 01 Jan 2001 00:00:00 GMT", 0)),
+        *((nonsense, None) for nonsense in ("-1", "NaN", "inf", "1e34", "soon", "", "9" * 400, "Fri, 99 Foo 2026")),
+        ("Mon, 01 Jan 100000 00:00:00 GMT", None),
+    ],
+)
+async def test_how_long_to_wait_is_read_in_all_its_forms(header: str, seconds: float | None) -> None:
+    """Seconds or a date; nonsense is no word at all."""
+    error = await fails(always(error_envelope("Busy"), status=429, headers={"retry-after": header}))
+    assert isinstance(error, errors.Busy)
+    assert error.retry_after == seconds
+
+
+async def test_a_date_to_wait_for_is_told_in_seconds_from_now() -> None:
+    """By this machine's clock."""
+    date = formatdate(time.time() + 3600, usegmt=True)
+    error = await fails(always(error_envelope("Busy"), status=429, headers={"retry-after": date}))
+    assert isinstance(error, errors.Busy)
+    assert error.retry_after == pytest.approx(3600, abs=60)
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])

@@ -148,7 +148,7 @@ async def test_one_failure_costs_one_persona() -> None:
         (always(b"", status=307, headers={"location": "https://x.example"}), ["OCTAVE_BASE_URL", "never followed"]),
         (
             always(error_envelope("Slow down"), status=429, headers={"retry-after": "7"}),
-            ["asked to wait: 7", "only these"],
+            ["asked to wait 7 seconds", "only these"],
         ),
         (always(b"<html>", status=502), ["may have been made", "Look in Octave's persona library"]),
         (always(b"<html>"), ["may have been made", "Look in Octave's persona library"]),
