@@ -48,7 +48,8 @@ _GENERATE = "/api/v2/persona/generate"
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _WRONG_ADDRESS = (httpx.UnsupportedProtocol, httpx.InvalidURL)
-_ANY_OTHER = (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict)
+_FOREIGN = (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict, *_WRONG_ADDRESS, TimeoutError)
+"""Every exception that the HTTP library has, and the deadline's."""
 
 
 class OctaveClient:
@@ -125,17 +126,25 @@ class OctaveClient:
                     answer = await self._read(response)
                 finally:
                     await response.aclose()
-        except TimeoutError as error:
-            raise errors.OutcomeUnknown(f"Octave did not answer within {self._deadline_seconds:g} seconds.") from error
-        except _NEVER_SENT as error:
-            raise _never_sent(error) from error
-        except _WRONG_ADDRESS as error:
-            raise errors.SetupProblem("The base URL cannot be called.") from error
-        except _ANY_OTHER as error:
-            raise errors.OutcomeUnknown("The connection to Octave broke before its answer was complete.") from error
+        except _FOREIGN as error:
+            logger.warning("%s %s ended with %s", method, path, type(error).__name__)
+            # Without its cause: the library's errors quote what the peer sent, and a peer may send the key back.
+            raise self._mapped(error) from None
         finally:
             logger.info("%s %s took %.1f s", method, path, time.monotonic() - started)
         return answer
+
+    def _mapped(self, error: Exception) -> errors.OctaveError:
+        """Ours for an exception of the HTTP library's. What is not known to come before sending came after."""
+        if isinstance(error, TimeoutError):
+            return errors.OutcomeUnknown(f"Octave did not answer within {self._deadline_seconds:g} seconds.")
+        if isinstance(error, _WRONG_ADDRESS):
+            return errors.SetupProblem("The base URL cannot be called.")
+        if not isinstance(error, _NEVER_SENT):
+            return errors.OutcomeUnknown("The connection to Octave broke before its answer was complete.")
+        if _is_about_a_certificate(error):
+            return errors.SetupProblem("The certificate of Octave's address is not trusted by this machine.")
+        return errors.Unreachable("Octave could not be reached.")
 
     async def _read(self, response: httpx.Response) -> dict[str, Any]:
         """The answer's JSON object, or the error that the answer stands for."""
@@ -143,13 +152,13 @@ class OctaveClient:
         if not response.is_success:
             try:
                 answer = decode(await _content(response), secret=secret)
-            except (ValueError, *_ANY_OTHER):  # the status has said enough
+            except (ValueError, httpx.HTTPError):  # the status has said enough
                 answer = None
             raise _refusal(response.status_code, response.headers.get("retry-after"), answer)
         try:
             answer = decode(await _content(response), secret=secret)
-        except ValueError as error:
-            raise errors.OutcomeUnknown("Octave's answer cannot be read.", status=response.status_code) from error
+        except ValueError:
+            raise errors.OutcomeUnknown("Octave's answer cannot be read.", status=response.status_code) from None
         if not isinstance(answer, dict):
             raise errors.OutcomeUnknown("Octave's answer is not what its API describes.", status=response.status_code)
         if "data" not in answer and _said(answer, envelope_only=True):
@@ -188,13 +197,13 @@ async def _content(response: httpx.Response) -> bytes:
     return bytes(content)
 
 
-def _never_sent(error: Exception) -> errors.OctaveError:
+def _is_about_a_certificate(error: BaseException) -> bool:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return errors.SetupProblem("The certificate of Octave's address is not trusted by this machine.")
+            return True
         cause = cause.__cause__ or cause.__context__
-    return errors.Unreachable("Octave could not be reached.")
+    return False
 
 
 def _refusal(status: int, retry_after: str | None, answer: Any) -> errors.OctaveError:

@@ -7,6 +7,7 @@ import json
 import ssl
 import struct
 import time
+import traceback
 from collections.abc import Iterator
 from email.utils import formatdate
 from typing import Any
@@ -392,7 +393,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize("kind", FOREIGN)
 async def test_no_exception_of_the_http_library_leaves_the_client(kind: type[Exception]) -> None:
-    """Each is mapped, with the original as its cause for a log, and none of its words."""
+    """Each is mapped, and none of its words are kept: they may be the peer's."""
 
     def raises(*_: Any, **__: Any) -> Any:
         request = httpx.Request("POST", "http://localhost")
@@ -410,7 +411,7 @@ async def test_no_exception_of_the_http_library_leaves_the_client(kind: type[Exc
         with pytest.raises(errors.OctaveError) as caught:
             await client.generate(REQUEST, idempotency_key="item-1")
     assert "foreign words" not in str(caught.value)
-    assert isinstance(caught.value.__cause__, kind)
+    assert "foreign words" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
