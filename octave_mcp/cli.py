@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="see the server at work: a real client, three personas, made-up data")
     demo.set_defaults(command=_demo)
     sandbox = commands.add_parser("sandbox", help="serve an Octave-compatible API on made-up data, over HTTP")
-    sandbox.add_argument("--port", type=int, default=8765, help="on this machine only (default: %(default)s)")
+    sandbox.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
     sandbox.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="for each persona (default: 0)")
     sandbox.set_defaults(command=_sandbox)
     return parser
@@ -81,13 +81,22 @@ def _demo(_: argparse.Namespace) -> int:
 
 
 def _sandbox(options: argparse.Namespace) -> int:
+    import socket
+
     import uvicorn
 
     from octave_mcp.sandbox import build_sandbox
 
-    print(f"Made-up data at http://127.0.0.1:{options.port} (any api_key will do). Ctrl-C ends it.", file=sys.stderr)
     app = build_sandbox(latency_seconds=options.latency)
-    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
+    try:
+        listening = socket.create_server(("127.0.0.1", options.port))
+    except (OSError, OverflowError):
+        print(f"octave-mcp sandbox cannot listen on port {options.port}: choose another with --port", file=sys.stderr)
+        return BAD_SETTINGS
+    with listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        print(f"Made-up data at {address} (any api_key will do). Ctrl-C ends it.", file=sys.stderr, flush=True)
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
     return 0
 
 

@@ -6,58 +6,95 @@ No key, no network: the server runs with its sandbox.
 import json
 import sys
 import textwrap
-from collections.abc import Mapping
 from typing import Any
 
 from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
+from pydantic import SecretStr
 
+from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.models import GenerateRequest
-from octave_mcp.sandbox import raw_answer
+from octave_mcp.sandbox import build_sandbox
 from octave_mcp.text import tokens
 
 __all__ = ["run_demo"]
 
-_CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
+_TEXT = (
+    "Our best conversations are with the CISO of a regional bank. Every quarter the auditors ask for evidence of "
+    "access reviews, and her team spends three weeks collecting screenshots. She worries about vendor risk, and about "
+    "alerts that nobody has time to read."
+)
+_NOTES = (
+    "Procurement leads at manufacturers compare five vendors, want one contract, and are measured on savings. They "
+    "distrust usage-based pricing, and ask who answers when the line stands still."
+)
+_PAGE = "https://example.com/customers/hospital-it-operations"
+
+CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("from a text", {"personas": [{"sources": [{"type": "TEXT", "value": _TEXT}]}]}),
+    ("from a page's address", {"personas": [{"sources": [{"type": "URL", "value": _PAGE}]}]}),
     (
-        "from a text",
+        "linked to an offering, in the founder's voice",
         {
-            "personas": [
-                {
-                    "sources": [
-                        {
-                            "type": "TEXT",
-                            "value": "Our best conversations are with a CISO at a regional bank. Every quarter the "
-                            "auditors ask for evidence of access reviews, and her team spends three weeks collecting "
-                            "screenshots. She worries about vendor risk and about alerts that nobody has time to read.",
-                        }
-                    ]
-                }
-            ]
-        },
-    ),
-    (
-        "from a page's address",
-        {"personas": [{"sources": [{"type": "URL", "value": "https://example.com/customers/hospital-it-operations"}]}]},
-    ),
-    (
-        "linked to an offering, in a brand voice",
-        {
-            "personas": [
-                {
-                    "name": "Procurement Lead",
-                    "sources": [
-                        {
-                            "type": "TEXT",
-                            "value": "Procurement leads at manufacturers compare five vendors, want one contract, and "
-                            "are measured on savings. They distrust usage-based pricing.",
-                        }
-                    ],
-                }
-            ],
-            "primaryOfferingOId": "",
-            "linkingStrategy": {"mode": "SPECIFIC", "offeringOIds": [""]},
-            "brandVoiceOId": "",
+            "personas": [{"name": "Procurement Lead", "sources": [{"type": "TEXT", "value": _NOTES}]}],
+            "primaryOfferingOId": "o_trust",
+            "linkingStrategy": {"mode": "SPECIFIC", "offeringOIds": ["o_trust"]},
+            "playbookOId": "pb_enterprise",
+            "brandVoiceOId": "bv_founder",
         },
     ),
 )
+"""What the demo asks for; the oIds are the sandbox's."""
+
+_WIDTH = 110
+
+
+async def run_demo() -> None:
+    """Start the server, list its tools, generate three personas, and print what a person and a model would see."""
+    server = StdioServerParameters(command=sys.executable, args=["-m", "octave_mcp", "--sandbox"])
+    raw, condensed = 0, 0
+    async with (
+        Client(server) as client,
+        OctaveClient("http://localhost", SecretStr("demo"), app=build_sandbox()) as octave,
+    ):
+        _heading("The server's tools")
+        for tool in (await client.list_tools()).tools:
+            print(f"{tool.name}: {(tool.description or '').splitlines()[0]}")
+        for title, arguments in CALLS:
+            result = await client.call_tool("generate_personas", arguments)
+            answer = await octave.generate(GenerateRequest.model_validate(arguments), idempotency_key="demo")
+            raw += tokens(answer.model_dump_json(by_alias=True, exclude_unset=True))
+            text, structured = _channels(result)
+            condensed += tokens(text)
+            _heading(f"A persona {title}")
+            print(_as_a_person_sees_it(structured))
+    _heading("What a model sees of the last one: text, or the same as structured content")
+    print(_wrapped(text))
+    print(f"\n{_wrapped(json.dumps(structured, ensure_ascii=False))}")
+    _heading("Tokens (estimated)")
+    print(f"Octave's raw answers: {raw}. In the model's context: {condensed}, {1 - condensed / raw:.0%} less.")
+    print("All of this was made up by the sandbox. Octave was not called, and nothing was paid for.")
+
+
+def _as_a_person_sees_it(structured: dict[str, Any]) -> str:
+    (persona,) = structured["personas"]
+    lines = [f"{persona['name']} ({persona['oId']})", _wrapped(persona.get("description", ""), indent="  ")]
+    for key, label in (("commonJobTitles", "titles"), ("keyObjectives", "wants"), ("painPoints", "struggles with")):
+        lines += [_wrapped(f"{label}: {item}", indent="  ") for item in persona.get(key, [])[:2]]
+    return "\n".join(lines)
+
+
+def _channels(result: CallToolResult) -> tuple[str, dict[str, Any]]:
+    text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+    if result.is_error or result.structured_content is None:
+        raise RuntimeError(text)
+    return text, result.structured_content
+
+
+def _heading(text: str) -> None:
+    print(f"\n{text}\n{'-' * len(text)}")
+
+
+def _wrapped(text: str, *, indent: str = "") -> str:
+    lines = (textwrap.fill(line, _WIDTH, initial_indent=indent, subsequent_indent=indent) for line in text.splitlines())
+    return "\n".join(lines)

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.records import personas, record
+from support.tokens import o200k
 
 from octave_mcp.octave.decoding import decode
 from octave_mcp.octave.models import Persona
 from octave_mcp.summary import Condensed, condense, cost
-from support.records import personas, record
-from support.tokens import o200k
 
 BUDGET = 5700
 
@@ -176,7 +176,7 @@ TEXTS = st.text(st.characters(codec=None, categories=None), max_size=60) | st.sa
 )
 LISTS = st.lists(TEXTS, max_size=8) | st.none() | TEXTS | st.lists(st.integers() | st.none(), max_size=3)
 OIDS = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=6, max_size=12).map("pe_".__add__)
-HOSTILE = st.fixed_dictionaries(
+HOSTILE: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"oId": OIDS},
     optional={
         "name": TEXTS,

@@ -7,14 +7,14 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from octave_mcp.text import clean, shorten, tokens
 from support.tokens import o200k
 
+from octave_mcp.text import clean, shorten, tokens
+
 PROSE = {
-    "English": "Runs security for a mid-sized software company and is measured on cost, risk and speed at the same time.",
-    "German": "Verantwortet die Sicherheitsstrategie und führt neue Compliance-Richtlinien im gesamten Unternehmen ein.",
-    "French": "Responsable de la sécurité, elle négocie les contrats des fournisseurs et défend son budget chaque année.",
+    "English": "Runs security for a mid-sized software company and is measured on cost, risk and speed at once.",
+    "German": "Verantwortet die Sicherheitsstrategie und führt neue Richtlinien im gesamten Unternehmen ein.",
+    "French": "Responsable de la sécurité, elle négocie les contrats et défend son budget chaque année.",
     "Spanish": "Dirige las operaciones de ingresos y necesita previsiones fiables antes del cierre de cada trimestre.",
     "Finnish": "Vastaa asiakkuuksien kehittämisestä ja haluaa lyhentää käyttöönottoa ilman ylimääräisiä kustannuksia.",
     "Polish": "Odpowiada za bezpieczeństwo danych i chce ograniczyć liczbę narzędzi używanych przez różne zespoły.",

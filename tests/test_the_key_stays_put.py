@@ -14,14 +14,14 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from pydantic import SecretStr
+from support.records import record
+from support.upstream import Request, answer, by_the_page, error_envelope, metadata, upstream
 
 from octave_mcp.log import configure_logging
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.settings import Settings, SettingsError, load_settings
-from support.records import record
-from support.upstream import Request, answer, by_the_page, error_envelope, metadata, upstream
 
 pytestmark = pytest.mark.anyio
 

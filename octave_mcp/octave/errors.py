@@ -61,7 +61,7 @@ class Unreachable(Refused):
 
 
 class Busy(Refused):
-    """Octave asked to wait. `retry_after` is for how long, in seconds, or None where it did not say, or said nonsense."""
+    """Octave asked to wait. `retry_after` is how long, in seconds, or None where it did not say so sanely."""
 
     meets_every_call = True
 

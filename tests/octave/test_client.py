@@ -16,12 +16,6 @@ import httpx
 import pytest
 import trustme
 from pydantic import SecretStr
-
-from octave_mcp import __version__
-from octave_mcp.octave import client as client_module
-from octave_mcp.octave import errors
-from octave_mcp.octave.client import OctaveClient
-from octave_mcp.octave.models import GenerateAnswer, GenerateRequest
 from support.upstream import (
     Request,
     Respond,
@@ -33,6 +27,12 @@ from support.upstream import (
     page_answer,
     upstream,
 )
+
+from octave_mcp import __version__
+from octave_mcp.octave import client as client_module
+from octave_mcp.octave import errors
+from octave_mcp.octave.client import OctaveClient
+from octave_mcp.octave.models import GenerateAnswer, GenerateRequest
 
 pytestmark = pytest.mark.anyio
 

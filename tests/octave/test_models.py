@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from support.records import record
 
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
-from support.records import record
 
 TEXT = {"type": "TEXT", "value": "notes"}
 
@@ -90,8 +90,17 @@ def test_a_body_that_the_api_does_not_have_is_refused(body: dict[str, Any]) -> N
 
 @pytest.mark.parametrize(
     "address",
-    ["ftp://example.com", "example.com", "file:///etc/passwd", "https://", "javascript:alert(1)", "http://[bad"]
-    + ["https://exa mple.com", "https://example.com/\n", "see https://example.com"],
+    [
+        "ftp://example.com",
+        "example.com",
+        "file:///etc/passwd",
+        "https://",
+        "javascript:alert(1)",
+        "http://[bad",
+        "https://exa mple.com",
+        "https://example.com/\n",
+        "see https://example.com",
+    ],
 )
 def test_a_url_source_must_be_a_web_address(address: str) -> None:
     """A page that cannot be read makes a persona about nothing."""
@@ -137,9 +146,12 @@ def test_no_answer_crashes_the_reader(anything: object) -> None:
     paid = GenerateAnswer.model_validate(
         {
             "_metadata": anything,
-            "data": [anything, {"oId": anything, "name": anything, "active": anything, "user": anything}]
-            + [{"oId": "pe_1", "data": anything, "qualifyingQuestions": anything, "workspace": anything}]
-            + [{"data": {"painPoints": anything, "customFields": anything}, "qualifyingQuestions": [anything]}],
+            "data": [
+                anything,
+                {"oId": anything, "name": anything, "active": anything, "user": anything},
+                {"oId": "pe_1", "data": anything, "qualifyingQuestions": anything, "workspace": anything},
+                {"data": {"painPoints": anything, "customFields": anything}, "qualifyingQuestions": [anything]},
+            ],
         }
     )
     assert "pe_1" in [persona.oId for persona in paid.data]

@@ -1,5 +1,6 @@
 """Arguments of every sort: what is mended, what is refused, and in which words."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -194,13 +195,11 @@ NAMES = st.sampled_from([*GENERATE_PERSONAS["properties"], "tool", "nope"])
 @given(st.dictionaries(NAMES, ANYTHING | st.just(GOOD["personas"]), max_size=4))
 def test_no_arguments_end_in_anything_but_a_body_or_problems(arguments: dict[str, Any]) -> None:
     """Whatever a client sends."""
-    try:
+    sent: dict[str, Any] = {}
+    with contextlib.suppress(ArgumentsError):
         sent = body(arguments)
-    except ArgumentsError as error:
-        assert error.problems
-    else:
-        assert set(sent) <= set(GENERATE_PERSONAS["properties"])
-        json.dumps(sent, ensure_ascii=False).encode()
+    assert set(sent) <= set(GENERATE_PERSONAS["properties"])
+    json.dumps(sent, ensure_ascii=False).encode()
 
 
 def test_nesting_without_end_is_a_problem_and_no_crash() -> None:

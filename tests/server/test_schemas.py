@@ -1,7 +1,7 @@
 """The published schemas are plain, and say what the request models check."""
 
+import inspect
 import json
-import types
 import typing
 from collections.abc import Iterator
 from typing import Any
@@ -67,10 +67,8 @@ def _fields(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, bool]
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        if issubclass(annotation, BaseModel):
-            yield annotation
-        return
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
     for part in typing.get_args(annotation):
         yield from _models_in(part)
 
@@ -87,23 +85,21 @@ def test_the_input_schema_has_exactly_the_fields_of_the_request() -> None:
     assert dict(_required(GENERATE_PERSONAS)) == dict(_fields(GenerateRequest))
 
 
+LINKINGS: list[dict[str, Any]] = [
+    {"linkingStrategy": {"mode": "ALL"}},
+    {"linkingStrategy": {"mode": "SPECIFIC", "offeringOIds": ["o_1"]}},
+    {"linkingStrategy": {"mode": "NONE"}},
+    {"linkingStrategy": "ALL"},
+    {"linkingStrategy": {}},
+    {"playbookOId": "pb_1"},
+    {"brandVoiceOId": 1},
+    {"primaryOfferingOId": []},
+]
 BODIES: list[dict[str, Any]] = [
     {"personas": [{"sources": [{"type": kind, "value": value}]}]}
     for kind in ("TEXT", "URL", "RESOURCE", "FILE", "", None)
     for value in ("https://example.com", "", 3)
-] + [
-    {"personas": [{"sources": [{"type": "TEXT", "value": "x"}]}], **more}
-    for more in (
-        {"linkingStrategy": {"mode": "ALL"}},
-        {"linkingStrategy": {"mode": "SPECIFIC", "offeringOIds": ["o_1"]}},
-        {"linkingStrategy": {"mode": "NONE"}},
-        {"linkingStrategy": "ALL"},
-        {"linkingStrategy": {}},
-        {"playbookOId": "pb_1"},
-        {"brandVoiceOId": 1},
-        {"primaryOfferingOId": []},
-    )
-]
+] + [{"personas": [{"sources": [{"type": "TEXT", "value": "x"}]}], **more} for more in LINKINGS]
 
 
 @pytest.mark.parametrize("body", BODIES, ids=json.dumps)

@@ -9,10 +9,6 @@ import pytest
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
 from pydantic import SecretStr
-
-from octave_mcp.server.app import build_server
-from octave_mcp.server.schemas import GENERATE_PERSONAS_RESULT
-from octave_mcp.settings import Settings
 from support.records import record
 from support.tokens import channels, o200k
 from support.upstream import (
@@ -28,6 +24,10 @@ from support.upstream import (
     upstream,
 )
 
+from octave_mcp.server.app import build_server
+from octave_mcp.server.schemas import GENERATE_PERSONAS_RESULT
+from octave_mcp.settings import Settings
+
 pytestmark = pytest.mark.anyio
 
 KEY = "sk-canary-0123456789"
@@ -41,7 +41,7 @@ def asking(*names: str) -> dict[str, Any]:
 async def call(respond: Respond, arguments: dict[str, Any], **settings: Any) -> tuple[CallToolResult, Upstream]:
     """Call the tool against an upstream that answers so."""
     async with upstream(respond) as octave:
-        configured = Settings(**({"base_url": octave.url, "api_key": SecretStr(KEY)} | settings))
+        configured = Settings(**{"base_url": octave.url, "api_key": SecretStr(KEY), **settings})
         async with Client(build_server(configured)) as client:
             result = await client.call_tool("generate_personas", arguments)
     return result, octave

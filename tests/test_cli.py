@@ -1,0 +1,185 @@
+"""The command, as a person and as a client starts it: in a process of its own."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client, StdioServerParameters
+from support.upstream import by_the_page, upstream
+
+from octave_mcp import __version__, cli
+from octave_mcp.demo import run_demo
+from octave_mcp.settings import SettingsError
+
+SECRET = "sk-canary-0123456789"
+ARGUMENTS = {"personas": [{"name": "CFO", "sources": [{"type": "TEXT", "value": "notes on the close of the quarter"}]}]}
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment, which holds no setting of ours, and more."""
+    return {**os.environ, **more}
+
+
+def run(*arguments: str, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "octave_mcp", *arguments],
+        input=stdin,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_installed_command_tells_its_version() -> None:
+    """It is on the path of the environment."""
+    command = Path(sys.executable).with_name("octave-mcp")
+    ran = subprocess.run([command, "--version"], capture_output=True, text=True, check=True, encoding="utf-8")
+    assert ran.stdout == f"octave-personas-mcp {__version__}\n"
+
+
+def test_help_names_every_command() -> None:
+    """A person starts there."""
+    told = run("--help").stdout
+    for word in ("--sandbox", "demo", "sandbox", "--version"):
+        assert word in told
+
+
+def test_settings_that_cannot_be_used_end_the_start_in_words() -> None:
+    """On stderr, since stdout is the client's; without the value, and without a traceback."""
+    ran = run(OCTAVE_API_KEY=f"{SECRET} {SECRET}", OCTAVE_BASE_URL="http://octave.example")
+    assert ran.returncode == cli.BAD_SETTINGS
+    assert ran.stdout == ""
+    assert "OCTAVE_API_KEY is no API key" in ran.stderr
+    assert "OCTAVE_BASE_URL must be https" in ran.stderr
+    assert SECRET not in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("settings", [{}, {"OCTAVE_API_KEY": SECRET}, {"OCTAVE_MCP_SANDBOX": "1"}])
+def test_the_server_ends_quietly_when_its_client_is_gone(settings: dict[str, str]) -> None:
+    """At the end of stdin."""
+    ran = run(**settings)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("line", ["not JSON", '{"jsonrpc": "2.0"}', "\ufeff{}", "[" * 5000, '"\\ud800"'])
+def test_a_line_that_is_no_message_ends_nothing(line: str) -> None:
+    """Whatever else comes on stdin, the next message is answered."""
+    ping = '{"jsonrpc":"2.0","id":7,"method":"ping"}'
+    ran = run(stdin=f"{line}\n{ping}\n")
+    assert ran.returncode == 0
+    assert '"id":7' in ran.stdout
+
+
+@pytest.mark.anyio
+async def test_an_assistants_call_over_stdio_reaches_octave() -> None:
+    """The main job: the real server process, the SDK's client, an upstream by the page."""
+    async with upstream(by_the_page) as octave:
+        server = StdioServerParameters(
+            command=sys.executable,
+            args=["-m", "octave_mcp"],
+            env=environment(OCTAVE_API_KEY=f"{SECRET}\n", OCTAVE_BASE_URL=octave.url),
+        )
+        async with Client(server) as client:
+            result = await client.call_tool("generate_personas", ARGUMENTS)
+        assert not result.is_error
+        assert [request.json for request in octave.requests] == [ARGUMENTS]
+        assert octave.requests[0].header("api_key") == SECRET
+
+
+@pytest.mark.anyio
+async def test_the_sandbox_flag_needs_neither_key_nor_network_and_says_that_it_makes_things_up() -> None:
+    """In the instructions, and in each channel of a result."""
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "octave_mcp", "--sandbox"],
+        env=environment(OCTAVE_BASE_URL="https://octave.invalid"),
+    )
+    async with Client(server, mode="legacy") as client:
+        assert "SANDBOX" in (client.instructions or "")
+        result = await client.call_tool("generate_personas", ARGUMENTS)
+    assert not result.is_error
+    assert "made-up data" in str(result.content)
+    assert "made-up data" in str(result.structured_content)
+    assert "close of the quarter" in str(result.structured_content).lower()
+
+
+def test_the_demo_shows_three_personas(capsys: pytest.CaptureFixture[str]) -> None:
+    """From a text, from an address, and linked and voiced; with the tokens it saves."""
+    anyio.run(run_demo)
+    told = capsys.readouterr().out
+    assert len(re.findall(r"^A persona ", told, re.MULTILINE)) == 3
+    for words in ("generate_personas", "CISO", "hospital", "Procurement Lead", "% less", "nothing was paid for"):
+        assert words in told
+
+
+@contextmanager
+def sandbox() -> Iterator[str]:
+    """`octave-mcp sandbox`, serving on a free port; its origin."""
+    command = [sys.executable, "-m", "octave_mcp", "sandbox", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=environment()) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        try:
+            yield re.findall(r"http://127\.0\.0\.1:\d+", said)[0]
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=20) in {0, cli.INTERRUPTED}
+
+
+def test_a_port_that_is_taken_is_told_in_words() -> None:
+    """And how to choose another."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ran = run("sandbox", "--port", str(taken.getsockname()[1]))
+    assert ran.returncode == cli.BAD_SETTINGS
+    assert "choose another with --port" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.anyio
+async def test_the_sandbox_is_served_over_http_for_any_client() -> None:
+    """Here for our own server, which takes it for Octave."""
+    with sandbox() as url:
+        server = StdioServerParameters(
+            command=sys.executable,
+            args=["-m", "octave_mcp"],
+            env=environment(OCTAVE_API_KEY="any-key-will-do", OCTAVE_BASE_URL=url),
+        )
+        async with Client(server) as client:
+            result = await client.call_tool("generate_personas", ARGUMENTS)
+    assert not result.is_error
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person who stops a command knows that they did."""
+
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("octave_mcp.settings.load_settings", interrupted)
+    assert cli.main([]) == cli.INTERRUPTED
+
+
+def test_bad_settings_are_reported_in_the_same_process_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit code is returned, for a caller that imports the command."""
+
+    def refuse(**_: object) -> None:
+        raise SettingsError("OCTAVE_API_KEY is no API key")
+
+    monkeypatch.setattr("octave_mcp.settings.load_settings", refuse)
+    assert cli.main(["--sandbox"]) == cli.BAD_SETTINGS
+    assert "OCTAVE_API_KEY" in capsys.readouterr().err

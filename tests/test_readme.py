@@ -1,0 +1,101 @@
+"""The README claims what is so: its settings, its configurations, its commands, its links."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from octave_mcp.cli import main
+from octave_mcp.server.schemas import GENERATE_PERSONAS
+from octave_mcp.settings import Settings, setting_name
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _as_environment(default: object) -> str:
+    """A default as the table shows it."""
+    return "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def test_the_settings_table_is_the_settings() -> None:
+    """Names, defaults and words."""
+    rows = re.findall(
+        r"^\| `(OCTAVE_\w+)` \| (.*?) \| (.*) \|$|^\| `(OCTAVE_\w+)` \| \| (.*) \|$", README, re.MULTILINE
+    )
+    table = {one or other: (default.strip("` "), words or more) for one, default, words, other, more in rows}
+    code = {
+        setting_name(name): (
+            _as_environment(field.get_default()),
+            field.description,
+        )
+        for name, field in Settings.model_fields.items()
+    }
+    assert table == code
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").glob("*.json")))
+def test_each_configuration_in_examples_is_the_readmes(name: str) -> None:
+    """Byte for byte, and valid JSON."""
+    (block,) = re.findall(rf"<!-- examples/{name} -->\n```json\n(.*?)```", README, re.DOTALL)
+    assert block == (ROOT / "examples" / name).read_text(encoding="utf-8")
+    json.loads(block)
+
+
+def test_every_command_of_ours_is_one() -> None:
+    """In the shell blocks of the README."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for line in lines:
+        words = line.split()
+        if words[0] == "make":
+            assert words[1] in targets
+        if words[0] == "octave-mcp":
+            with pytest.raises(SystemExit) as ended:
+                main([*words[1:], "--help"])
+            assert ended.value.code == 0
+    assert {"make", "octave-mcp"} <= {line.split()[0] for line in lines}
+
+
+def test_every_link_into_the_repository_leads_somewhere() -> None:
+    """From the README and from the guide for contributors."""
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            assert link.startswith("https://") or (ROOT / link).exists(), link
+
+
+def test_the_tools_table_names_every_argument() -> None:
+    """And no other."""
+    table = README.split("## The tool")[1].split("## Settings")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(GENERATE_PERSONAS["properties"])
+
+
+def test_no_document_has_anyone_install_the_other_package() -> None:
+    """PyPI's `octave-mcp` is someone else's."""
+    texts = [path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *ROOT.glob("examples/*"))]
+    assert not re.search(r"(?:pip install|uvx|uv tool install|pipx \w+) octave-mcp", "\n".join(texts))
+    assert "someone else's" in README
+    assert "not affiliated with Octave" in README
+
+
+def test_the_example_program_builds_a_persona_from_each_file(tmp_path: Path) -> None:
+    """With made-up data, since no key is set."""
+    for name in ("bank", "plant"):
+        (tmp_path / name).write_text(f"The {name} manager loses hours to reports.", encoding="utf-8")
+    program = ROOT / "examples" / "build_personas.py"
+    ran = subprocess.run(
+        [sys.executable, program, tmp_path / "bank", tmp_path / "plant"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+        env={"PATH": str(Path(sys.executable).parent)},
+    )
+    assert ran.stderr == ""
+    assert len(re.findall(r"^\S.*\(pe_\w+\)$", ran.stdout, re.MULTILINE)) == 2
