@@ -29,7 +29,7 @@ def test_the_settings_table_is_the_settings() -> None:
     table = {one or other: (default.strip("` "), words or more) for one, default, words, other, more in rows}
     code = {
         setting_name(name): (
-            _as_environment(field.get_default()),
+            _as_environment(None if field.default_factory else field.default),
             field.description,
         )
         for name, field in Settings.model_fields.items()
