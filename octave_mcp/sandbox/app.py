@@ -1,0 +1,235 @@
+"""The sandbox's routes: Octave's API as far as this project uses it, in Octave's shapes."""
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from octave_mcp.octave.models import GenerateRequest
+from octave_mcp.sandbox.state import GENERATE, USER, WORKSPACE, Failure, SandboxState
+
+__all__ = ["Failure", "build_sandbox"]
+
+DEFAULT_LIMIT = 10
+MAX_LIMIT = 100
+MAX_SAID = 300
+"""Characters of an error message: an unknown field's name may be of any length."""
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def build_sandbox(
+    *,
+    latency_seconds: float = 0.0,
+    api_key: str | None = None,
+    failures: Sequence[Failure] = (),
+    credits_total: int = 1000,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Starlette:
+    """Build an Octave-compatible API on made-up data, with a workspace of its own.
+
+    `latency_seconds` passes for each persona before a generation is answered. Its personas are stored and paid for at
+    once, so a caller who hangs up meanwhile finds them in the list, as with a real service. With `api_key`, no other
+    key is accepted. `failures` are answered first, in their order. Each persona costs one of `credits_total`.
+
+    Tests find what happened in `app.state.sandbox`: `requests`, `personas`, `credits_used`.
+    """
+    app = Starlette(routes=_routes(latency_seconds), exception_handlers={HTTPException: _refused})
+    # Octave's answer to a path it does not have is taken to be 404, so a stray slash must not redirect.
+    app.router.redirect_slashes = False
+    app.state.sandbox = SandboxState(api_key=api_key, credits_total=credits_total, failures=failures, now=now)
+    return app
+
+
+def _routes(latency_seconds: float) -> list[Route]:
+    async def generate(request: Request) -> Response:
+        sandbox = _sandbox(request)
+        body = await _json_object(request)
+        if failure := _admit(request, body):
+            return failure
+        wanted = _validated(body)
+        personas = sandbox.generate(wanted)
+        await anyio.sleep(latency_seconds * len(personas))
+        return JSONResponse(sandbox.envelope(len(personas), data=personas))
+
+    lookups = {
+        "persona/get": _persona_get,
+        "persona/list": _persona_list,
+        "product/list": _product_list,
+        "playbook/list": _playbook_list,
+        "brand-voice/list": _brand_voice_list,
+        "resource/list": _resource_list,
+        "api-key/validate": _key_validate,
+    }
+    return [
+        Route(GENERATE, generate, methods=["POST"]),
+        *(Route(f"/api/v2/{path}", _lookup(answer), methods=["GET"]) for path, answer in lookups.items()),
+    ]
+
+
+def _lookup(answer: Callable[[SandboxState, QueryParams], dict[str, Any]]) -> Endpoint:
+    """An endpoint that answers a GET with the envelope of what `answer` returns."""
+
+    async def endpoint(request: Request) -> Response:
+        if failure := _admit(request, {}):
+            return failure
+        sandbox = _sandbox(request)
+        return JSONResponse(sandbox.envelope(**answer(sandbox, request.query_params)))
+
+    return endpoint
+
+
+def _sandbox(request: Request) -> SandboxState:
+    sandbox: SandboxState = request.app.state.sandbox
+    return sandbox
+
+
+def _admit(request: Request, body: dict[str, Any]) -> Response | None:
+    """Check the key and remember the request; the scripted failure to answer with, if one is left."""
+    sandbox = _sandbox(request)
+    sandbox.check_key(request.headers.get("api_key"))
+    sandbox.record_request(request.method, request.url.path, body)
+    return sandbox.next_failure(request.url.path)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Answer with the API's error envelope."""
+    status, message = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
+    return JSONResponse(_sandbox(request).envelope(message=message), status)
+
+
+# --- What came in -----------------------------------------------------------------------------------------------------
+
+
+async def _json_object(request: Request) -> dict[str, Any]:
+    _sandbox(request).check_key(request.headers.get("api_key"))
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, "The body is not valid JSON.") from error
+    if not isinstance(body, dict):
+        raise HTTPException(400, "The body must be a JSON object.")
+    return body
+
+
+def _validated(body: dict[str, Any]) -> GenerateRequest:
+    try:
+        return GenerateRequest.model_validate(body)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        first = f"{_path(problems[0]['loc'])}: {problems[0]['msg']}"
+        raise HTTPException(400, first[:MAX_SAID]) from error
+
+
+def _path(loc: Iterable[int | str]) -> str:
+    """A place in the body, as in `personas[0].sources`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".") or "body"
+
+
+def _number(query: QueryParams, name: str, default: int, least: int, most: int) -> int:
+    value = query.get(name, str(default))
+    if not (value.isascii() and value.isdigit() and len(value) < 10 and least <= int(value) <= most):  # noqa: PLR2004 - int() refuses thousands of digits
+        raise HTTPException(400, f"{name}: must be a whole number from {least} to {most}.")
+    return int(value)
+
+
+def _choice(query: QueryParams, name: str, choices: Sequence[str]) -> str:
+    value = query.get(name, "ALL")
+    if value not in choices:
+        raise HTTPException(400, f"{name}: must be one of {', '.join(choices)}.")
+    return value
+
+
+# --- The look-ups -----------------------------------------------------------------------------------------------------
+
+
+def _page(rows: Iterable[dict[str, Any]], query: QueryParams) -> dict[str, Any]:
+    """The rows with `text` in their name or description, from `offset`, at most `limit`."""
+    text = query.get("text", "").casefold()
+    found = [row for row in rows if text in f"{row['name']}\n{row.get('description', '')}".casefold()]
+    offset = _number(query, "offset", 0, 0, 10**8)
+    end = offset + _number(query, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+    return {"hasNext": end < len(found), "total": len(found), "data": found[offset:end]}
+
+
+def _persona_get(sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
+    oid = query.get("oId")
+    if not oid:
+        raise HTTPException(400, "oId: required.")
+    for persona in sandbox.personas:
+        if persona.record["oId"] == oid:
+            return persona.record
+    raise HTTPException(404, "oId: no such persona in this workspace.")
+
+
+def _persona_list(sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
+    """Newest first."""
+    mine = _choice(query, "queryType", ("ALL", "TEAM", "MINE")) == "MINE"
+    offering, playbook = query.get("productOId"), query.get("playbookOId")
+    rows = (
+        persona.record
+        for persona in reversed(sandbox.personas)
+        if (not offering or offering in persona.offering_oids)
+        and (not playbook or playbook == persona.playbook_oid)
+        and (not mine or persona.record["user"] == USER)
+    )
+    return _page(rows, query)
+
+
+def _product_list(sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
+    kind, oid = _choice(query, "type", ("ALL", "PRODUCT", "SERVICE")), query.get("productOId")
+    offerings = sandbox.library.offerings.values()
+    rows = (one.row() for one in offerings if kind in {"ALL", one.kind} and (not oid or one.oid == oid))
+    return _page(rows, query)
+
+
+def _playbook_list(sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
+    oid = query.get("productOId")
+    return _page(
+        (one.row() for one in sandbox.library.playbooks.values() if not oid or oid in one.offering_oids), query
+    )
+
+
+def _brand_voice_list(sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
+    """Nested, as only this list of Octave's is; and it knows no `text`."""
+    return {"data": _page((one.row() for one in sandbox.library.voices.values()), _without_text(query))}
+
+
+def _resource_list(sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
+    return _page((one.row() for one in sandbox.library.resources.values()), _without_text(query))
+
+
+def _without_text(query: QueryParams) -> QueryParams:
+    return QueryParams([(name, value) for name, value in query.multi_items() if name != "text"])
+
+
+def _key_validate(sandbox: SandboxState, _query: QueryParams) -> dict[str, Any]:
+    used, total = sandbox.credits_used, sandbox.credits_total
+    counts = {
+        "totalUsed": used,
+        "totalRemaining": total - used,
+        "totalMax": total,
+        "quotaUsed": used,
+        "quotaAvailable": total - used,
+        "quotaMax": total,
+        "period": "MONTHLY",
+        "creditsUsed": used,
+        "creditsAvailable": total - used,
+    }
+    return {
+        "status": "ok",
+        "valid": True,
+        "workspaceOId": WORKSPACE["oId"],
+        "workspaceName": f"{sandbox.library.company.name} (sandbox)",
+        "organizationName": sandbox.library.company.name,
+        "credits": counts,
+    }

@@ -1,0 +1,229 @@
+"""Writes a persona's record from its sources: the same ones make the same persona, oId and dates aside."""
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from octave_mcp.octave.models import PersonaRequest
+from octave_mcp.sandbox import wording
+from octave_mcp.sandbox.library import BrandVoice, Library, Offering, Playbook
+from octave_mcp.sandbox.reading import MAX_READ, Material, plain, read
+from octave_mcp.sandbox.sources import text_of
+from octave_mcp.sandbox.titles import function_of, related_titles, titles_in
+from octave_mcp.sandbox.wording import Question, Tone
+
+__all__ = ["Brief", "write_persona"]
+
+MAX_NAME = 80
+MAX_SOURCES = 20
+"""Sources read of one persona."""
+
+LEAST_QUOTE = 16
+"""Characters of a sentence that is worth quoting."""
+
+LEAST_TOPICS = 5
+"""With fewer, the lists would say the same thing again and again."""
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What all personas of a request have in common."""
+
+    library: Library
+    offering: Offering | None = None
+    playbook: Playbook | None = None
+    voice: BrandVoice | None = None
+    linked: tuple[Offering, ...] = ()
+
+    @property
+    def sold(self) -> Offering:
+        """What the persona would buy: the primary offering, or else the company as such."""
+        return self.offering or self.library.company
+
+    @property
+    def tone(self) -> Tone:
+        """How the persona is worded."""
+        return self.voice.tone if self.voice else wording.NEUTRAL
+
+
+def write_persona(request: PersonaRequest, brief: Brief) -> dict[str, Any]:
+    """The written part of a persona's record. Raises `UnknownResource`."""
+    return _Writer(request, brief).record()
+
+
+class _Writer:
+    """Holds what was read for one persona, and turns it into the record's parts."""
+
+    def __init__(self, request: PersonaRequest, brief: Brief) -> None:
+        self._brief = brief
+        self._sources = request.sources[:MAX_SOURCES]
+        share = MAX_READ // len(self._sources)
+        texts = [text_of(source, brief.library)[:share] for source in self._sources]
+        self._material = read("\n".join(texts))
+        named = _bounded(plain(request.name or ""))
+        self._titles = list(dict.fromkeys([*self._material.titles, *titles_in(named)]))
+        topics = self._material.topics
+        self._name = named or next(iter(self._titles), "") or _name_from(self._material)
+        usual = _usual_topics(" ".join([self._name, *self._titles, *map(function_of, self._titles)]))
+        others = [topic for topic in usual if topic not in topics]
+        self._topics = [*map(self._shown, topics), *others[: max(0, LEAST_TOPICS - len(topics))]]
+        # Other sources start elsewhere in the lists, so that two personas do not read like one.
+        self._start = int(hashlib.sha256("\n".join(texts).encode()).hexdigest()[:8], 16)
+        self._fields = {
+            "offering": brief.sold.name,
+            "promise": brief.sold.promise,
+            "company": brief.library.company.name,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """The parts of the record that are written from the sources."""
+        others = (topic for topic in self._topics if topic.strip("“”").lower() not in self._name.lower())
+        internal_name = _bounded(f"{self._name} ({next(others, self._topics[0])})")
+        return {
+            "name": self._name,
+            "internalName": internal_name,
+            "description": self._description(),
+            "data": {
+                "internalName": internal_name,
+                "primaryResponsibilities": self._responsibilities(),
+                "painPoints": self._pains(),
+                "keyConcerns": self._filled(wording.CONCERNS, self._offered(3)),
+                "keyObjectives": self._objectives(),
+                "commonJobTitles": self._job_titles(),
+                "whyTheyMatterToUs": self._filled(self._brief.tone.to_us, self._offered(0)),
+                "whyWeMatterToThem": self._why_we_matter(),
+                "customFields": self._custom_fields(),
+            },
+            "qualifyingQuestions": self._questions(),
+        }
+
+    def _description(self) -> str:
+        if self._material.actions:
+            duty = f"has to {_listed(self._material.actions[:2])}"
+        else:
+            duty = f"answers for {_listed(self._topics[:2])}"
+        parts = [f"{self._name}: the person who {duty}.", *self._origins()]
+        if self._brief.playbook:
+            parts.append(f"Written for the playbook {self._brief.playbook.name}.")
+        return " ".join([*parts, self._brief.tone.closing.format_map(self._fields)])
+
+    def _origins(self) -> Iterator[str]:
+        """Where the words come from, with a quotation if anything was there to quote."""
+        kinds = {source.type for source in self._sources}
+        if "URL" in kinds:
+            host = next(urlsplit(source.value).hostname for source in self._sources if source.type == "URL")
+            yield (
+                f"The page on {_bounded(plain(host or ''))} was not read, since the sandbox has no network: only the "
+                "words of its address were used."
+            )
+        if "RESOURCE" in kinds:
+            resource = next(source.value for source in self._sources if source.type == "RESOURCE")
+            found = self._brief.library.resource(resource)
+            yield f"Drawn from the resource {found.name if found else resource}."
+        # A whole sentence rather than one that was cut, and the one that says most.
+        sentence = max(self._material.sentences, key=lambda one: (not one.endswith("…"), len(one)), default="")
+        if len(sentence) >= LEAST_QUOTE and kinds != {"URL"}:
+            yield f"The source puts it this way: “{sentence}”" + ("" if sentence[-1] in ".!?…。" else ".")
+
+    def _responsibilities(self) -> list[str]:
+        actions = [_capital(action) for action in self._material.actions[:3]]
+        return actions + self._filled(wording.RESPONSIBILITIES[: 5 - len(actions) // 2], self._offered(0))[:4]
+
+    def _pains(self) -> list[str]:
+        problems = itertools.cycle(map(self._shown, self._material.problems))
+        some = wording.PROBLEM_PAINS[: len(self._material.problems)]
+        return self._filled(some, problems) + self._filled(self._turned(wording.PAINS), self._offered(1))
+
+    def _objectives(self) -> list[str]:
+        written = self._filled(wording.ACTION_OBJECTIVES[: len(self._material.actions)], iter(self._material.actions))
+        problems = map(self._shown, self._material.problems[::-1])
+        written += self._filled(wording.PROBLEM_OBJECTIVES[: len(self._material.problems)], problems)
+        return written + self._filled(self._turned(wording.OBJECTIVES), self._offered(2))
+
+    def _job_titles(self) -> list[str]:
+        if self._titles:
+            return list(dict.fromkeys([*self._titles[:3], *related_titles(self._titles[0])]))[:5]
+        known = self._material.topics if self._material.english else ()
+        return related_titles(f"Head of {_capital_words(known[0]) if known else 'Operations'}")
+
+    def _why_we_matter(self) -> list[str]:
+        reasons = self._filled(self._brief.tone.to_them, self._offered(1))
+        if self._brief.playbook:
+            name = self._brief.playbook.name
+            reasons.append(f"The {name} playbook opens with {self._topics[0]}, in the words this persona uses")
+        return reasons
+
+    def _custom_fields(self) -> list[dict[str, Any]]:
+        kinds = [f"{source.type}: {_bounded(plain(source.value))}" for source in self._sources[:3]]
+        fields = {
+            "Source material": kinds,
+            "Words that stood out": self._topics[:4],
+            "Linked offerings": [one.name for one in self._brief.linked],
+            "Playbook": [self._brief.playbook.name] if self._brief.playbook else [],
+            "Brand voice": [self._brief.voice.name] if self._brief.voice else [],
+        }
+        return [{"title": title, "value": value} for title, value in fields.items() if value]
+
+    def _questions(self) -> list[dict[str, Any]]:
+        asked = zip([self._brief.tone.question, *wording.QUESTIONS], self._offered(0), strict=False)
+        return [_question(question, topic) for question, topic in asked]
+
+    def _filled(self, templates: Sequence[str], topics: Iterator[str]) -> list[str]:
+        """Each template with the next topic, as a sentence."""
+        pairs = zip(templates, topics, strict=False)
+        return [_capital(template.format(topic=topic, **self._fields)) for template, topic in pairs]
+
+    def _offered(self, start: int) -> Iterator[str]:
+        """The topics without end, from the one at `start`."""
+        return itertools.islice(itertools.cycle(self._topics), start, None)
+
+    def _turned(self, templates: Sequence[str]) -> list[str]:
+        """The templates, beginning at the one that these sources begin at."""
+        start = self._start % len(templates)
+        return [*templates[start:], *templates[:start]]
+
+    def _shown(self, topic: str) -> str:
+        """A topic as it fits into an English sentence: in quotation marks if it is of another language."""
+        return topic if self._material.english else f"“{topic}”"
+
+
+def _usual_topics(role: str) -> tuple[str, ...]:
+    """What a role of that name usually deals with."""
+    return next(topics for key, topics in wording.ROLE_TOPICS.items() if key in role.lower())
+
+
+def _name_from(material: Material) -> str:
+    """A name where the sources have no job title: their main phrase."""
+    main = next(iter(material.topics), "")
+    if not material.english:
+        return _bounded(main) or "Buyer"
+    return f"{_capital_words(main)} Buyer".strip()
+
+
+def _question(asked: Question, topic: str) -> dict[str, Any]:
+    return {
+        "question": asked.question.format(topic=topic),
+        "rationale": asked.rationale,
+        "fitType": asked.fit,
+        "weight": asked.weight,
+        "archivedAt": None,
+    }
+
+
+def _listed(items: Sequence[str]) -> str:
+    return " and ".join(items)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _capital_words(text: str) -> str:
+    return " ".join(_capital(word) for word in text.split())
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1].rstrip() + "…"
