@@ -4,6 +4,7 @@ Each item of `personas` makes one persona, so a POST for each keeps the meaning,
 and failures that cost one persona instead of all of them. Nothing is repeated from here.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from uuid import uuid4
@@ -24,15 +25,14 @@ Progress = Callable[[int, int], Awaitable[None]]
 class Batch:
     """One POST: the places in the request that it asks for, and what became of it.
 
-    Exactly one of `answer` and `error` is set once it is settled. `sent` is false where an earlier batch met a problem
-    that this one would have met too; `error` is then that problem.
+    Exactly one of `answer` and `error` is set once it is settled. Where an earlier batch met a problem that this one
+    would have met too, `error` is that problem, and nothing was sent.
     """
 
     places: range
     request: GenerateRequest
     answer: GenerateAnswer | None = None
     error: OctaveError | None = None
-    sent: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,9 @@ class Generation:
     @property
     def usage(self) -> float | None:
         """Credits, as Octave told them; None where it told none."""
-        told = [batch.answer.metadata.usage for batch in self.batches if batch.answer]
-        return sum(usage for usage in told if usage is not None) if any(usage is not None for usage in told) else None
+        usages = [batch.answer.metadata.usage for batch in self.batches if batch.answer]
+        told = [usage for usage in usages if usage is not None]
+        return sum(told) if told and math.isfinite(sum(told)) else None
 
 
 class Runner:
@@ -81,7 +82,7 @@ class Runner:
             nonlocal settled, stopped_by
             async with self._limiter:
                 if stopped_by:
-                    batch.error, batch.sent = stopped_by, False
+                    batch.error = stopped_by
                 else:
                     await self._send(batch)
             if batch.error and batch.error.meets_every_call:
