@@ -1,17 +1,15 @@
-"""What sources say: job titles, actions, topics and problems, found with word lists and no understanding.
+"""What sources say, taken word for word: sentences, the words that stand out, and job titles.
 
-A sentence is cut at stop words and punctuation, so that "who manage enterprise deals and drive revenue growth" leaves
-the runs "manage enterprise deals" and "drive revenue growth". A run that begins with a verb is an action, and what
-follows the verb is a topic. A topic with a word such as "slow" or "missed" is a problem.
+Nothing is understood. A sentence goes to the pains or to the wants by the words in it, and a word stands out by how
+often it is there; both are quoted, so that what is written from them reads well whatever they are.
 """
 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from octave_mcp.sandbox import words
 from octave_mcp.sandbox.titles import TITLE, titles_in
 
 __all__ = ["MAX_READ", "Material", "plain", "read"]
@@ -22,39 +20,65 @@ MAX_READ = 20_000
 MAX_QUOTE = 160
 """Characters of a sentence that is quoted; half as many where they are not ASCII, which cost more tokens each."""
 
-MAX_PHRASE = 48
-MAX_WORDS = 4
-MAX_ACTION_WORDS = 6
+LEAST_QUOTE = 16
+"""Characters of a sentence that is worth quoting."""
+
 MAX_KEPT = 8
-"""Topics, problems, actions and titles that are kept, of each."""
+"""Sentences, words and titles that are kept, of each."""
+
+
+def _words_of(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|[\r\n\u2028]+")
-_TOKEN = re.compile(r"[^\W_][\w'\u2019&/+-]*|[^\w\s]")
-_EAST_ASIAN_NOUN = re.compile(r"[\u3400-\u9fff\u30a1-\u30ff\u3005]{2,12}")
-"""Han characters and Katakana; the Hiragana between them are mostly grammar."""
+_WORD = re.compile(
+    r"[\u3400-\u9fff\u30a1-\u30ff\u3005]{2,12}"  # Chinese characters and Katakana: Hiragana is mostly grammar
+    r"|[^\W\d_\u3040-\u30ff\u3400-\u9fff][\w'\u2019-]{3,30}"
+)
+_PAIN = re.compile(
+    r"\b(?:worr|struggl|los[et]|slow|manual|distrust|risk|too |never|nobody|fail|miss|delay|wast|pressure|overload|fear"
+    r"|hate|block|stuck|churn|late|spend)",
+    re.IGNORECASE,
+)
+_WANT = re.compile(
+    r"\b(?:want|need|goal|aim|measured|target|look(?:s|ing)? for|care|hope|ask|expect|plan|achiev|improv|grow|reduc"
+    r"|drive)",
+    re.IGNORECASE,
+)
+_COMMON = _words_of(
+    """
+    about above across after against along already also always among answer answers around because been before
+    behind being below best better between both could deal does done down each either else even ever every everyone
+    first five four from gets give gives goes good have having hear hers here into itself just keep keeps know knows
+    least less like look looks made make makes manage manages many measured more most much must need needs never
+    none nobody often once only other others over owns people person persona personas professionals same says should
+    sides since some someone something spend spends still such take takes team teams tell than that their theirs
+    them then there these they thing things this those three through time times tired toward turn under until upon
+    used uses using very want wants week weeks well were what when where whether which while whom whose will with
+    within without would year years your quarter month months hours days aber alle auch auf aus bei dass dem den der
+    des die durch ein eine einem einen einer für haben ihre ihrem ihren mit nach nicht oder sein sich sind über und
+    unter vom von vor werden wird zum zur avec cette dans elle elles leur leurs mais nous pour plus sans sont tous
+    votre vous como con cuando desde donde entre esta este para pero porque sobre también
+    """
+)
+"""Words of four letters and more that say nothing about a buyer: English, and some German, French and Spanish."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """What was found, the most telling first."""
+    """What was found, the most telling first; no sentence is in two places."""
 
     titles: tuple[str, ...]
-    actions: tuple[str, ...]
-    """With the verb in its base form: "manage enterprise deals"."""
+    words: tuple[str, ...]
+    pains: tuple[str, ...]
+    wants: tuple[str, ...]
+    others: tuple[str, ...]
 
-    topics: tuple[str, ...]
-    problems: tuple[str, ...]
-    sentences: tuple[str, ...]
-    english: bool
-
-
-@dataclass(frozen=True)
-class _Run:
-    """Neighbouring words with no stop word between them; `opener` is the word before them if a verb may follow it."""
-
-    words: list[str]
-    opener: str
-    audience: bool = False
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All that can be quoted."""
+        return (*self.pains, *self.wants, *self.others)
 
 
 def plain(text: str) -> str:
@@ -65,159 +89,35 @@ def plain(text: str) -> str:
 def read(text: str) -> Material:
     """Find what personas are written from in `text`."""
     sentences = [one for part in _SENTENCE_END.split(text[:MAX_READ]) if (one := plain(part).lstrip("-*•# "))]
-    titles = dict.fromkeys(title for sentence in sentences for title in titles_in(sentence))
-    english = _is_english(sentences)
-    if english:
-        found = [phrase for sentence in sentences for run in _runs(sentence) for phrase in _phrases(run)]
-    else:
-        found = [("topic", phrase) for sentence in sentences for phrase in _foreign_phrases(sentence)]
-    phrases = [phrase for kind, phrase in found if kind == "topic"]
-    topics = _ranked(phrases or [phrase for _, phrase in found]) if english else phrases
-    problems = [topic for topic in topics if _without_problem(topic) != topic]
+    quotable = dict.fromkeys(_shortened(one) for one in sentences if len(one) >= LEAST_QUOTE)
+    pains = [one for one in quotable if _PAIN.search(one)]
+    wants = [one for one in quotable if one not in pains and _WANT.search(one)]
     return Material(
-        titles=tuple(titles)[:MAX_KEPT],
-        actions=_distinct(phrase for kind, phrase in found if kind == "action"),
-        topics=_distinct(
-            filter(None, [*(one for one in topics if one not in problems), *map(_without_problem, problems)])
-        ),
-        problems=_distinct(problems),
-        sentences=tuple(_shortened(sentence) for sentence in sentences[:MAX_KEPT]),
-        english=english,
+        titles=tuple(dict.fromkeys(title for sentence in sentences for title in titles_in(sentence)))[:MAX_KEPT],
+        words=_outstanding(sentences),
+        pains=tuple(pains[:MAX_KEPT]),
+        wants=tuple(wants[:MAX_KEPT]),
+        others=tuple(one for one in quotable if one not in {*pains, *wants})[:MAX_KEPT],
     )
 
 
-def _is_english(sentences: list[str]) -> bool:
-    letters = [each for sentence in sentences for each in sentence if each.isalpha()]
-    if sum(each.isascii() for each in letters) < 0.9 * len(letters):
-        return False
-    counts = Counter(word.lower() for sentence in sentences for word in sentence.split())
-    return sum(counts[word] for word in words.FOREIGN_STOP) <= sum(counts[word] for word in words.STOP)
+def _outstanding(sentences: list[str]) -> tuple[str, ...]:
+    """The most frequent words, those of a pain counting double; of equal ones the first; as they are written first."""
+    first: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for sentence in sentences:
+        for word in _words(sentence):
+            first.setdefault(word.lower(), word)
+            counts[word.lower()] += 2 if _PAIN.search(sentence) else 1
+    return tuple(first[word] for word, _ in counts.most_common(MAX_KEPT))
 
 
-def _runs(sentence: str) -> Iterator[_Run]:
-    """The runs of an English sentence. A verb may follow a title: "the CISO owns vendor risk"."""
-    tokens = _TOKEN.findall(TITLE.sub("|", sentence))
-    if tokens and tokens[0].istitle():
-        tokens[0] = tokens[0].lower()
-    run = _Run([], opener=".")
-    for token in [*tokens, "."]:
-        word = token.lower()
-        if word in words.ARTICLES and len(run.words) == 1 and _verb_at(run, least_after=0) == 0:
-            run.words.append(word)
+def _words(sentence: str) -> Iterator[str]:
+    found = _WORD.findall(TITLE.sub(" ", sentence))
+    for place, word in enumerate(each.rstrip("'\u2019-") for each in found):
+        if word.lower() in _COMMON or _PAIN.match(word) or _WANT.match(word):
             continue
-        if word in words.AUDIENCES:
-            # Who it is about may be followed by a verb: "security teams own vendor risk".
-            yield _Run([*run.words, token], opener="", audience=True)
-            run = _Run([], opener=word)
-            continue
-        adverb = word.endswith(words.ADVERB_ENDING) and word not in words.NO_ADVERBS
-        if adverb and not run.words:
-            continue  # "who quickly close deals": it changes nothing about what may follow
-        if not adverb and word not in words.STOP and word[0].isalnum():
-            run.words.append(token)
-            continue
-        if run.words:
-            yield run
-        opens = word in words.OPENERS or word in words.RELATIVES or not word[0].isalnum()
-        run = _Run([], opener=word if opens else "")
-
-
-def _phrases(run: _Run) -> Iterator[tuple[str, str]]:
-    """The action and topics of a run, as ("action" or "topic", phrase)."""
-    if run.audience:
-        yield "audience", " ".join(run.words[-MAX_WORDS:])
-        return
-    at = _verb_at(run)
-    if at is None and _verb_at(run, least_after=0) == 0 and not run.words[0].endswith("ing"):
-        return  # a verb without an object, such as "reports" in "reports to the board"
-    if at is None:
-        yield from _topic(run.words)
-        return
-    yield from _topic(run.words[:at])
-    rest = run.words[at + 1 :]
-    topic = list(_topic([word for word in rest if word not in words.ARTICLES]))
-    has_object = rest[-1] not in words.ARTICLES and (topic or rest[0] in words.ARTICLES)
-    if has_object and run.opener not in words.RELATIVES and len(rest) < MAX_ACTION_WORDS:
-        yield "action", " ".join([_verb(run.words[at]), *rest])
-    yield from topic
-
-
-def _verb_at(run: _Run, least_after: int = 1) -> int | None:
-    """Where a verb stands: at the start, or behind a plural such as "analysts review alerts"; with words after it."""
-    for at, word in enumerate(run.words[: len(run.words) - least_after]):
-        if not (verb := _verb(word)):
-            continue
-        begins = at == 0 and (run.opener or word.endswith("ing"))
-        if begins or (at > 0 and run.words[at - 1].endswith("s") and word.lower() == verb):
-            return at
-    return None
-
-
-def _verb(word: str) -> str:
-    """The base form of a known verb, or nothing."""
-    word = word.lower()
-    forms = [word]
-    if word.endswith("s"):
-        forms += [word[:-1], word[:-2], word[:-3] + "y"]
-    if word.endswith("ing"):
-        forms += [word[:-3], word[:-3] + "e", word[:-4]]
-    return next((form for form in forms if form in words.VERBS), "")
-
-
-def _topic(run: list[str]) -> Iterator[tuple[str, str]]:
-    """The run as a topic, where it ends like a noun. The end of a long one says most."""
-    while run and (run[0].isdigit() or run[0].lower() in words.ADJECTIVES):
-        run = run[1:]
-    kept = run if len(run) <= MAX_WORDS else run[-MAX_WORDS + 1 :]
-    while kept and _no_noun(kept[-1].lower()):
-        kept = kept[:-1]
-    phrase = " ".join(kept).rstrip("'\u2019/-+&")
-    single = len(kept) == 1 and not (phrase.isupper() or phrase.lower().endswith(words.NOUN_ENDINGS))
-    if len(phrase) > 2 and len(phrase) <= MAX_PHRASE and not single:  # noqa: PLR2004 - "IT" alone says too little
-        yield "topic", phrase
-
-
-def _no_noun(word: str) -> bool:
-    if word in words.ADJECTIVES:
-        return True
-    return word.endswith(words.NO_NOUN_ENDINGS) and not word.endswith(words.NOUNS_NEVERTHELESS)
-
-
-def _without_problem(topic: str) -> str:
-    """What is left of "slow security reviews" when they are not slow any more."""
-    return " ".join(word for word in topic.split() if word.lower() not in words.PROBLEM_WORDS)
-
-
-def _foreign_phrases(sentence: str) -> Iterator[str]:
-    """Nouns of Chinese and Japanese; of any other language, the first words of each run between its stop words."""
-    sentence = TITLE.sub("|", sentence)
-    yield from _EAST_ASIAN_NOUN.findall(sentence)
-    run: list[str] = []
-    for token in [*_TOKEN.findall(_EAST_ASIAN_NOUN.sub("|", sentence)), "."]:
-        if token[0].isalnum() and token.lower() not in words.FOREIGN_STOP:
-            run.append(token)
-            continue
-        phrase = " ".join(run[:MAX_WORDS])
-        if 4 <= len(phrase) <= MAX_PHRASE:  # noqa: PLR2004 - three letters are seldom a noun
-            yield phrase
-        run = []
-
-
-def _ranked(phrases: Iterable[str]) -> list[str]:
-    """Frequent phrases first, then those of several words; else in the order of the text."""
-    counts = Counter(phrases)
-    return sorted(counts, key=lambda phrase: (-counts[phrase], " " not in phrase))
-
-
-def _distinct(phrases: Iterable[str]) -> tuple[str, ...]:
-    """The first few, without any that another one contains."""
-    kept: list[str] = []
-    for phrase in phrases:
-        if len(kept) == MAX_KEPT:
-            break
-        if not any(phrase.lower() in other.lower() or other.lower() in phrase.lower() for other in kept):
-            kept.append(phrase)
-    return tuple(kept)
+        yield word.lower() if place == 0 and word.istitle() and word.isascii() else word
 
 
 def _shortened(sentence: str) -> str:

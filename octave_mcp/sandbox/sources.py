@@ -10,7 +10,23 @@ __all__ = ["UnknownResource", "text_of"]
 
 _NO_WORDS = frozenset(
     {
-        *("blog", "com", "en", "htm", "html", "index", "page", "pages", "persona", "personas", "php", "products"),
+        "example",
+        *(
+            "blog",
+            "customer",
+            "customers",
+            "com",
+            "en",
+            "htm",
+            "html",
+            "index",
+            "page",
+            "pages",
+            "persona",
+            "personas",
+            "php",
+            "products",
+        ),
         *("solution", "solutions", "www"),
     }
 )

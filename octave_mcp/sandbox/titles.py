@@ -23,7 +23,7 @@ _RANK = r"(?:[SE]?VP|Vice President|Head|Director|President)"
 _SECOND = "(?:development|enablement|experience|operations|resources|success|support)"
 """Words that end a field of two lower-case words, as in "head of customer success"."""
 
-_POST = r"(?:Manager|Director|Leader|Engineer|Analyst|Architect|Administrator|Owner|Buyer)s?"
+_POST = r"(?:Manager|Lead|Director|Leader|Engineer|Analyst|Architect|Administrator|Owner|Buyer)s?"
 
 _MIDDLE = "(?!and|by|for|from|in|of|our|the|to|with)[a-z]+"
 

@@ -1,13 +1,12 @@
 """The sentences that personas are written in. The writer fills the braces.
 
-A topic may be singular or plural ("revenue growth", "vendor risk reviews"), so it never is the subject of a verb that
-would have to agree with it.
+A topic is what a role usually deals with. It may be singular or plural, so it never is the subject of a verb that would
+have to agree with it. What the source says is quoted, not filled in.
 """
 
 from dataclasses import dataclass
 
 __all__ = [
-    "ACTION_OBJECTIVES",
     "COACH",
     "CONCERNS",
     "FORMAL",
@@ -15,8 +14,6 @@ __all__ = [
     "NEUTRAL",
     "OBJECTIVES",
     "PAINS",
-    "PROBLEM_OBJECTIVES",
-    "PROBLEM_PAINS",
     "QUESTIONS",
     "RESPONSIBILITIES",
     "ROLE_TOPICS",
@@ -137,13 +134,9 @@ RESPONSIBILITIES = (
 
 PAINS = (
     "Work on {topic} is spread over spreadsheets, inboxes and chats, so nobody sees the whole picture",
-    "Questions about {topic} take days to answer, because the facts have to be collected by hand",
+    "Questions about {topic} take days to answer, because the facts have to be collected one by one",
     "Trouble with {topic} comes to light only when it is late and costly to put right",
     "There is never enough time for {topic}, because urgent requests come first",
-)
-PROBLEM_PAINS = (
-    "Loses time and trust to {topic}, and has no single owner to turn to",
-    "Has to explain {topic} to the leadership team again and again",
 )
 
 OBJECTIVES = (
@@ -152,8 +145,6 @@ OBJECTIVES = (
     "Spot risks to {topic} weeks earlier than today",
     "Agree on two or three numbers that say how {topic} should look in a year",
 )
-ACTION_OBJECTIVES = ("Be able to {topic} with less effort and fewer surprises",)
-PROBLEM_OBJECTIVES = ("Get {topic} off the agenda of the weekly meeting for good",)
 
 CONCERNS = (
     "Whether a new tool will disturb {topic} in the middle of a busy quarter",
@@ -194,6 +185,14 @@ ROLE_TOPICS = {
     "sales": ("pipeline reviews", "forecast accuracy", "deal coaching", "territory planning", "quota attainment"),
     "revenue": ("forecast accuracy", "pipeline coverage", "net retention", "pricing decisions", "sales hand-overs"),
     "marketing": ("campaign planning", "lead quality", "brand consistency", "event follow-up", "budget reporting"),
+    "procurement": (
+        "supplier comparisons",
+        "contract terms",
+        "savings targets",
+        "renewal dates",
+        "supplier onboarding",
+    ),
+    "operations": ("service levels", "shift planning", "process changes", "equipment budgets", "incident reviews"),
     "finance": ("month-end closing", "spend approvals", "cash planning", "audit evidence", "board reporting"),
     "engineering": ("release planning", "code reviews", "service reliability", "technical debt", "hiring"),
     "customer": ("renewals", "onboarding", "account health", "product adoption", "support hand-overs"),

@@ -21,12 +21,6 @@ MAX_NAME = 80
 MAX_SOURCES = 20
 """Sources read of one persona."""
 
-LEAST_QUOTE = 16
-"""Characters of a sentence that is worth quoting."""
-
-LEAST_TOPICS = 5
-"""With fewer, the lists would say the same thing again and again."""
-
 
 @dataclass(frozen=True)
 class Brief:
@@ -63,13 +57,15 @@ class _Writer:
         share = MAX_READ // len(self._sources)
         texts = [text_of(source, brief.library)[:share] for source in self._sources]
         self._material = read("\n".join(texts))
+        # The words of an address are no sentences to quote.
+        said = [text for source, text in zip(self._sources, texts, strict=True) if source.type != "URL"]
+        self._said = read("\n".join(said))
         named = _bounded(plain(request.name or ""))
         self._titles = list(dict.fromkeys([*self._material.titles, *titles_in(named)]))
-        topics = self._material.topics
         self._name = named or next(iter(self._titles), "") or _name_from(self._material)
-        usual = _usual_topics(" ".join([self._name, *self._titles, *map(function_of, self._titles)]))
-        others = [topic for topic in usual if topic not in topics]
-        self._topics = [*map(self._shown, topics), *others[: max(0, LEAST_TOPICS - len(topics))]]
+        usual = _usual_topics(" ".join([self._name, *map(function_of, self._titles), *self._material.words]))
+        self._topics = usual
+        self._words = _listed([f"“{word}”" for word in self._material.words[:3]])
         # Other sources start elsewhere in the lists, so that two personas do not read like one.
         self._start = int(hashlib.sha256("\n".join(texts).encode()).hexdigest()[:8], 16)
         self._fields = {
@@ -80,8 +76,7 @@ class _Writer:
 
     def record(self) -> dict[str, Any]:
         """The parts of the record that are written from the sources."""
-        others = (topic for topic in self._topics if topic.strip("“”").lower() not in self._name.lower())
-        internal_name = _bounded(f"{self._name} ({next(others, self._topics[0])})")
+        internal_name = _bounded(f"{self._name} ({', '.join(self._material.words[:2]) or self._topics[0]})")
         return {
             "name": self._name,
             "internalName": internal_name,
@@ -101,17 +96,16 @@ class _Writer:
         }
 
     def _description(self) -> str:
-        if self._material.actions:
-            duty = f"has to {_listed(self._material.actions[:2])}"
-        else:
-            duty = f"answers for {_listed(self._topics[:2])}"
-        parts = [f"{self._name}: the person who {duty}.", *self._origins()]
+        parts = [f"{self._name}: the person who answers for {_listed(self._topics[:2])}."]
+        if self._words:
+            parts.append(f"In the source it is about {self._words}.")
+        parts += self._origins()
         if self._brief.playbook:
             parts.append(f"Written for the playbook {self._brief.playbook.name}.")
         return " ".join([*parts, self._brief.tone.closing.format_map(self._fields)])
 
     def _origins(self) -> Iterator[str]:
-        """Where the words come from, with a quotation if anything was there to quote."""
+        """Where the words come from."""
         kinds = {source.type for source in self._sources}
         if "URL" in kinds:
             host = next(urlsplit(source.value).hostname for source in self._sources if source.type == "URL")
@@ -123,44 +117,42 @@ class _Writer:
             resource = next(source.value for source in self._sources if source.type == "RESOURCE")
             found = self._brief.library.resource(resource)
             yield f"Drawn from the resource {found.name if found else resource}."
-        # A whole sentence rather than one that was cut, and the one that says most.
-        sentence = max(self._material.sentences, key=lambda one: (not one.endswith("…"), len(one)), default="")
-        if len(sentence) >= LEAST_QUOTE and kinds != {"URL"}:
-            yield f"The source puts it this way: “{sentence}”" + ("" if sentence[-1] in ".!?…。" else ".")
 
     def _responsibilities(self) -> list[str]:
-        actions = [_capital(action) for action in self._material.actions[:3]]
-        return actions + self._filled(wording.RESPONSIBILITIES[: 5 - len(actions) // 2], self._offered(0))[:4]
+        said = [_quoted(one) for one in self._said.others[:2]]
+        return said + self._filled(wording.RESPONSIBILITIES[: 5 - len(said)], self._offered(0))
 
     def _pains(self) -> list[str]:
-        problems = itertools.cycle(map(self._shown, self._material.problems))
-        some = wording.PROBLEM_PAINS[: len(self._material.problems)]
-        return self._filled(some, problems) + self._filled(self._turned(wording.PAINS), self._offered(1))
+        said = [_quoted(one) for one in self._said.pains[:3]]
+        if self._words:
+            said.append(f"Has to deal with {self._words} in a different tool each")
+        return said + self._filled(self._turned(wording.PAINS)[: 5 - len(said)], self._offered(1))
 
     def _objectives(self) -> list[str]:
-        written = self._filled(wording.ACTION_OBJECTIVES[: len(self._material.actions)], iter(self._material.actions))
-        problems = map(self._shown, self._material.problems[::-1])
-        written += self._filled(wording.PROBLEM_OBJECTIVES[: len(self._material.problems)], problems)
-        return written + self._filled(self._turned(wording.OBJECTIVES), self._offered(2))
+        said = [_quoted(one) for one in self._said.wants[:2]]
+        if self._words:
+            said.append(f"Bring {self._words} into one plan that the whole team can see")
+        return said + self._filled(self._turned(wording.OBJECTIVES), self._offered(2))
 
     def _job_titles(self) -> list[str]:
         if self._titles:
             return list(dict.fromkeys([*self._titles[:3], *related_titles(self._titles[0])]))[:5]
-        known = self._material.topics if self._material.english else ()
-        return related_titles(f"Head of {_capital_words(known[0]) if known else 'Operations'}")
+        return related_titles(self._name)
 
     def _why_we_matter(self) -> list[str]:
         reasons = self._filled(self._brief.tone.to_them, self._offered(1))
         if self._brief.playbook:
             name = self._brief.playbook.name
-            reasons.append(f"The {name} playbook opens with {self._topics[0]}, in the words this persona uses")
+            reasons.append(
+                f"The {name} playbook opens with {self._words or self._topics[0]}, in the words this persona uses"
+            )
         return reasons
 
     def _custom_fields(self) -> list[dict[str, Any]]:
         kinds = [f"{source.type}: {_bounded(plain(source.value))}" for source in self._sources[:3]]
         fields = {
             "Source material": kinds,
-            "Words that stood out": self._topics[:4],
+            "Words that stood out": list(self._material.words[:4]),
             "Linked offerings": [one.name for one in self._brief.linked],
             "Playbook": [self._brief.playbook.name] if self._brief.playbook else [],
             "Brand voice": [self._brief.voice.name] if self._brief.voice else [],
@@ -185,10 +177,6 @@ class _Writer:
         start = self._start % len(templates)
         return [*templates[start:], *templates[:start]]
 
-    def _shown(self, topic: str) -> str:
-        """A topic as it fits into an English sentence: in quotation marks if it is of another language."""
-        return topic if self._material.english else f"“{topic}”"
-
 
 def _usual_topics(role: str) -> tuple[str, ...]:
     """What a role of that name usually deals with."""
@@ -196,11 +184,8 @@ def _usual_topics(role: str) -> tuple[str, ...]:
 
 
 def _name_from(material: Material) -> str:
-    """A name where the sources have no job title: their main phrase."""
-    main = next(iter(material.topics), "")
-    if not material.english:
-        return _bounded(main) or "Buyer"
-    return f"{_capital_words(main)} Buyer".strip()
+    """A name where the sources have no job title: the words that stand out."""
+    return _bounded(" ".join([*map(_capital, material.words[:2]), "Buyer"]))
 
 
 def _question(asked: Question, topic: str) -> dict[str, Any]:
@@ -214,15 +199,16 @@ def _question(asked: Question, topic: str) -> dict[str, Any]:
 
 
 def _listed(items: Sequence[str]) -> str:
-    return " and ".join(items)
+    """Such as "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def _quoted(sentence: str) -> str:
+    return f"“{sentence}”"
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _capital_words(text: str) -> str:
-    return " ".join(_capital(word) for word in text.split())
 
 
 def _bounded(text: str) -> str:

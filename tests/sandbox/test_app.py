@@ -57,7 +57,7 @@ async def test_the_example_of_the_api_page_makes_two_personas(app: Starlette, ca
         "brandVoiceOId": "bv_founder",
     }
     answer = await call(app, GENERATE, json=body)
-    assert [persona["name"] for persona in rows(answer)] == ["Enterprise Sales Leader", "Target Customer Profile Buyer"]
+    assert [persona["name"] for persona in rows(answer)] == ["Enterprise Sales Leader", "Profile Buyer"]
     assert answer.json()["_metadata"]["usage"] == 2
     assert len(GenerateAnswer.model_validate(answer.json()).data) == 2
 

