@@ -5,6 +5,7 @@ Each command imports what it needs when it runs: a client waits for the server's
 
 import argparse
 import gc
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -62,12 +63,16 @@ def _serve(options: argparse.Namespace) -> int:
         import anyio
 
         from octave_mcp.server.app import build_server
+        from octave_mcp.server.stdin import repaired_stdin
 
         _log_to_stderr(settings)
         server = build_server(settings)
     if sys.stdin.isatty():
         print("An MCP client starts this command and speaks to it; octave-mcp demo shows it at work.", file=sys.stderr)
-    anyio.run(server.run_stdio_async)
+    # Ctrl-C ends the process at once: a thread that waits for stdin would hold up any other end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with repaired_stdin():
+        anyio.run(server.run_stdio_async)
     return 0
 
 

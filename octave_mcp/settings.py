@@ -11,11 +11,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings", "SettingsError", "load_settings"]
 
-UNEXPANDED = re.compile(r"\$\{[^}]*\}|^\$\w+$|^%\w+%$")
-"""A variable's name where its value should be: the host that starts this server did not fill it in."""
+UNEXPANDED = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|^\$\w+$|^%\w+%$|^<.*>$")
+"""A placeholder where a value should be: the host that starts this server, or its user, did not fill it in."""
 
 SENDABLE = re.compile(r"[\x21-\x7e]+")
 """What a header can carry without ambiguity: printable ASCII, no spaces."""
+
+QUOTES = frozenset("\"'`")
+"""A key that begins with one was copied with its quotation marks."""
 
 DEFAULT_BASE_URL = "https://app.octavehq.com"
 
@@ -69,7 +72,7 @@ class Settings(BaseSettings):
     def _expanded(cls, value: object) -> object:
         if isinstance(value, str) and UNEXPANDED.search(value.strip()):
             raise ValueError(
-                "holds a variable's name instead of its value; the program that starts this server did not fill it in"
+                "holds a placeholder instead of its value; the program that starts this server did not fill it in"
             )
         return value
 
@@ -86,8 +89,11 @@ class Settings(BaseSettings):
         key = value.get_secret_value().strip() if value else ""
         if not key or info.data.get("sandbox"):
             return None
-        if UNEXPANDED.search(key) or not SENDABLE.fullmatch(key):
-            raise ValueError("is no API key: it may only have letters, digits and other printable ASCII, no spaces")
+        if UNEXPANDED.search(key) or not SENDABLE.fullmatch(key) or key[0] in QUOTES:
+            source = "names a file that holds no API key" if info.data.get("api_key_file") else "is no API key"
+            raise ValueError(
+                f"{source}: it may only have letters, digits and other printable ASCII, no spaces or quotes"
+            )
         return SecretStr(key)
 
     @field_validator("base_url")
@@ -147,7 +153,10 @@ def _problem(detail: Any) -> str:
     if not detail["loc"]:
         return text
     place = str(detail["loc"][0])
-    return f"{setting_name(place) if place in Settings.model_fields else place} {text[0].lower()}{text[1:]}"
+    name = setting_name(place) if place in Settings.model_fields else place
+    if text.startswith("names a file"):
+        name = setting_name("api_key_file")
+    return f"{name} {text[0].lower()}{text[1:]}"
 
 
 def _secret_in(path: Path | None) -> SecretStr | None:
@@ -155,7 +164,7 @@ def _secret_in(path: Path | None) -> SecretStr | None:
     if path is None:
         return None
     try:
-        return SecretStr(path.expanduser().read_text(encoding="utf-8"))
+        return SecretStr(path.expanduser().read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError):
         raise ValueError("names a file that cannot be read") from None
 

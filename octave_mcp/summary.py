@@ -11,8 +11,9 @@ items are the same in both, and the budget covers both.
 """
 
 import json
+import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from octave_mcp.text import clean, shorten, tokens
 
 __all__ = ["Condensed", "condense", "cost"]
 
-FULL_SHARE = 660
+FULL_SHARE = 680
 """Estimated tokens of one persona in both channels together when there is room: in English, about 250 in each."""
 
 LEAST_SHARE = 60
@@ -36,8 +37,11 @@ DETAIL = (("full", 500), ("standard", 220), ("brief", LEAST_SHARE))
 MAX_ITEM_CHARACTERS = 320
 """A longer item is left out whole: it would displace several that say more."""
 
-NAME_CHARACTERS = (80, 40, 24, 16, 10, 5, 0)
+NAME_CHARACTERS = (80, 40, 24, 16, 12, 8, 5, 3, 0)
 """Lengths to which names are shortened, in turn, where names and oIds alone are too much."""
+
+ELLIPSIS_CHARACTERS = 16
+"""A name that is shortened to fewer gets no ellipsis, which would cost as much as a word of it."""
 
 REMARK_TOKENS = 30
 """Set aside, of a share, for the remark on what is left out."""
@@ -71,10 +75,17 @@ SECTIONS = (
 """The order in which a summary shows them."""
 
 _PLAN = (
-    *(TITLES, OBJECTIVES, PAINS, TO_THEM, QUALIFYING, CONCERNS, TITLES, DISQUALIFYING, RESPONSIBILITIES, TO_US),
-    *(PAINS, OBJECTIVES, CUSTOM, CONCERNS, TITLES, RESPONSIBILITIES, TO_THEM, PAINS, OBJECTIVES, CUSTOM, TO_US),
+    *(TITLES, OBJECTIVES, PAINS, TO_THEM, QUALIFYING, CONCERNS, RESPONSIBILITIES, DISQUALIFYING, TO_US),
+    *(TITLES, PAINS, OBJECTIVES, CUSTOM, CONCERNS, TO_THEM),
+    *(PAINS, OBJECTIVES, TITLES, RESPONSIBILITIES, CUSTOM, TO_US),
 )
 """The order in which they are chosen, an item at a time."""
+
+_LABEL_COSTS = {section: tokens(section.key) + tokens(section.label) + 6 for section in SECTIONS}
+"""What the first item of a kind costs beside itself."""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?]) +(?=[^a-z])|(?<=[。！？])")
+"""Where one sentence ends and another begins; an abbreviation such as "e.g." goes on in small letters."""
 
 _WEIGHTS = {"HIGH": 0, "MEDIUM": 1, "LOW": 2}
 
@@ -119,17 +130,24 @@ class Condensed:
         return "\n".join(lines)
 
     def _left_out_remark(self, but: Collection[Section] = ()) -> str:
-        """How many items are left out: of each kind (`but` those) where there is room to say so, else in all."""
+        """How many items are left out: of each kind (`but` those) where there is room to say so, else in all.
+
+        Where there is room for neither, the result counts them over all personas.
+        """
         if self.detail == "full":
             counts = {section.key: count for section, count in self.left_out.items() if count and section not in but}
             return ", ".join(f"{count} {key}" for key, count in counts.items())
         count = sum(self.left_out.values())
-        return f"{count} items" if count else ""
+        return f"{count} items" if count and self.detail == "standard" else ""
 
 
 def cost(structured: Any, text: str) -> int:
-    """Estimated tokens of both channels together, structured content as the compact JSON that hosts show."""
-    return tokens(json.dumps(structured, ensure_ascii=False, separators=(",", ":"))) + tokens(text)
+    """Estimated tokens of both channels together.
+
+    Structured content counts as compact JSON with whatever is not ASCII escaped: most hosts show it unescaped, but
+    Python's own `json.dumps` does not, and an escaped letter costs several times as much.
+    """
+    return tokens(json.dumps(structured, separators=(",", ":"))) + tokens(text)
 
 
 def condense(personas: Sequence[Persona], budget: int) -> tuple[list[Condensed], str]:
@@ -141,8 +159,9 @@ def condense(personas: Sequence[Persona], budget: int) -> tuple[list[Condensed],
     if not personas:
         return [], "full"
     candidates = [_Candidate(persona) for persona in personas]
+    # Twice an equal share is more than can fit, unless records are short; there is no need to try what lies above.
     shares = range(LEAST_SHARE, min(FULL_SHARE, 2 * budget // len(personas)) + 1, SHARE_STEP)
-    fitting = bisect_right(shares, budget, key=lambda share: _total(one.within(share) for one in candidates))
+    fitting = bisect_right(shares, budget, key=lambda share: _total([one.within(share) for one in candidates]))
     if fitting:
         share = shares[fitting - 1]
         return [one.within(share) for one in candidates], _detail(share)
@@ -157,8 +176,9 @@ def _detail(share: int) -> str:
     return next(detail for detail, least in DETAIL if share >= least)
 
 
-def _total(shown: Iterable[Condensed]) -> int:
-    return sum(map(_cost_of, shown))
+def _total(shown: Sequence[Condensed]) -> int:
+    """Of all together: what joins two in JSON is one token, which the parts would count as several."""
+    return cost([one.structured() for one in shown], "\n\n".join(one.text() for one in shown))
 
 
 def _as_many_as_fit(shown: list[Condensed], budget: int) -> list[Condensed]:
@@ -172,7 +192,7 @@ def _as_many_as_fit(shown: list[Condensed], budget: int) -> list[Condensed]:
 
 
 def _cost_of(one: Condensed) -> int:
-    return cost(one.structured(), one.text()) + 3  # the comma, the blank line and the number between two
+    return cost(one.structured(), one.text()) + 1  # the line between two
 
 
 class _Candidate:
@@ -191,15 +211,20 @@ class _Candidate:
 
     def named(self, characters: int) -> Condensed:
         """This persona by name, of at most so many characters, and oId."""
-        name = shorten(self._name, characters) if characters or not self._oid else ""
-        return Condensed(self._oid, name, flags=self._flags, detail="name")
+        short = (
+            shorten(self._name, characters) if characters >= ELLIPSIS_CHARACTERS else self._name[:characters].rstrip()
+        )
+        name = short or ("" if self._oid else self._name[:ELLIPSIS_CHARACTERS])
+        shown = Condensed(self._oid, name, flags=self._flags, detail="name")
+        shown.left_out = self._left_out(shown)
+        return shown
 
     def within(self, share: int) -> Condensed:
         """This persona with as many items, in the plan's order, as `share` tokens allow."""
         detail = _detail(share)
         shown = Condensed(self._oid, shorten(self._name, NAME_CHARACTERS[0]), flags=self._flags, detail=detail)
         room = share - _cost_of(shown) - (REMARK_TOKENS * 2 if detail == "full" else REMARK_TOKENS // 2)
-        if self._description and (spent := 2 * tokens(self._description) + 8) <= room // 2:
+        if self._description and (spent := 2 * tokens(self._description) + 8) <= room // 3:
             shown.description, room = self._description, room - spent
         offered = {section: iter(texts) for section, texts in self._items.items()}
         for section in _PLAN:
@@ -208,12 +233,11 @@ class _Candidate:
             if text and spent <= room:
                 shown.items.setdefault(section, []).append(text)
                 room -= spent
-        shown.left_out = {section: count - len(shown.items.get(section, ())) for section, count in self._counts.items()}
+        shown.left_out = self._left_out(shown)
         return shown
 
-
-_LABEL_COSTS = {section: tokens(section.key) + tokens(section.label) + 6 for section in SECTIONS}
-"""What the first item of a kind costs beside itself."""
+    def _left_out(self, shown: Condensed) -> dict[Section, int]:
+        return {section: count - len(shown.items.get(section, ())) for section, count in self._counts.items()}
 
 
 def _priced(texts: Sequence[str]) -> list[tuple[str, int]]:
@@ -242,13 +266,10 @@ def _questions(persona: Persona, fit: str) -> list[str]:
 
 
 def _first_sentence(description: str | None) -> str:
-    """The description, or as many of its first sentences as fit; nothing where the first alone is too long."""
+    """The first sentence of a description: the one line that says who this is; nothing where it is too long."""
     text = clean((description or "")[: MAX_ITEM_CHARACTERS * 2])
-    if len(text) <= MAX_ITEM_CHARACTERS and len(description or "") <= MAX_ITEM_CHARACTERS * 2:
-        return text
-    head = text[:MAX_ITEM_CHARACTERS]
-    end = max(head.rfind(stop) for stop in (". ", "! ", "? ", "。", "！", "？"))
-    return head[: end + 1]
+    first = _SENTENCE_END.split(text, maxsplit=1)[0].strip()
+    return first if len(first) <= MAX_ITEM_CHARACTERS else ""
 
 
 def _plain_oid(oid: str | None) -> str:

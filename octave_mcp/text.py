@@ -45,7 +45,8 @@ def shorten(text: str, length: int) -> str:
 # --- Tokens -----------------------------------------------------------------------------------------------------------
 
 _PIECES = re.compile(
-    r"(?P<word>[A-Z]?[a-z]+|[A-Z]+)|(?P<digits>[ ]?[0-9]{1,3})|(?P<space>\s+)|(?P<mark>[!-/:-@\[-`{-~]+)|(?P<other>.)",
+    r"(?P<escape>\\u[0-9a-f]{4})|(?P<word>[A-Z]?[a-z]+|[A-Z]+)|(?P<digits>[ ]?[0-9]{1,3})|(?P<space>\s+)"
+    r"|(?P<mark>[!-/:-@\[-`{-~]+)|(?P<other>.)",
     re.DOTALL,
 )
 _UNLIKE_A_WORD = re.compile(r"[^aeiouy]{4}|[aeiouy]{4}|^[^aeiouy]{3}|[jqxz][^aeiouy]|[^aeiouycnst][qxz]", re.IGNORECASE)
@@ -88,7 +89,9 @@ def _cost(piece: re.Match[str]) -> float:
         case "word" if _UNLIKE_A_WORD.search(found) or (length > 1 and found.isupper()):
             cost = 0.5 + length * 0.64
         case "word":
-            cost = max(1.1, 1.1 + (length - 4) / 3.6)
+            cost = 1.0 if length == 1 else max(1.1, 1.1 + (length - 4) / 3.6)
+        case "escape":
+            cost = 3.8
         case "digits":
             cost = 2.0 if found[0] == " " else 1.0
         case "space":

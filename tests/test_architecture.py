@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "octave_mcp"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
-    "octave": {"octave", ""},
+    "octave": {"octave", "text", ""},
     "generation": {"generation", "octave"},
     "summary": {"octave", "text"},
     "text": set(),

@@ -162,6 +162,36 @@ async def test_the_sandbox_is_served_over_http_for_any_client() -> None:
     assert not result.is_error
 
 
+def test_a_call_with_half_a_surrogate_pair_is_answered() -> None:
+    """JavaScript writes such escapes; the SDK alone would never answer."""
+    opening = (
+        '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},'
+        '"clientInfo":{"name":"t","version":"1"}}}\n{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
+    )
+    call = (
+        '{"jsonrpc":"2.0","id":2,"method":"tools/call",'
+        '"params":{"name":"generate_personas","arguments":{"x":"\\ud800"}}}'
+    )
+    ran = run("--sandbox", stdin=f"{opening}{call}\n")
+    assert '"id":2' in ran.stdout
+    assert "unknown argument" in ran.stdout
+
+
+def test_ctrl_c_ends_a_waiting_server_at_once() -> None:
+    """Although a thread waits for stdin."""
+    command = [sys.executable, "-m", "octave_mcp", "--sandbox"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b'{"jsonrpc":"2.0","id":7,"method":"ping"}\n')
+        process.stdin.flush()
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == -signal.SIGINT
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
 def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person who stops a command knows that they did."""
 

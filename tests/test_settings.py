@@ -48,7 +48,11 @@ def test_an_empty_key_is_none(monkeypatch: pytest.MonkeyPatch, given: str) -> No
 
 
 @pytest.mark.parametrize(
-    "key", ["sk canary", "sk\ncanary", "sk-canäry", "sk-canary\x7f", "sk\u200bcanary", "schlüssel", "sk\tcanary"]
+    "key",
+    [
+        *("sk canary", "sk\ncanary", "sk-canäry", "sk-canary\x7f", "sk\u200bcanary", "schlüssel", "sk\tcanary"),
+        *('"sk-canary-0123"', "'sk-canary-0123'"),
+    ],
 )
 def test_a_key_that_no_header_can_carry_is_refused(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     """The HTTP library would print it in its error."""
@@ -59,19 +63,30 @@ def test_a_key_file_is_held_to_the_same(monkeypatch: pytest.MonkeyPatch, tmp_pat
     """And its content is not shown."""
     (tmp_path / "key").write_text("two words", encoding="utf-8")
     text = refused(monkeypatch, OCTAVE_API_KEY_FILE=str(tmp_path / "key"))
-    assert "OCTAVE_API_KEY is no API key" in text
+    assert "OCTAVE_API_KEY_FILE names a file that holds no API key" in text
     assert "two words" not in text
+
+
+def test_a_key_file_may_begin_with_a_byte_order_mark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Editors on Windows write one."""
+    (tmp_path / "key").write_text(SECRET, encoding="utf-8-sig")
+    monkeypatch.setenv("OCTAVE_API_KEY_FILE", str(tmp_path / "key"))
+    key = load_settings().api_key
+    assert key is not None
+    assert key.get_secret_value() == SECRET
 
 
 @pytest.mark.parametrize(
     "name", ["OCTAVE_API_KEY", "OCTAVE_API_KEY_FILE", "OCTAVE_BASE_URL", "OCTAVE_MCP_RESULT_TOKENS"]
 )
-@pytest.mark.parametrize("value", ["${OCTAVE_API_KEY}", " ${user_config.api_key} ", "${input:key}", "%OCTAVE_KEY%"])
+@pytest.mark.parametrize(
+    "value", ["${OCTAVE_API_KEY}", " ${user_config.api_key} ", "${input:key}", "%OCTAVE_KEY%", "{{KEY}}", "<api-key>"]
+)
 def test_a_variable_that_the_host_did_not_fill_in_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     """With the name of the setting, in words."""
-    assert refused(monkeypatch, **{name: value}).startswith(f"{name} holds a variable's name instead of its value")
+    assert refused(monkeypatch, **{name: value}).startswith(f"{name} holds a placeholder instead of its value")
 
 
 def test_a_key_file_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

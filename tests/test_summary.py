@@ -45,12 +45,13 @@ def test_any_number_of_personas_fits_with_every_oid_in_each_channel(count: int) 
         assert str(one.oId) in structured
 
 
-@pytest.mark.parametrize("count", [1, 5, 20, 50, 100])
+@pytest.mark.parametrize("count", [1, 5, 20, 50, 100, 150])
 def test_every_persona_is_named_in_each_channel(count: int) -> None:
     """By at least the first word of its name."""
     made = personas(count)
     for one, condensed in zip(made, condense(made, BUDGET)[0], strict=True):
-        assert condensed.name.split()[0] == str(one.name).split()[0]
+        assert condensed.name
+        assert str(one.name).startswith(condensed.name.rstrip("…"))
 
 
 def test_a_record_of_eleven_hundred_tokens_condenses_to_about_a_quarter_in_each_channel() -> None:
@@ -63,7 +64,7 @@ def test_a_record_of_eleven_hundred_tokens_condenses_to_about_a_quarter_in_each_
 
 def test_detail_shrinks_as_personas_become_many() -> None:
     """And never grows."""
-    details = [condense(personas(count), BUDGET)[1] for count in (1, 5, 20, 50, 200)]
+    details = [condense(personas(count), BUDGET)[1] for count in (1, 5, 20, 60, 200)]
     assert details == ["full", "full", "standard", "brief", "name"]
 
 
@@ -72,9 +73,10 @@ def test_a_full_summary_has_one_line_of_each_kind_that_tells_who_would_buy() -> 
     condensed = only(persona())
     assert {section.key for section in condensed.items} >= {
         *("commonJobTitles", "keyObjectives", "painPoints", "whyWeMatterToThem", "keyConcerns"),
+        *("primaryResponsibilities", "whyTheyMatterToUs"),
         *("qualifyingQuestions", "disqualifyingQuestions"),
     }
-    assert condensed.description == record(0)["description"]
+    assert record(0)["description"].startswith(condensed.description)
 
 
 def test_shown_and_left_out_add_up_to_the_record() -> None:
@@ -121,11 +123,20 @@ def test_an_item_of_any_length_displaces_no_others() -> None:
     assert "(+1)" in condensed.text()
 
 
-def test_a_long_description_ends_with_a_sentence() -> None:
-    """As many as fit."""
-    description = only(persona(description="Buys software. " * 100)).description
-    assert description.endswith("Buys software.")
-    assert len(description) <= 320
+@pytest.mark.parametrize(
+    ("description", "line"),
+    [
+        ("Buys software. " * 100, "Buys software."),
+        ("Buys tools, e.g. scanners, twice a year. Signs alone.", "Buys tools, e.g. scanners, twice a year."),
+        ("ソフトウェアを買う。一人で署名する。", "ソフトウェアを買う。"),
+        ("no stop at all", "no stop at all"),
+        ("x" * 1000, ""),
+        ("", ""),
+    ],
+)
+def test_the_description_is_its_first_sentence(description: str, line: str) -> None:
+    """One line that says who this is; nothing where that is no line."""
+    assert only(persona(description=description)).description == line
 
 
 def test_what_octave_flagged_is_told() -> None:
@@ -205,4 +216,4 @@ def test_hostile_personas_fit_lose_nobody_and_break_nothing(records: list[dict[s
     assert [one["oId"] for one in json.loads(structured)] == [one["oId"] for one in answer]
     assert all(one["oId"] in text for one in answer)
     assert text.encode().decode() == text
-    assert cost([one.structured() for one in shown], text) <= budget + 3
+    assert cost([one.structured() for one in shown], text) <= budget

@@ -12,7 +12,7 @@ from uuid import uuid4
 import anyio
 
 from octave_mcp.octave.client import OctaveClient
-from octave_mcp.octave.errors import OctaveError, Rejected
+from octave_mcp.octave.errors import NothingMade, OctaveError
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
 
 __all__ = ["Batch", "Generation", "Progress", "Runner"]
@@ -59,6 +59,7 @@ class Generation:
     def usage(self) -> float | None:
         """Credits, as Octave told them; None where it told none."""
         usages = [batch.answer.metadata.usage for batch in self.batches if batch.answer]
+        usages += [batch.error.usage for batch in self.batches if isinstance(batch.error, NothingMade)]
         told = [usage for usage in usages if usage is not None]
         return sum(told) if told and math.isfinite(sum(told)) else None
 
@@ -97,14 +98,9 @@ class Runner:
 
     async def _send(self, batch: Batch) -> None:
         try:
-            answer = await self._client.generate(batch.request, idempotency_key=str(uuid4()))
+            batch.answer = await self._client.generate(batch.request, idempotency_key=str(uuid4()))
         except OctaveError as error:
             batch.error = error
-            return
-        if answer.data:
-            batch.answer = answer
-        else:
-            batch.error = Rejected("Octave answered without a persona.", said=answer.metadata.message)
 
 
 def _split(request: GenerateRequest, size: int) -> Iterator[Batch]:

@@ -32,7 +32,7 @@ __all__ = ["OctaveClient"]
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
-"""Name look-up, connection and TLS together. Whatever answers at all does so sooner; nothing has been sent by then."""
+"""For the connection, and once more for TLS. Whatever answers at all does so sooner; nothing has been sent by then."""
 
 DEADLINE_SECONDS = 600.0
 """For a whole generation, from the call to the last byte. Octave publishes no figure; a language model writes the
@@ -40,6 +40,9 @@ persona, which takes seconds to minutes. The HTTP library's read timeout is for 
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """A persona's record is a few kilobytes, so this is hundreds of them; past it the answer is not what was asked for."""
+
+MAX_RETRY_AFTER_SECONDS = 24 * 3600
+"""A longer wait is taken for nonsense: nobody in a chat waits for a day."""
 
 MAX_SAID_CHARACTERS = 2000
 """How much of an error message of Octave's is kept."""
@@ -105,10 +108,23 @@ class OctaveClient:
     async def generate(self, request: GenerateRequest, *, idempotency_key: str) -> GenerateAnswer:
         """`POST /api/v2/persona/generate`: paid for, slow (seconds to minutes a persona), never repeated from here.
 
-        `idempotency_key` goes along as a header, which Octave is not known to read. Raises `OctaveError`.
+        The answer has at least one persona. `idempotency_key` goes along as a header, which Octave is not known to
+        Raises `OctaveError`.
         """
-        answer = await self._call("POST", _GENERATE, request.body(), {"idempotency-key": idempotency_key})
-        return GenerateAnswer.model_validate(answer)
+        body = await self._call("POST", _GENERATE, request.body(), {"idempotency-key": idempotency_key})
+        answer = GenerateAnswer.model_validate(body)
+        if answer.data:
+            return answer
+        if body.get("data", ...) not in (None, []):
+            raise errors.OutcomeUnknown(
+                "Octave's answer has no persona that can be read.", request_id=_request_id(body)
+            )
+        raise errors.NothingMade(
+            "Octave answered without a persona.",
+            said=_said(body),
+            request_id=_request_id(body),
+            usage=answer.metadata.usage,
+        )
 
     async def _call(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> dict[str, Any]:
         """Send one request and read its answer, with every failure mapped. The one boundary to the HTTP library."""
@@ -232,12 +248,13 @@ def _seconds(retry_after: str | None) -> float | None:
     if retry_after is None:
         return None
     if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", retry_after):
-        return float(retry_after)
-    try:
-        until = parsedate_to_datetime(retry_after)
-        return max(0.0, until.timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None
+        seconds = float(retry_after)
+    else:
+        try:
+            seconds = max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+        except (TypeError, ValueError, OverflowError, IndexError):
+            return None
+    return seconds if seconds <= MAX_RETRY_AFTER_SECONDS else None
 
 
 _MEANINGS: dict[int, tuple[type[errors.OctaveError], str]] = {

@@ -8,7 +8,11 @@ import json
 import math
 from typing import Any
 
+from octave_mcp.text import clean
+
 __all__ = ["decode", "well_formed"]
+
+REMOVED = "[key removed]"
 
 _SHORTEST_SECRET = 8
 """Characters. A shorter secret may be a common word, and taking it out would damage what was paid for."""
@@ -38,6 +42,12 @@ def well_formed(text: str) -> str:
     return text
 
 
+def _without(secret: str, text: str) -> str:
+    """`text` without `secret`, also where invisible characters hide it until somebody cleans the text."""
+    text = text.replace(secret, REMOVED)
+    return REMOVED if secret in clean(text).replace(" ", "") else text
+
+
 def _finite(digits: str) -> float | None:
     number = float(digits)
     return number if math.isfinite(number) else None
@@ -45,7 +55,7 @@ def _finite(digits: str) -> float | None:
 
 def _clean(value: Any, secret: str | None) -> Any:
     if isinstance(value, str):
-        return well_formed(value.replace(secret, "[key removed]") if secret else value)
+        return well_formed(_without(secret, value) if secret else value)
     if isinstance(value, list):
         return [_clean(item, secret) for item in value]
     if isinstance(value, dict):

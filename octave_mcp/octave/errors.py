@@ -8,6 +8,7 @@
      |    +-- KeyProblem      the key is missing, wrong or not allowed
      |    +-- NoCredits       the workspace has no credits left
      |    +-- InputProblem    Octave does not accept the input
+     |    +-- NothingMade     Octave accepted the input and made nothing of it
      |    +-- SetupProblem    the base URL or a certificate is wrong
      +-- OutcomeUnknown     the answer was lost: the persona may exist, so look before repeating
 
@@ -20,6 +21,7 @@ __all__ = [
     "InputProblem",
     "KeyProblem",
     "NoCredits",
+    "NothingMade",
     "OctaveError",
     "OutcomeUnknown",
     "Refused",
@@ -97,6 +99,17 @@ class NoCredits(Rejected):
 
 class InputProblem(Rejected):
     """Octave does not accept the input; `said` tells why."""
+
+
+class NothingMade(Rejected):
+    """Octave accepted the input and made nothing of it. `usage` is what it reported all the same, in credits."""
+
+    def __init__(
+        self, text: str, *, said: str | None = None, request_id: str | None = None, usage: float | None = None
+    ) -> None:
+        """Take the usage, beside what every error takes."""
+        super().__init__(text, said=said, request_id=request_id)
+        self.usage = usage
 
 
 class SetupProblem(Rejected):

@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from octave_mcp.text import clean
 
 __all__ = [
     "CustomField",
@@ -29,8 +32,15 @@ __all__ = [
 
 # --- What is sent -----------------------------------------------------------------------------------------------------
 
-NonBlank = Annotated[str, StringConstraints(strict=True, min_length=1, pattern=r"\S")]
-"""A string with at least one character that is not white space: a blank one is paid for and says nothing."""
+
+def _visible(value: str) -> str:
+    if not clean(value):
+        raise PydanticCustomError("blank", "must not be blank")
+    return value
+
+
+NonBlank = Annotated[str, StringConstraints(strict=True), AfterValidator(_visible)]
+"""A string with at least one visible character: a blank one is paid for and says nothing."""
 
 
 class _Request(BaseModel):
@@ -49,7 +59,7 @@ class Source(_Request):
     @model_validator(mode="after")
     def _url_is_a_web_address(self) -> Self:
         if self.type == "URL" and not _is_web_address(self.value):
-            raise ValueError("value: must be an http:// or https:// address when type is URL")
+            raise ValueError("value: must be an http:// or https:// address, without spaces, when type is URL")
         return self
 
 
@@ -94,9 +104,11 @@ def _is_web_address(value: str) -> bool:
         return False
     try:
         parts = urlsplit(value)
-        return parts.scheme.lower() in {"http", "https"} and bool(parts.hostname)
-    except ValueError:  # such as a bracket without its twin
+        _ = parts.port
+    except ValueError:  # such as a bracket without its twin, or a port that is none
         return False
+    host = parts.hostname or ""
+    return parts.scheme.lower() in {"http", "https"} and any(map(str.isalnum, host)) and "," not in host
 
 
 # --- What is understood -----------------------------------------------------------------------------------------------

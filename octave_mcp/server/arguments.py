@@ -18,6 +18,12 @@ from octave_mcp.text import clean, shorten
 
 __all__ = ["ADDED_BY_HOSTS", "ArgumentsError", "read_arguments"]
 
+_TYPES = {
+    "string": "must be a string",
+    "array": "must be an array",
+    "object": "must be an object",
+}
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 ADDED_BY_HOSTS = frozenset({"sessionId", "action", "chatInput", "toolCallId", "tool", "wait_for_previous"})
@@ -25,9 +31,6 @@ ADDED_BY_HOSTS = frozenset({"sessionId", "action", "chatInput", "toolCallId", "t
 
 MAX_PROBLEMS = 12
 """More are counted: a model mends one call at a time."""
-
-MAX_DEPTH = 12
-"""Levels of nesting that are looked into; the deepest that any tool wants is 5."""
 
 
 class ArgumentsError(Exception):
@@ -54,28 +57,26 @@ def read_arguments(
     try:
         return model.model_validate(_conform(kept, schema)), dropped
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
+        details = error.errors(include_url=False)
         raise ArgumentsError([_problem(detail, schema) for detail in details]) from None
 
 
-def _conform(value: Any, schema: Mapping[str, Any], depth: int = 0) -> Any:
+def _conform(value: Any, schema: Mapping[str, Any]) -> Any:
     """`value`, its JSON strings decoded where `schema` wants structure, without nulls of optional fields, encodable."""
     wanted = schema.get("type")
     if isinstance(value, str) and wanted in {"object", "array"}:
         value = _decoded(value)
     if isinstance(value, str):
         return well_formed(value)
-    if depth > MAX_DEPTH:
-        return value
     if isinstance(value, dict) and wanted == "object":
         required, properties = schema.get("required", ()), schema.get("properties", {})
         return {
-            well_formed(name): _conform(item, properties.get(name, {}), depth + 1)
+            well_formed(name): _conform(item, properties.get(name, {}))
             for name, item in value.items()
             if item is not None or name in required or name not in properties
         }
     if isinstance(value, list) and wanted == "array":
-        return [_conform(item, schema["items"], depth + 1) for item in value]
+        return [_conform(item, schema["items"]) for item in value]
     return value
 
 
@@ -102,7 +103,7 @@ def _problem(detail: Any, schema: Mapping[str, Any]) -> str:
     wanted = _schema_at(schema, place)
     if kind == "missing":
         text = "required, and missing"
-    elif kind in {"string_too_short", "string_pattern_mismatch"}:
+    elif kind == "blank":
         text = "must not be blank"
     elif kind == "too_short":
         text = "must have at least one item"
@@ -110,15 +111,11 @@ def _problem(detail: Any, schema: Mapping[str, Any]) -> str:
         text = f"must be {_alternatives(wanted['enum'])}"
     else:
         text = _TYPES.get(wanted.get("type", ""), "is not what the API takes")
+        if wanted.get("type") == "object":
+            text += f" with {', '.join(wanted['properties'])}"
+        if isinstance(detail["input"], str) and wanted.get("type") in {"array", "object"}:
+            text += "; what came is text that is not JSON of it"
     return f"{path}: {text}"
-
-
-_TYPES = {
-    "string": "must be a string",
-    "array": "must be an array",
-    "object": "must be an object",
-    "integer": "must be a whole number",
-}
 
 
 def _unknown(name: str, known: list[str]) -> str:

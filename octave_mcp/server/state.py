@@ -19,7 +19,11 @@ class State:
 
     settings: Settings
     runner: Runner
-    has_key: bool
+
+    @property
+    def has_key(self) -> bool:
+        """Whether calls can be made; the sandbox needs no key."""
+        return self.settings.sandbox or self.settings.api_key is not None
 
 
 @asynccontextmanager
@@ -27,7 +31,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
     """Open the client, to Octave or to the sandbox in this process, for as long as the server runs."""
     async with _client(settings) as client:
         runner = Runner(client, concurrency=settings.concurrency, personas_per_request=settings.personas_per_request)
-        yield State(settings, runner, has_key=settings.sandbox or settings.api_key is not None)
+        yield State(settings, runner)
 
 
 def _client(settings: Settings) -> OctaveClient:

@@ -124,7 +124,10 @@ async def test_each_status_is_the_error_that_says_what_to_do(
     [
         *(("0", 0), ("7", 7), ("1.5", 1.5), ("Mon, 01 Jan 2001 00:00:00 GMT", 0)),
         *((nonsense, None) for nonsense in ("-1", "NaN", "inf", "1e34", "soon", "", "9" * 400, "Fri, 99 Foo 2026")),
-        ("Mon, 01 Jan 100000 00:00:00 GMT", None),
+        *(
+            (nonsense, None)
+            for nonsense in ("Mon, 01 Jan 100000 00:00:00 GMT", "Mon, 01 Jan 2099 00:00:00 GMT", "86401")
+        ),
     ],
 )
 async def test_how_long_to_wait_is_read_in_all_its_forms(header: str, seconds: float | None) -> None:
@@ -187,6 +190,22 @@ async def test_a_success_without_a_body_is_an_unknown_outcome() -> None:
         writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     assert type(await fails(respond)) is errors.OutcomeUnknown
+
+
+@pytest.mark.parametrize("data", [None, []])
+async def test_an_answer_without_personas_says_that_nothing_was_made(data: object) -> None:
+    """With Octave's own word for why, and what it used all the same."""
+    error = await fails(always({"_metadata": metadata(usage=2), "message": "Too little material", "data": data}))
+    assert isinstance(error, errors.NothingMade)
+    assert (error.said, error.usage, error.request_id) == ("Too little material", 2, "req_1")
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"_metadata": metadata()}, {"data": "x"}, {"data": [None]}, {"data": [[]]}, {"data": 3}]
+)
+async def test_an_answer_that_could_hold_a_persona_is_an_unknown_outcome(body: object) -> None:
+    """It must not look as if nothing had been made."""
+    assert type(await fails(always(body))) is errors.OutcomeUnknown
 
 
 @pytest.mark.parametrize("envelope", [error_envelope("Not like this"), {"error": {"message": "Not like this"}}])

@@ -42,6 +42,12 @@ def test_a_secret_that_the_peer_echoes_is_taken_out() -> None:
     assert "sk-canary-1" not in json.dumps(decode(content, secret="sk-canary-1"))
 
 
+@pytest.mark.parametrize("hidden", ["sk-\u200bcanary-1", "sk-can\u00adary-1", "s\x00k-canary-1", "sk-canary\ufe0f-1"])
+def test_a_secret_that_hides_behind_invisible_characters_is_taken_out(hidden: str) -> None:
+    """It would come out when the text is cleaned."""
+    assert decode(json.dumps([f"My key is {hidden}"]).encode(), secret="sk-canary-1") == ["[key removed]"]
+
+
 def test_a_short_secret_is_no_reason_to_damage_text() -> None:
     """A key such as "sales" would be part of words."""
     assert decode(b'{"name": "Head of sales"}', secret="sales") == {"name": "Head of sales"}

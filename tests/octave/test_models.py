@@ -69,6 +69,7 @@ def test_what_is_absent_is_left_out_and_never_null() -> None:
         {"personas": [{"sources": [{"type": "FILE", "value": "x"}]}]},
         {"personas": [{"sources": [{"type": "TEXT", "value": ""}]}]},
         {"personas": [{"sources": [{"type": "TEXT", "value": " \n"}]}]},
+        {"personas": [{"sources": [{"type": "TEXT", "value": "\u200b\u2060"}]}]},
         {"personas": [{"sources": [{"type": "TEXT", "value": 3}]}]},
         {"personas": [{"sources": [{"type": "TEXT"}]}]},
         {"personas": [{"sources": [TEXT], "title": "x"}]},
@@ -91,6 +92,9 @@ def test_a_body_that_the_api_does_not_have_is_refused(body: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     "address",
     [
+        "https://example.com:99999/",
+        "https://a.com,https://b.com",
+        "https://.",
         "ftp://example.com",
         "example.com",
         "file:///etc/passwd",
