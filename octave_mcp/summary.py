@@ -123,7 +123,9 @@ class Condensed:
             lines.append(f"Description: {self.description}")
         for section in SECTIONS:
             if items := self.items.get(section):
-                more = f" (+{self.left_out[section]})" if self.detail == "full" and self.left_out.get(section) else ""
+                more = (
+                    f" (+{self.left_out[section]} more)" if self.detail == "full" and self.left_out.get(section) else ""
+                )
                 lines.append(f"{section.label}: {'; '.join(items)}{more}")
         if remark := self._left_out_remark(but=self.items):
             lines.append(f"Left out: {remark}")

@@ -49,6 +49,16 @@ MAX_SAID_CHARACTERS = 2000
 
 _GENERATE = "/api/v2/persona/generate"
 
+_MEANINGS: dict[int, tuple[type[errors.OctaveError], str]] = {
+    401: (errors.KeyProblem, "Octave does not know this API key."),
+    402: (errors.NoCredits, "The Octave workspace has no credits left."),
+    403: (errors.KeyProblem, "Octave does not allow this with this API key; its credits may also be used up."),
+    405: (errors.SetupProblem, "The base URL does not answer as Octave's API does."),
+    408: (errors.OutcomeUnknown, "Octave gave up waiting for the request."),
+    425: (errors.OutcomeUnknown, "Octave put the request off."),
+}
+"""What a status means where it says more than its hundred."""
+
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _WRONG_ADDRESS = (httpx.UnsupportedProtocol, httpx.InvalidURL)
 _FOREIGN = (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict, *_WRONG_ADDRESS, TimeoutError)
@@ -108,8 +118,8 @@ class OctaveClient:
     async def generate(self, request: GenerateRequest, *, idempotency_key: str) -> GenerateAnswer:
         """`POST /api/v2/persona/generate`: paid for, slow (seconds to minutes a persona), never repeated from here.
 
-        The answer has at least one persona. `idempotency_key` goes along as a header, which Octave is not known to
-        Raises `OctaveError`.
+        The answer has at least one persona. `idempotency_key` goes along as a header, though Octave is not known to
+        read it. Raises `OctaveError`.
         """
         body = await self._call("POST", _GENERATE, request.body(), {"idempotency-key": idempotency_key})
         answer = GenerateAnswer.model_validate(body)
@@ -255,16 +265,6 @@ def _seconds(retry_after: str | None) -> float | None:
         except (TypeError, ValueError, OverflowError, IndexError):
             return None
     return seconds if seconds <= MAX_RETRY_AFTER_SECONDS else None
-
-
-_MEANINGS: dict[int, tuple[type[errors.OctaveError], str]] = {
-    401: (errors.KeyProblem, "Octave does not know this API key."),
-    402: (errors.NoCredits, "The Octave workspace has no credits left."),
-    403: (errors.KeyProblem, "Octave does not allow this with this API key; its credits may also be used up."),
-    405: (errors.SetupProblem, "The base URL does not answer as Octave's API does."),
-    408: (errors.OutcomeUnknown, "Octave gave up waiting for the request."),
-    425: (errors.OutcomeUnknown, "Octave put the request off."),
-}
 
 
 def _said(answer: Any, *, envelope_only: bool = False) -> str | None:

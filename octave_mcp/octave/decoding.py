@@ -45,6 +45,8 @@ def well_formed(text: str) -> str:
 def _without(secret: str, text: str) -> str:
     """`text` without `secret`, also where invisible characters hide it until somebody cleans the text."""
     text = text.replace(secret, REMOVED)
+    if text.isascii() and text.isprintable():
+        return text
     return REMOVED if secret in clean(text).replace(" ", "") else text
 
 

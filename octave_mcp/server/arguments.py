@@ -114,7 +114,7 @@ def _problem(detail: Any, schema: Mapping[str, Any]) -> str:
         if wanted.get("type") == "object":
             text += f" with {', '.join(wanted['properties'])}"
         if isinstance(detail["input"], str) and wanted.get("type") in {"array", "object"}:
-            text += "; what came is text that is not JSON of it"
+            text += "; it came as text that is not JSON"
     return f"{path}: {text}"
 
 

@@ -27,6 +27,15 @@ FAILURE_DETAIL = ((5, 300), (3, 100), (1, 60))
 """How many explanations of failures a result gives, and how many characters of Octave's own message in each: the first
 that leaves half of the budget to personas. Failures with the same explanation are told together, others counted."""
 
+_SLACK = 40
+"""Estimated tokens by which the notes may grow once it is known how many personas fit, and in what detail."""
+
+_MAX_RUNS = 20
+"""Runs of neighbouring places that are named; more are counted."""
+
+_READABLE = 1e15
+"""A larger number is told in powers of ten."""
+
 _LOOK_FIRST = (
     "It may have been made and paid for all the same. Look in Octave's persona library for it before asking for it "
     "again, and tell the user."
@@ -152,10 +161,6 @@ class _Report:
         return [f"Personas asked for: {asked}. Octave answered with: {made}."] if made != asked else []
 
 
-_SLACK = 40
-"""Estimated tokens by which the notes may grow once it is known how many personas fit, and in what detail."""
-
-
 def _detail_note(shown: Sequence[Condensed], detail: str) -> str:
     """How short the personas are, and what that leaves out where they do not say so themselves."""
     if detail == "full":
@@ -191,13 +196,6 @@ def _places(batches: Iterable[Batch]) -> str:
     ]
     left = sum(map(len, runs[_MAX_RUNS:]))
     return ", ".join(named) + (f" and {left} more" if left else "")
-
-
-_MAX_RUNS = 20
-
-
-_READABLE = 1e15
-"""A larger number is told in powers of ten."""
 
 
 def _plain(number: float) -> int | float:

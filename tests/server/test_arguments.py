@@ -102,11 +102,11 @@ def test_a_lone_surrogate_is_replaced() -> None:
         ({}, ["personas: required, and missing"]),
         ({"personas": None}, ["personas: must be an array"]),
         ({"personas": []}, ["personas: must have at least one item"]),
-        ({"personas": "three of them"}, ["personas: must be an array; what came is text that is not JSON of it"]),
+        ({"personas": "three of them"}, ["personas: must be an array; it came as text that is not JSON"]),
         ({"personas": {"sources": [TEXT]}}, ["personas: must be an array"]),
         (
             {"personas": ["CFO"]},
-            ["personas[0]: must be an object with name, sources; what came is text that is not JSON of it"],
+            ["personas[0]: must be an object with name, sources; it came as text that is not JSON"],
         ),
         ({"personas": [3]}, ["personas[0]: must be an object with name, sources"]),
         ({"personas": [{"name": "CFO"}]}, ["personas[0].sources: required, and missing"]),
@@ -128,7 +128,7 @@ def test_a_lone_surrogate_is_replaced() -> None:
         (GOOD | {"brandVoiceOId": ""}, ["brandVoiceOId: must not be blank"]),
         (
             GOOD | {"linkingStrategy": "ALL"},
-            ["linkingStrategy: must be an object with mode, offeringOIds; what came is text that is not JSON of it"],
+            ["linkingStrategy: must be an object with mode, offeringOIds; it came as text that is not JSON"],
         ),
         (GOOD | {"linkingStrategy": {"mode": "SOME"}}, ["linkingStrategy.mode: must be ALL or SPECIFIC"]),
         (
