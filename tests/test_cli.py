@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,11 +83,14 @@ def converse(*lines: str, until: str) -> str:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
+        watchdog = threading.Timer(30, process.kill)
+        watchdog.start()
         process.stdin.write("".join(f"{line}\n" for line in lines))
         process.stdin.flush()
         said = next((answer for answer in process.stdout if until in answer), "")
         process.stdin.close()
         assert process.wait(timeout=20) == 0
+        watchdog.cancel()
     return said
 
 
