@@ -37,7 +37,8 @@ clean:  ## back to a fresh clone
 	@rm -rf .venv .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
 .venv/ready: requirements.lock pyproject.toml | $(UV)
-	@$(UV) venv --quiet --clear --python "$(PYTHON)" --no-python-downloads .venv
+	@rm -rf .venv
+	@$(UV) venv --quiet --python "$(PYTHON)" --no-python-downloads .venv
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@

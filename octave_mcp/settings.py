@@ -69,7 +69,9 @@ class Settings(BaseSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _expanded(cls, value: object) -> object:
+    def _expanded(cls, value: object, info: ValidationInfo) -> object:
+        if info.field_name in {"api_key", "api_key_file"} and info.data.get("sandbox"):
+            return None  # the sandbox needs no key, so whatever is there is not looked at
         if isinstance(value, str) and UNEXPANDED.search(value.strip()):
             raise ValueError(
                 "holds a placeholder instead of its value; the program that starts this server did not fill it in"
@@ -87,7 +89,7 @@ class Settings(BaseSettings):
     def _sendable(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         """Strip the key, and refuse one that no header can carry: the HTTP library would print it in its error."""
         key = value.get_secret_value().strip() if value else ""
-        if not key or info.data.get("sandbox"):
+        if not key:
             return None
         if UNEXPANDED.search(key) or not SENDABLE.fullmatch(key) or key[0] in QUOTES:
             source = "names a file that holds no API key" if info.data.get("api_key_file") else "is no API key"
@@ -119,7 +121,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
-        if self.api_key_file and "api_key" in self.model_fields_set and self.api_key and not self.sandbox:
+        if self.api_key_file and self.api_key and "api_key" in self.model_fields_set:
             raise ValueError("OCTAVE_API_KEY and OCTAVE_API_KEY_FILE are both set: set one")
         return self
 

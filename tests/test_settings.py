@@ -153,10 +153,22 @@ def test_a_value_out_of_bounds_is_refused_by_name(monkeypatch: pytest.MonkeyPatc
     assert refused(monkeypatch, **{name: value}).startswith(f"{name} input should be")
 
 
-def test_the_sandbox_ignores_whatever_the_key_is(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("key", ["no key at all", "${OCTAVE_API_KEY}", SECRET])
+@pytest.mark.parametrize("file", ["", "/nowhere/key", "${KEY_FILE}"])
+def test_the_sandbox_ignores_whatever_the_key_is(monkeypatch: pytest.MonkeyPatch, key: str, file: str) -> None:
     """It runs with nothing."""
-    monkeypatch.setenv("OCTAVE_API_KEY", "no key at all")
-    assert load_settings(sandbox=True).api_key is None
+    monkeypatch.setenv("OCTAVE_API_KEY", key)
+    monkeypatch.setenv("OCTAVE_API_KEY_FILE", file)
+    settings = load_settings(sandbox=True)
+    assert (settings.api_key, settings.api_key_file) == (None, None)
+
+
+def test_only_names_of_ours_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program's `API_KEY` is none of Octave's."""
+    for name in ("API_KEY", "BASE_URL", "SANDBOX", "LOG_LEVEL"):
+        monkeypatch.setenv(name, "https://elsewhere.example")
+    assert load_settings() == Settings()
+    assert load_settings().base_url == "https://app.octavehq.com"
 
 
 @pytest.mark.parametrize("change", [{"result_tokens": 5000}, {"sandbox": True}])
