@@ -5,6 +5,7 @@ Each command imports what it needs when it runs: a client waits for the server's
 
 import argparse
 import gc
+import math
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -46,9 +47,18 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(command=_demo)
     sandbox = commands.add_parser("sandbox", help="serve an Octave-compatible API on made-up data, over HTTP")
     sandbox.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
-    sandbox.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="for each persona (default: 0)")
+    sandbox.add_argument(
+        "--latency", type=_seconds, default=0.0, metavar="SECONDS", help="for each persona (default: 0)"
+    )
     sandbox.set_defaults(command=_sandbox)
     return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError("must be 0 or more seconds")
+    return seconds
 
 
 def _serve(options: argparse.Namespace) -> int:

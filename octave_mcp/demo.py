@@ -67,12 +67,13 @@ async def run_demo() -> None:
             text, structured = _channels(result)
             condensed += tokens(text)
             _heading(f"A persona {title}")
+            print(_wrapped(f"From: {arguments['personas'][0]['sources'][0]['value']}"))
             print(_as_a_person_sees_it(structured))
     _heading("What a model sees of the last one: text, or the same as structured content")
     print(_wrapped(text))
     print(f"\n{_wrapped(json.dumps(structured, ensure_ascii=False))}")
     _heading("Tokens (estimated)")
-    print(f"Octave's raw answers: {raw}. In the model's context: {condensed}, {1 - condensed / raw:.0%} less.")
+    print(f"Three raw answers, as Octave's API gives them: {raw}. The text that a model sees instead: {condensed}.")
     print("All of this was made up by the sandbox. Octave was not called, and nothing was paid for.")
 
 

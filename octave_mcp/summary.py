@@ -22,7 +22,7 @@ from octave_mcp.text import clean, shorten, tokens
 
 __all__ = ["Condensed", "condense", "cost"]
 
-FULL_SHARE = 680
+FULL_SHARE = 760
 """Estimated tokens of one persona in both channels together when there is room: in English, about 250 in each."""
 
 LEAST_SHARE = 60

@@ -50,6 +50,11 @@ _PIECES = re.compile(
     re.DOTALL,
 )
 _UNLIKE_A_WORD = re.compile(r"[^aeiouy]{4}|[aeiouy]{4}|^[^aeiouy]{3}|[jqxz][^aeiouy]|[^aeiouycnst][qxz]", re.IGNORECASE)
+_ALTERNATING = re.compile(r"[^aeiouy]?(?:[aeiouy][^aeiouy])*[aeiouy]?", re.IGNORECASE)
+"""Syllables of two letters each: more often than other words these are names, and made up."""
+_SYLLABLE = 3
+_KEY_OF_EACH = "name"
+"""Stands in JSON once for each persona, and looks like syllables."""
 _JSON_MARKS = frozenset({'{"', '":"', '","', '"},{"', '":["', '":', '"},', "],", "):", ");", "),"})
 _KNOWN_SCRIPTS = (
     # (first, last, tokens): scripts that tokenizers know, and what a letter drawn at random from one costs.
@@ -88,8 +93,12 @@ def _cost(piece: re.Match[str]) -> float:
     match piece.lastgroup:
         case "word" if _UNLIKE_A_WORD.search(found) or (length > 1 and found.isupper()):
             cost = 0.5 + length * 0.64
+        case "word" if found == _KEY_OF_EACH:
+            cost = 1.0
+        case "word" if length > _SYLLABLE and _ALTERNATING.fullmatch(found):
+            cost = 0.5 + length * 0.42
         case "word":
-            cost = 1.0 if length == 1 else max(1.1, 1.1 + (length - 4) / 3.6)
+            cost = 1.0 if length == 1 else max(1.15, 1.15 + (length - 4) / 3.6)
         case "escape":
             cost = 3.8
         case "digits":

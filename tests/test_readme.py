@@ -75,6 +75,17 @@ def test_the_tools_table_names_every_argument() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(GENERATE_PERSONAS["properties"])
 
 
+def test_what_the_readme_quotes_is_what_the_program_says() -> None:
+    """In the table of what goes wrong."""
+    table = README.split("## When something goes wrong")[1].split("## More commands")[0]
+    said = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "octave_mcp").rglob("*.py"))
+    said = re.sub(r'"\s*\n\s*f?"', "", said)
+    found = re.findall(r"^\| \*(.+?)\* \|", table, re.MULTILINE)
+    quotes = [part.strip() for quote in found for part in quote.split("...")]
+    assert len(quotes) >= 8
+    assert [part for part in quotes if part not in said] == []
+
+
 def test_no_document_has_anyone_install_the_other_package() -> None:
     """PyPI's `octave-mcp` is someone else's."""
     texts = [path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *ROOT.glob("examples/*"))]

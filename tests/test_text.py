@@ -3,6 +3,7 @@
 import random
 import string
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -42,6 +43,30 @@ def test_prose_in_any_script_is_never_underestimated(language: str) -> None:
     """Measured with the real tokenizer."""
     text = PROSE[language] * 3
     assert o200k(text) <= tokens(text)
+
+
+def _syllables(draw: random.Random) -> str:
+    return "".join(draw.choice("bcdfghjklmnprstvwz") + draw.choice("aeiou") for _ in range(draw.randint(2, 5)))
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        _syllables,
+        lambda draw: _syllables(draw).capitalize(),
+        lambda draw: _syllables(draw).capitalize() + _syllables(draw).capitalize(),
+        lambda draw: (
+            draw.choice(["zh", "ch", "sh", "x", "q", "j", "l", "m", "n"])
+            + draw.choice(["ang", "iao", "ing", "ong", "uan", "ei", "ou"])
+        ),
+        lambda draw: f"{_syllables(draw)}-{draw.randint(1, 9999)}",
+    ],
+)
+def test_words_that_nobody_knows_are_hardly_underestimated(word: Callable[[random.Random], str]) -> None:
+    """Made-up names, in CamelCase too, transcribed Chinese, and what looks like a product's number."""
+    draw = random.Random(5)
+    text = " ".join(word(draw) for _ in range(400))
+    assert o200k(text) <= 1.15 * tokens(text)
 
 
 def test_english_is_not_overestimated_by_more_than_its_double() -> None:

@@ -17,8 +17,8 @@ from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
 
 __all__ = ["Batch", "Generation", "Progress", "Runner"]
 
-Progress = Callable[[int, int], Awaitable[None]]
-"""Told how many personas are settled, and of how many, each time that some are."""
+Progress = Callable[[int, int, int], Awaitable[None]]
+"""Told how many personas are settled, of how many, and how many were made, each time that some are settled."""
 
 
 @dataclass
@@ -70,30 +70,36 @@ class Runner:
     def __init__(self, client: OctaveClient, *, concurrency: int, personas_per_request: int) -> None:
         """Use `client`, which stays the caller's to open and close."""
         self._client = client
+        self._concurrency = concurrency
         self._limiter = anyio.CapacityLimiter(concurrency)
         self._personas_per_request = personas_per_request
 
     async def run(self, request: GenerateRequest, progress: Progress) -> Generation:
         """Generate what is asked for. Never raises `OctaveError`: each batch holds its own."""
         batches = tuple(_split(request, self._personas_per_request))
-        settled = 0
+        waiting = iter(batches)
+        settled = ready = 0
         stopped_by: OctaveError | None = None
 
-        async def settle(batch: Batch) -> None:
-            nonlocal settled, stopped_by
-            async with self._limiter:
-                if stopped_by:
-                    batch.error = stopped_by
-                else:
-                    await self._send(batch)
-            if batch.error and batch.error.meets_every_call:
-                stopped_by = batch.error
-            settled += len(batch.places)
-            await progress(settled, len(request.personas))
+        async def work() -> None:
+            nonlocal settled, ready, stopped_by
+            for batch in waiting:
+                async with self._limiter:
+                    if stopped_by:
+                        batch.error = stopped_by
+                    else:
+                        await self._send(batch)
+                if batch.error and batch.error.meets_every_call:
+                    stopped_by = batch.error
+                settled += len(batch.places)
+                ready += len(batch.answer.data) if batch.answer else 0
+                await progress(settled, len(request.personas), ready)
 
+        # A call waits at the limiter with a few workers and not with all its batches, so that a large call and a small
+        # one take turns.
         async with anyio.create_task_group() as tasks:
-            for batch in batches:
-                tasks.start_soon(settle, batch)
+            for _ in range(min(self._concurrency, len(batches))):
+                tasks.start_soon(work)
         return Generation(batches)
 
     async def _send(self, batch: Batch) -> None:

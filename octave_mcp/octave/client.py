@@ -35,7 +35,7 @@ CONNECT_SECONDS = 10.0
 """For the connection, and once more for TLS. Whatever answers at all does so sooner; nothing has been sent by then."""
 
 DEADLINE_SECONDS = 600.0
-"""For a whole generation, from the call to the last byte. Octave publishes no figure; a language model writes the
+"""For each persona of a POST, from the call to the last byte. Octave publishes no figure; a language model writes the
 persona, which takes seconds to minutes. The HTTP library's read timeout is for each chunk and bounds nothing."""
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -80,29 +80,20 @@ class OctaveClient:
         app: ASGIApp | None = None,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
-        """Prepare the client; nothing is opened until it is entered."""
+        """Prepare the client; nothing is opened until it is entered.
+
+        Proxy settings of the machine that cannot be used are no error here, but of each call: a server has to start,
+        and to say what is wrong.
+        """
         self._api_key = api_key
         self._deadline_seconds = deadline_seconds
-        encrypted = urlsplit(base_url).scheme == "https"
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            headers={
-                "accept": "application/json",
-                # An answer is small, and a compressed one can be cut, broken or a bomb.
-                "accept-encoding": "identity",
-                "user-agent": f"octave-personas-mcp/{__version__}",
-                "x-request-source": "octave-mcp",
-            },
-            auth=None if api_key is None else _ApiKey(api_key),
-            # A proxy sees nothing of a TLS connection but would read a plain one, key included.
-            trust_env=encrypted,
-            verify=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if encrypted else False,
-            follow_redirects=False,
-            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-            # A paid POST travels on a fresh connection: on a stale one, a lost request looks like a lost answer.
-            limits=httpx.Limits(max_keepalive_connections=0),
-            transport=None if app is None else httpx.ASGITransport(app, raise_app_exceptions=False),
-        )
+        self._unusable = False
+        try:
+            self._http = _http_client(base_url, api_key, app)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            logger.warning("The HTTP client cannot be set up: %s", type(error).__name__)
+            self._unusable = True
+            self._http = httpx.AsyncClient(trust_env=False, verify=False)  # noqa: S501 - never used for a call
 
     async def __aenter__(self) -> Self:
         """Open the client."""
@@ -121,7 +112,9 @@ class OctaveClient:
         The answer has at least one persona. `idempotency_key` goes along as a header, though Octave is not known to
         read it. Raises `OctaveError`.
         """
-        body = await self._call("POST", _GENERATE, request.body(), {"idempotency-key": idempotency_key})
+        seconds = self._deadline_seconds * len(request.personas)
+        headers = {"idempotency-key": idempotency_key}
+        body = await self._call("POST", _GENERATE, request.body(), headers, seconds)
         answer = GenerateAnswer.model_validate(body)
         if answer.data:
             return answer
@@ -136,17 +129,21 @@ class OctaveClient:
             usage=answer.metadata.usage,
         )
 
-    async def _call(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> dict[str, Any]:
+    async def _call(
+        self, method: str, path: str, body: Any, headers: Mapping[str, str], seconds: float
+    ) -> dict[str, Any]:
         """Send one request and read its answer, with every failure mapped. The one boundary to the HTTP library."""
         if self._api_key is None:
             raise errors.KeyProblem("No Octave API key is set.")
+        if self._unusable:
+            raise errors.SetupProblem("The base URL, or this machine's proxy settings, cannot be used.")
         content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
         request = self._http.build_request(
             method, path, content=content, headers={"content-type": "application/json", **headers}
         )
         started = time.monotonic()
         try:
-            with anyio.fail_after(self._deadline_seconds):
+            with anyio.fail_after(seconds):
                 response = await self._http.send(request, stream=True)
                 try:
                     answer = await self._read(response)
@@ -155,22 +152,10 @@ class OctaveClient:
         except _FOREIGN as error:
             logger.warning("%s %s ended with %s", method, path, type(error).__name__)
             # Without its cause: the library's errors quote what the peer sent, and a peer may send the key back.
-            raise self._mapped(error) from None
+            raise _mapped(error, seconds) from None
         finally:
             logger.info("%s %s took %.1f s", method, path, time.monotonic() - started)
         return answer
-
-    def _mapped(self, error: Exception) -> errors.OctaveError:
-        """Ours for an exception of the HTTP library's. What is not known to come before sending came after."""
-        if isinstance(error, TimeoutError):
-            return errors.OutcomeUnknown(f"Octave did not answer within {self._deadline_seconds:g} seconds.")
-        if isinstance(error, _WRONG_ADDRESS):
-            return errors.SetupProblem("The base URL cannot be called.")
-        if not isinstance(error, _NEVER_SENT):
-            return errors.OutcomeUnknown("The connection to Octave broke before its answer was complete.")
-        if _is_about_a_certificate(error):
-            return errors.SetupProblem("The certificate of Octave's address is not trusted by this machine.")
-        return errors.Unreachable("Octave could not be reached.")
 
     async def _read(self, response: httpx.Response) -> dict[str, Any]:
         """The answer's JSON object, or the error that the answer stands for."""
@@ -195,6 +180,29 @@ class OctaveClient:
                 request_id=_request_id(answer),
             )
         return answer
+
+
+def _http_client(base_url: str, api_key: SecretStr | None, app: ASGIApp | None) -> httpx.AsyncClient:
+    encrypted = urlsplit(base_url).scheme == "https"
+    return httpx.AsyncClient(
+        base_url=base_url,
+        headers={
+            "accept": "application/json",
+            # An answer is small, and a compressed one can be cut, broken or a bomb.
+            "accept-encoding": "identity",
+            "user-agent": f"octave-personas-mcp/{__version__}",
+            "x-request-source": "octave-mcp",
+        },
+        auth=None if api_key is None else _ApiKey(api_key),
+        # A proxy sees nothing of a TLS connection but would read a plain one, key included.
+        trust_env=encrypted,
+        verify=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if encrypted else False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+        # A paid POST travels on a fresh connection: on a stale one, a lost request looks like a lost answer.
+        limits=httpx.Limits(max_keepalive_connections=0),
+        transport=None if app is None else httpx.ASGITransport(app, raise_app_exceptions=False),
+    )
 
 
 class _ApiKey(httpx.Auth):
@@ -223,6 +231,19 @@ async def _content(response: httpx.Response) -> bytes:
     return bytes(content)
 
 
+def _mapped(error: Exception, seconds: float) -> errors.OctaveError:
+    """Ours for an exception of the HTTP library's. What is not known to come before sending came after."""
+    if isinstance(error, TimeoutError):
+        return errors.OutcomeUnknown(f"Octave did not answer within {seconds:g} seconds.")
+    if isinstance(error, _WRONG_ADDRESS):
+        return errors.SetupProblem("The base URL cannot be called.")
+    if not isinstance(error, _NEVER_SENT):
+        return errors.OutcomeUnknown("The connection to Octave broke before its answer was complete.")
+    if _is_about_a_certificate(error):
+        return errors.SetupProblem("The certificate of Octave's address is not trusted by this machine.")
+    return errors.Unreachable("Octave could not be reached.")
+
+
 def _is_about_a_certificate(error: BaseException) -> bool:
     cause: BaseException | None = error
     while cause is not None:
@@ -243,7 +264,9 @@ def _refusal(status: int, retry_after: str | None, answer: Any) -> errors.Octave
             status=status,
             request_id=request_id,
         )
-    kind, text = _MEANINGS.get(status) or (
+    # Octave says in JSON that it does not know an oId; any other 404 is of an address without its API.
+    elsewhere = status == httpx.codes.NOT_FOUND and not isinstance(answer, dict)
+    kind, text = _MEANINGS.get(httpx.codes.METHOD_NOT_ALLOWED if elsewhere else status) or (
         (errors.SetupProblem, "The base URL redirects elsewhere, which is never followed.")
         if httpx.codes.is_redirect(status)
         else (errors.InputProblem, "Octave did not accept the request.")

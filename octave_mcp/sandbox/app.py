@@ -1,7 +1,7 @@
 """The sandbox's routes: Octave's API as far as this project uses it, in Octave's shapes."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -122,12 +122,27 @@ async def _json_object(request: Request) -> dict[str, Any]:
 
 
 def _validated(body: dict[str, Any]) -> GenerateRequest:
+    if null := next(_nulls(body), None):
+        raise HTTPException(400, f"{null[:MAX_SAID]}: must not be null.")
     try:
         return GenerateRequest.model_validate(body)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
-        first = f"{_path(problems[0]['loc'])}: {problems[0]['msg']}"
+        first = f"{_path(problems[0]['loc'])}: {problems[0]['msg'].removeprefix('Value error, ')}"
         raise HTTPException(400, first[:MAX_SAID]) from error
+
+
+def _nulls(body: dict[str, Any]) -> Iterator[str]:
+    """Where a body has null: by the API's page no field of it may."""
+    places: list[tuple[str, Any]] = [("", body)]
+    while places:
+        path, value = places.pop()
+        if value is None:
+            yield path
+        elif isinstance(value, dict):
+            places += [(f"{path}.{name}".lstrip("."), item) for name, item in value.items()]
+        elif isinstance(value, list):
+            places += [(f"{path}[{place}]", item) for place, item in enumerate(value)]
 
 
 def _path(loc: Iterable[int | str]) -> str:

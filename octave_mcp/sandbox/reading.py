@@ -75,11 +75,6 @@ class Material:
     wants: tuple[str, ...]
     others: tuple[str, ...]
 
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """All that can be quoted."""
-        return (*self.pains, *self.wants, *self.others)
-
 
 def plain(text: str) -> str:
     """The text on one line, without control, invisible and unpaired characters."""
@@ -106,9 +101,10 @@ def _outstanding(sentences: list[str]) -> tuple[str, ...]:
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for sentence in sentences:
+        weight = 2 if _PAIN.search(sentence) else 1
         for word in _words(sentence):
             first.setdefault(word.lower(), word)
-            counts[word.lower()] += 2 if _PAIN.search(sentence) else 1
+            counts[word.lower()] += weight
     return tuple(first[word] for word, _ in counts.most_common(MAX_KEPT))
 
 

@@ -96,7 +96,7 @@ class _Writer:
         }
 
     def _description(self) -> str:
-        parts = [f"{self._name}: the person who answers for {_listed(self._topics[:2])}."]
+        parts = [f"{self._name}: the person who answers for {_listed(self._topics[:2])}{self._unread()}."]
         if self._words:
             parts.append(f"In the source it is about {self._words}.")
         parts += self._origins()
@@ -104,17 +104,17 @@ class _Writer:
             parts.append(f"Written for the playbook {self._brief.playbook.name}.")
         return " ".join([*parts, self._brief.tone.closing.format_map(self._fields)])
 
+    def _unread(self) -> str:
+        """That a page was not read: in the first sentence, which is what a summary shows."""
+        host = next((urlsplit(source.value).hostname for source in self._sources if source.type == "URL"), None)
+        if host is None:
+            return ""
+        return f", going by the words of an address at {_bounded(plain(host))}, a page that the sandbox cannot read"
+
     def _origins(self) -> Iterator[str]:
-        """Where the words come from."""
-        kinds = {source.type for source in self._sources}
-        if "URL" in kinds:
-            host = next(urlsplit(source.value).hostname for source in self._sources if source.type == "URL")
-            yield (
-                f"The page on {_bounded(plain(host or ''))} was not read, since the sandbox has no network: only the "
-                "words of its address were used."
-            )
-        if "RESOURCE" in kinds:
-            resource = next(source.value for source in self._sources if source.type == "RESOURCE")
+        """Where the words come from, if from the library."""
+        resource = next((source.value for source in self._sources if source.type == "RESOURCE"), None)
+        if resource is not None:
             found = self._brief.library.resource(resource)
             yield f"Drawn from the resource {found.name if found else resource}."
 
@@ -125,13 +125,13 @@ class _Writer:
     def _pains(self) -> list[str]:
         said = [_quoted(one) for one in self._said.pains[:3]]
         if self._words:
-            said.append(f"Has to deal with {self._words} in a different tool each")
+            said.append(f"Keeps track of {self._words} in separate spreadsheets")
         return said + self._filled(self._turned(wording.PAINS)[: 5 - len(said)], self._offered(1))
 
     def _objectives(self) -> list[str]:
         said = [_quoted(one) for one in self._said.wants[:2]]
         if self._words:
-            said.append(f"Bring {self._words} into one plan that the whole team can see")
+            said.append(f"Get one clear picture of {self._words} before the next planning round")
         return said + self._filled(self._turned(wording.OBJECTIVES), self._offered(2))
 
     def _job_titles(self) -> list[str]:

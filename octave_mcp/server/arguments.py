@@ -8,7 +8,7 @@ decoded where the schema wants an object or array, and only there: text that hap
 import difflib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -37,9 +37,13 @@ class ArgumentsError(Exception):
     """The arguments cannot be used. `problems` has one line for each, with its path in the API's terms."""
 
     def __init__(self, problems: list[str]) -> None:
-        """Take the problems, and keep the first of them."""
-        left = len(problems) - MAX_PROBLEMS
-        self.problems = problems[:MAX_PROBLEMS] + ([f"and {left} more"] if left > 0 else [])
+        """Take the problems; those that differ only in the item they are about are told once."""
+        alike: dict[str, list[str]] = {}
+        for problem in problems:
+            alike.setdefault(re.sub(r"\[\d+\]", "[]", problem), []).append(problem)
+        told = [same[0] + (f" (and {len(same) - 1} more like it)" if same[1:] else "") for same in alike.values()]
+        left = len(told) - MAX_PROBLEMS
+        self.problems = told[:MAX_PROBLEMS] + ([f"and {left} more"] if left > 0 else [])
         super().__init__("; ".join(self.problems))
 
 
@@ -95,7 +99,7 @@ def _problem(detail: Any, schema: Mapping[str, Any]) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     path = _path(place)
     if kind == "extra_forbidden":
-        return f"{path}: {_unknown(str(place[-1]), _names_at(schema, place[:-1]))}"
+        return f"{path}: unknown argument; {_hint(str(place[-1]), _names_at(schema, place[:-1]), schema)}"
     if kind == "value_error":
         # The request models' own checks, which name the field they are about: "value: must be ..."
         text = str(context["error"])
@@ -104,7 +108,8 @@ def _problem(detail: Any, schema: Mapping[str, Any]) -> str:
     if kind == "missing":
         text = "required, and missing"
     elif kind == "blank":
-        text = "must not be blank"
+        required = place[-1] in _schema_at(schema, place[:-1]).get("required", ())
+        text = "must not be blank" if required or isinstance(place[-1], int) else "must not be blank; leave it out"
     elif kind == "too_short":
         text = "must have at least one item"
     elif "enum" in wanted:
@@ -118,11 +123,21 @@ def _problem(detail: Any, schema: Mapping[str, Any]) -> str:
     return f"{path}: {text}"
 
 
-def _unknown(name: str, known: list[str]) -> str:
+def _hint(name: str, known: list[str], schema: Mapping[str, Any]) -> str:
+    """Where that very name belongs, else the nearest name that is known here, else all that are."""
+    if homes := [path for path in _paths(schema) if path.rpartition(".")[2] == name]:
+        return f"it belongs at {homes[0]}"
     plain = {re.sub(r"[^a-z0-9]", "", each.lower()): each for each in known}
     near = difflib.get_close_matches(re.sub(r"[^a-z0-9]", "", name.lower()), plain, n=1, cutoff=0.6)
-    hint = f"did you mean {plain[near[0]]}?" if near else f"known here: {', '.join(known)}."
-    return f"unknown argument; {hint}"
+    return f"did you mean {plain[near[0]]}?" if near else f"known here: {', '.join(known)}."
+
+
+def _paths(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Every property in a schema, such as `personas[].sources`."""
+    for name, inner in schema.get("properties", {}).items():
+        yield f"{path}{name}"
+        yield from _paths(inner, f"{path}{name}.")
+        yield from _paths(inner.get("items", {}), f"{path}{name}[].")
 
 
 def _path(place: tuple[str | int, ...]) -> str:

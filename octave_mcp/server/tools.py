@@ -29,8 +29,15 @@ user for it, and leave the field out otherwise. Bad input is refused before anyt
 Returns each persona condensed, with its oId; the full records are in Octave."""
 
 
+NO_KEY_NEEDED = "Started with --sandbox, the server needs no key and makes example data."
+
+
 class _AsTheyCame(ArgModelBase):
-    """Hands a tool its arguments as the client sent them; `read_arguments` judges them, in the API's terms."""
+    """Hands a tool its arguments as the client sent them; `read_arguments` judges them, in the API's terms.
+
+    The SDK derives schema and checks from a signature, and takes none that is written out. This is the least of it that
+    has to be known to give it both: its argument model, and `Tool` made by hand.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -60,7 +67,7 @@ async def generate_personas(arguments: dict[str, Any], context: Context[State, A
     state = context.request_context.lifespan_context
     settings = state.settings
     if not state.has_key:
-        return problem_result(explain(KeyProblem("No Octave API key is set for this server.")))
+        return problem_result(f"{explain(KeyProblem('No Octave API key is set for this server.'))} {NO_KEY_NEEDED}")
     try:
         request, dropped = read_arguments(
             arguments, GENERATE_PERSONAS, GenerateRequest, ignored=settings.ignored_argument_names
@@ -72,8 +79,9 @@ async def generate_personas(arguments: dict[str, Any], context: Context[State, A
             "Nothing was sent to Octave and nothing was paid for. Correct these and call generate_personas again."
         )
 
-    async def progress(settled: int, asked: int) -> None:
-        await context.report_progress(settled, asked, f"{settled} of {asked} ready")
+    async def progress(settled: int, asked: int, ready: int) -> None:
+        failed = f", {settled - ready} not" if ready < settled else ""
+        await context.report_progress(settled, asked, f"{ready} of {asked} ready{failed}")
 
     generation = await state.runner.run(request, progress)
     return generation_result(generation, budget=settings.result_tokens, sandbox=settings.sandbox, dropped=dropped)

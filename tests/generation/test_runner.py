@@ -26,7 +26,7 @@ async def run(
     """What becomes of the request, what arrived, and the progress that was told."""
     told: list[tuple[int, int]] = []
 
-    async def progress(settled: int, asked: int) -> None:
+    async def progress(settled: int, asked: int, _ready: int) -> None:
         told.append((settled, asked))
 
     async with upstream(respond) as octave, OctaveClient(octave.url, SecretStr("sk-0123456789")) as client:

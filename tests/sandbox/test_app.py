@@ -62,6 +62,13 @@ async def test_the_example_of_the_api_page_makes_two_personas(app: Starlette, ca
     assert len(GenerateAnswer.model_validate(answer.json()).data) == 2
 
 
+@pytest.mark.parametrize("nothing", [{"playbookOId": None}, {"personas": [{"sources": SOURCES, "name": None}]}])
+async def test_null_is_refused(app: Starlette, call: Call, nothing: dict[str, Any]) -> None:
+    """By the API's page an optional field is left out."""
+    answer = await call(app, GENERATE, json={"personas": [{"sources": SOURCES}], **nothing})
+    assert_refused(answer, 400, "must not be null.")
+
+
 async def test_identical_twins_have_oids_of_their_own(generate: Generate) -> None:
     """The same source three times in one call makes three personas."""
     made = await generate("CISO", "CISO", "CISO")

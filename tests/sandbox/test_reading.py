@@ -37,7 +37,7 @@ def test_sentences_are_told_apart_by_the_words_in_them() -> None:
 
 def test_a_sentence_that_is_said_twice_is_kept_once() -> None:
     """Lists do not repeat themselves."""
-    assert read("Renewals are manual work.\n" * 50).sentences == ("Renewals are manual work.",)
+    assert read("Renewals are manual work.\n" * 50).pains == ("Renewals are manual work.",)
 
 
 @pytest.mark.parametrize(
@@ -57,5 +57,5 @@ def test_words_that_stand_out_come_first(text: str, words: tuple[str, ...]) -> N
 
 def test_a_long_sentence_is_cut_between_words() -> None:
     """Shorter still where its characters cost more."""
-    assert read("word " * 100).sentences[0].endswith("word…")
-    assert len(read("あ" * 500).sentences[0]) == 81
+    assert read("word " * 100).others[0].endswith("word…")
+    assert len(read("あ" * 500).others[0]) == 81

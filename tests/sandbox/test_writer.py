@@ -105,7 +105,7 @@ async def test_an_address_lends_its_words_and_its_page_is_not_read(generate: Gen
     """And the persona says so."""
     [made] = await generate(URL)
     assert made["name"] == "VP of Sales"
-    assert "The page on quarry.example was not read" in made["description"]
+    assert "at quarry.example, a page that the sandbox cannot read." in made["description"]
     assert "“pipeline”" in made["description"]
 
 

@@ -125,7 +125,7 @@ def test_a_lone_surrogate_is_replaced() -> None:
             ["personas[0].sources[0].value: must be an http:// or https:// address, without spaces, when type is URL"],
         ),
         (GOOD | {"playbookOId": 7}, ["playbookOId: must be a string"]),
-        (GOOD | {"brandVoiceOId": ""}, ["brandVoiceOId: must not be blank"]),
+        (GOOD | {"brandVoiceOId": ""}, ["brandVoiceOId: must not be blank; leave it out"]),
         (
             GOOD | {"linkingStrategy": "ALL"},
             ["linkingStrategy: must be an object with mode, offeringOIds; it came as text that is not JSON"],
@@ -179,9 +179,30 @@ def test_an_unknown_argument_is_refused_with_the_nearest_known_name(arguments: d
 
 def test_all_problems_are_told_at_once_and_many_are_counted() -> None:
     """A model mends what it is told."""
-    told = problems({"personas": [{"name": 1, "sources": [{"type": 2}]}] * 9})
+    told = problems(GOOD | {f"wrong{letter}": 1 for letter in "abcdefghijklmnop"})
     assert len(told) == MAX_PROBLEMS + 1
-    assert told[-1] == f"and {27 - MAX_PROBLEMS} more"
+    assert told[-1] == f"and {16 - MAX_PROBLEMS} more"
+
+
+def test_a_problem_of_many_items_is_told_once() -> None:
+    """With how many more there are like it."""
+    assert problems({"personas": [{"sources": [{"type": "TEXT", "valu": "x"}]}] * 15}) == [
+        "personas[0].sources[0].value: required, and missing (and 14 more like it)",
+        "personas[0].sources[0].valu: unknown argument; did you mean value? (and 14 more like it)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "home"),
+    [
+        ("offeringOIds", "linkingStrategy.offeringOIds"),
+        ("sources", "personas[].sources"),
+        ("type", "personas[].sources[].type"),
+    ],
+)
+def test_an_argument_in_the_wrong_place_is_told_where_it_belongs(name: str, home: str) -> None:
+    """The nearest name here could mean something else, and be paid for."""
+    assert problems(GOOD | {name: ["x"]}) == [f"{name}: unknown argument; it belongs at {home}"]
 
 
 def test_a_name_of_any_sort_is_told_cleaned_and_bounded() -> None:

@@ -72,7 +72,7 @@ async def test_personas_come_back_condensed_in_the_order_asked() -> None:
     assert (content["status"], content["usage"]) == ("complete", 6)
     assert "failed" not in content
     text = text_of(result)
-    assert text.startswith("Status complete: 6 of 6 made. Usage: 6 credits.")
+    assert text.startswith("Status complete: 6 of 6 came back. Usage: 6 credits.")
     assert [text.index(name) for name in names] == sorted(text.index(name) for name in names)
     assert sorted(one["name"] for one in octave.asked) == names
 
@@ -319,6 +319,115 @@ async def test_progress_counts_each_persona_as_it_is_settled() -> None:
         async with Client(build_server(settings)) as client:
             await client.call_tool("generate_personas", asking("A", "B", "C"), progress_callback=on_progress)
     assert reported == [(number, 3, f"{number} of 3 ready") for number in (1, 2, 3)]
+
+
+async def test_progress_calls_nothing_ready_that_failed() -> None:
+    """It goes on counting all the same."""
+    reported: Reported = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        reported.append((progress, total, message))
+
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        failing = request.number == 0
+        writer.write(answer(error_envelope("No"), status=422) if failing else answer(page_answer(request)))
+
+    async with upstream(respond) as octave:
+        settings = Settings(base_url=octave.url, api_key=SecretStr(KEY), concurrency=1)
+        async with Client(build_server(settings)) as client:
+            await client.call_tool("generate_personas", asking("A", "B"), progress_callback=on_progress)
+    assert reported == [(1, 2, "0 of 2 ready, 1 not"), (2, 2, "1 of 2 ready, 1 not")]
+
+
+async def test_a_call_that_is_given_up_leaves_a_server_that_answers() -> None:
+    """And sends nothing more of it."""
+    came, given_up = asyncio.Event(), asyncio.Event()
+
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.json["personas"][0]["name"].startswith("slow"):
+            came.set()
+            await asyncio.wait_for(given_up.wait(), 5)
+        writer.write(answer(page_answer(request)))
+
+    async with upstream(respond) as octave:
+        settings = Settings(base_url=octave.url, api_key=SecretStr(KEY), concurrency=1)
+        async with Client(build_server(settings), mode="legacy") as client:
+            call_ = asyncio.create_task(client.call_tool("generate_personas", asking("slow 1", "slow 2")))
+            await asyncio.wait_for(came.wait(), 5)
+            call_.cancel()
+            await asyncio.wait([call_])
+            given_up.set()
+            result = await asyncio.wait_for(client.call_tool("generate_personas", asking("next")), 5)
+        assert structured(result)["status"] == "complete"
+        assert [persona["name"] for persona in octave.asked] == ["slow 1", "next"]
+
+
+async def test_a_small_call_does_not_wait_for_all_of_a_large_one() -> None:
+    """They take turns."""
+    order: list[str] = []
+    large_came = asyncio.Event()
+
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        order.append(request.json["personas"][0]["name"])
+        large_came.set()
+        if len(order) <= 2:
+            await asyncio.wait_for(small_waits.wait(), 5)
+        writer.write(answer(page_answer(request)))
+
+    small_waits = asyncio.Event()
+    async with upstream(respond) as octave:
+        settings = Settings(base_url=octave.url, api_key=SecretStr(KEY), concurrency=2)
+        async with Client(build_server(settings)) as client:
+            large = asyncio.create_task(client.call_tool("generate_personas", asking(*["large"] * 20)))
+            await asyncio.wait_for(large_came.wait(), 5)
+            small = asyncio.create_task(client.call_tool("generate_personas", asking("small")))
+            for _ in range(20):  # let the small call reach the limiter; nothing can be awaited that says so
+                await asyncio.sleep(0)
+            small_waits.set()
+            await asyncio.gather(large, small)
+    assert order.index("small") <= 6
+
+
+async def test_an_unknown_outcome_is_counted_first_of_all() -> None:
+    """A model that reads one line must not take it for nothing made."""
+    result, _ = await call(always(error_envelope("Oops", requestId="req_77"), status=502), asking("A", "B"))
+    assert text_of(result).startswith("Status failed: 0 of 2 came back. 2 more may exist.")
+    assert "Octave's id of the request: req_77." in text_of(result)
+
+
+async def test_a_short_answer_says_which_are_in_doubt_and_to_look_first() -> None:
+    """Where a POST asked for several."""
+    short = {"_metadata": metadata(), "data": [record(1)]}
+    result, _ = await call(always(short), asking("A", "B"), personas_per_request=2)
+    (failed,) = structured(result)["failed"]
+    assert failed["personas"] == "personas[0] to personas[1]"
+    assert "fewer personas than this POST asked for" in failed["problem"]
+    assert "Look in Octave's persona library" in failed["problem"]
+    assert structured(result)["status"] == "partial"
+
+
+async def test_a_404_that_is_not_octaves_is_about_the_address() -> None:
+    """Octave says in JSON what it does not know."""
+    result, _ = await call(always(b"<html>Not found</html>", status=404), asking("A"))
+    assert "OCTAVE_BASE_URL" in text_of(result)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ALL_PROXY", "socks5://127.0.0.1:1"), ("HTTPS_PROXY", "foo://x"), ("NO_PROXY", "[::1]")]
+)
+@pytest.mark.parametrize("key", [None, SecretStr(KEY)])
+async def test_proxy_settings_that_cannot_be_used_end_no_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, key: SecretStr | None
+) -> None:
+    """The tools are listed, and each call says what is wrong."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv(name, value)
+    async with Client(build_server(Settings(api_key=key))) as client:
+        assert len((await client.list_tools()).tools) == 1
+        result = await client.call_tool("generate_personas", asking("A"))
+    assert result.is_error
+    told = text_of(result)
+    assert "OCTAVE_API_KEY" in told if key is None else "proxy" in told
 
 
 async def test_calls_at_the_same_time_do_not_mix() -> None:
