@@ -44,4 +44,4 @@ clean:  ## back to a fresh clone
 	@touch $@
 
 .tools/bin/uv:
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools "uv==0.13.9"
+	@PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools "uv==0.13.9"
