@@ -153,7 +153,7 @@ class _Report:
         notes = [SANDBOX_NOTE] if self.sandbox else []
         if made:
             notes.append(f"{DATA_NOTE} {FULL_RECORD_NOTE}{_detail_note(shown, detail)}")
-        if shown and len(shown) < made:
+        if len(shown) < made:
             notes.append(f"{made - len(shown)} more were made than fit here; they are in Octave's persona library.")
         notes += self._counts()
         if self.dropped:
