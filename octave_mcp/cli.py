@@ -10,12 +10,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from octave_mcp import __version__
-
-if TYPE_CHECKING:
-    from octave_mcp.settings import Settings
 
 __all__ = ["main"]
 
@@ -72,10 +68,11 @@ def _serve(options: argparse.Namespace) -> int:
             return BAD_SETTINGS
         import anyio
 
+        from octave_mcp.log import configure_logging
         from octave_mcp.server.app import build_server
         from octave_mcp.server.stdin import repaired_stdin
 
-        _log_to_stderr(settings)
+        configure_logging(settings.log_level, settings.api_key)
         server = build_server(settings)
     if sys.stdin.isatty():
         print("An MCP client starts this command and speaks to it; octave-mcp demo shows it at work.", file=sys.stderr)
@@ -124,9 +121,3 @@ def _garbage_kept() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _log_to_stderr(settings: "Settings") -> None:
-    from octave_mcp.log import configure_logging
-
-    configure_logging(settings.log_level, settings.api_key)

@@ -26,8 +26,8 @@ class _WithoutKey(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
-        if self._key is None:
-            return line
-        key = self._key.get_secret_value()
-        # As it is, and as a repr of bytes or text writes it.
-        return line.replace(key, "[key removed]").replace(repr(key)[1:-1], "[key removed]")
+        if self._key is not None:
+            key = self._key.get_secret_value()
+            for written in (key, repr(key)[1:-1]):  # as it is, and as a repr of bytes or text has it
+                line = line.replace(written, "[key removed]")
+        return line

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["Settings", "SettingsError", "load_settings"]
+__all__ = ["Settings", "SettingsError", "load_settings", "setting_name"]
 
 UNEXPANDED = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|^\$\w+$|^%\w+%$|^<.*>$")
 """A placeholder where a value should be: the host that starts this server, or its user, did not fill it in."""
@@ -19,6 +19,8 @@ SENDABLE = re.compile(r"[\x21-\x7e]+")
 
 QUOTES = frozenset("\"'`")
 """A key that begins with one was copied with its quotation marks."""
+
+KEY_RULE = "it may only have letters, digits and other printable ASCII, no spaces or quotes"
 
 DEFAULT_BASE_URL = "https://app.octavehq.com"
 
@@ -80,22 +82,19 @@ class Settings(BaseSettings):
 
     @field_validator("api_key_file")
     @classmethod
-    def _readable(cls, value: Path | None) -> Path | None:
-        _secret_in(value)
+    def _holds_a_key(cls, value: Path | None) -> Path | None:
+        if (secret := _secret_in(value)) and not _is_sendable(secret):
+            raise ValueError(f"names a file that holds no API key: {KEY_RULE}")
         return value
 
     @field_validator("api_key")
     @classmethod
-    def _sendable(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
         """Strip the key, and refuse one that no header can carry: the HTTP library would print it in its error."""
-        key = value.get_secret_value().strip() if value else ""
-        if not key:
+        if value is None or not (key := value.get_secret_value().strip()):
             return None
-        if UNEXPANDED.search(key) or not SENDABLE.fullmatch(key) or key[0] in QUOTES:
-            source = "names a file that holds no API key" if info.data.get("api_key_file") else "is no API key"
-            raise ValueError(
-                f"{source}: it may only have letters, digits and other printable ASCII, no spaces or quotes"
-            )
+        if not _is_sendable(value):
+            raise ValueError(f"is no API key: {KEY_RULE}")
         return SecretStr(key)
 
     @field_validator("base_url")
@@ -156,8 +155,6 @@ def _problem(detail: Any) -> str:
         return text
     place = str(detail["loc"][0])
     name = setting_name(place) if place in Settings.model_fields else place
-    if text.startswith("names a file"):
-        name = setting_name("api_key_file")
     return f"{name} {text[0].lower()}{text[1:]}"
 
 
@@ -169,6 +166,14 @@ def _secret_in(path: Path | None) -> SecretStr | None:
         return SecretStr(path.expanduser().read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError):
         raise ValueError("names a file that cannot be read") from None
+
+
+def _is_sendable(secret: SecretStr) -> bool:
+    """Whether this, stripped, is nothing or a key that a header can carry."""
+    key = secret.get_secret_value().strip()
+    if not key:
+        return True
+    return not UNEXPANDED.search(key) and SENDABLE.fullmatch(key) is not None and key[0] not in QUOTES
 
 
 def _is_this_machine(host: str) -> bool:

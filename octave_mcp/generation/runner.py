@@ -7,6 +7,7 @@ and failures that cost one persona instead of all of them. Nothing is repeated f
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import uuid4
 
 import anyio
@@ -46,7 +47,7 @@ class Generation:
         """How many personas were asked for."""
         return sum(len(batch.places) for batch in self.batches)
 
-    @property
+    @cached_property
     def personas(self) -> list[Persona]:
         """The personas that Octave made, each once."""
         found: dict[object, Persona] = {}

@@ -87,24 +87,24 @@ class OctaveClient:
         """
         self._api_key = api_key
         self._deadline_seconds = deadline_seconds
-        self._unusable = False
+        self._http: httpx.AsyncClient | None = None
         try:
             self._http = _http_client(base_url, api_key, app)
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             logger.warning("The HTTP client cannot be set up: %s", type(error).__name__)
-            self._unusable = True
-            self._http = httpx.AsyncClient(trust_env=False, verify=False)  # noqa: S501 - never used for a call
 
     async def __aenter__(self) -> Self:
         """Open the client."""
-        await self._http.__aenter__()
+        if self._http is not None:
+            await self._http.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the client and its connections."""
-        await self._http.__aexit__(kind, error, trace)
+        if self._http is not None:
+            await self._http.__aexit__(kind, error, trace)
 
     async def generate(self, request: GenerateRequest, *, idempotency_key: str) -> GenerateAnswer:
         """`POST /api/v2/persona/generate`: paid for, slow (seconds to minutes a persona), never repeated from here.
@@ -135,7 +135,7 @@ class OctaveClient:
         """Send one request and read its answer, with every failure mapped. The one boundary to the HTTP library."""
         if self._api_key is None:
             raise errors.KeyProblem("No Octave API key is set.")
-        if self._unusable:
+        if self._http is None:
             raise errors.SetupProblem("The base URL, or this machine's proxy settings, cannot be used.")
         content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
         request = self._http.build_request(

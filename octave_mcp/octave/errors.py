@@ -16,6 +16,8 @@ Only these leave `octave_mcp.octave.client`; no exception of the HTTP library do
 never holds the key, a header, a URL's query or another library's words.
 """
 
+from typing import TypedDict, Unpack
+
 __all__ = [
     "Busy",
     "InputProblem",
@@ -31,25 +33,34 @@ __all__ = [
 ]
 
 
+class Facts(TypedDict, total=False):
+    """What may be known of a call that did not end well."""
+
+    said: str | None
+    """Octave's own message. It was written elsewhere: clean it before it is shown."""
+
+    status: int | None
+    """The HTTP status; none where there was no answer."""
+
+    request_id: str | None
+    """Octave's id of the request, for its support."""
+
+
 class OctaveError(Exception):
     """A call to Octave did not end well.
 
-    `said` is Octave's own message, or None. It was written elsewhere: clean it before it is shown.
-    `status` is the HTTP status, or None where there was no answer.
-    `request_id` is Octave's id of the request, for its support, or None.
+    `said`, `status` and `request_id` are as `Facts` has them, or None.
     """
 
     meets_every_call = False
     """Whether the next call would meet the same problem, so that a batch had better stop here."""
 
-    def __init__(
-        self, text: str, *, said: str | None = None, status: int | None = None, request_id: str | None = None
-    ) -> None:
-        """Take our own words for what happened, and what Octave said of it."""
+    def __init__(self, text: str, **facts: Unpack[Facts]) -> None:
+        """Take our own words for what happened, and what is known of it."""
         super().__init__(text)
-        self.said = said
-        self.status = status
-        self.request_id = request_id
+        self.said = facts.get("said")
+        self.status = facts.get("status")
+        self.request_id = facts.get("request_id")
 
 
 class Refused(OctaveError):
@@ -67,17 +78,9 @@ class Busy(Refused):
 
     meets_every_call = True
 
-    def __init__(
-        self,
-        text: str,
-        *,
-        retry_after: float | None = None,
-        said: str | None = None,
-        status: int | None = None,
-        request_id: str | None = None,
-    ) -> None:
+    def __init__(self, text: str, *, retry_after: float | None = None, **facts: Unpack[Facts]) -> None:
         """Take how long to wait, beside what every error takes."""
-        super().__init__(text, said=said, status=status, request_id=request_id)
+        super().__init__(text, **facts)
         self.retry_after = retry_after
 
 
@@ -104,11 +107,9 @@ class InputProblem(Rejected):
 class NothingMade(Rejected):
     """Octave accepted the input and made nothing of it. `usage` is what it reported all the same, in credits."""
 
-    def __init__(
-        self, text: str, *, said: str | None = None, request_id: str | None = None, usage: float | None = None
-    ) -> None:
+    def __init__(self, text: str, *, usage: float | None = None, **facts: Unpack[Facts]) -> None:
         """Take the usage, beside what every error takes."""
-        super().__init__(text, said=said, request_id=request_id)
+        super().__init__(text, **facts)
         self.usage = usage
 
 

@@ -9,26 +9,10 @@ from octave_mcp.sandbox.library import Library
 __all__ = ["UnknownResource", "text_of"]
 
 _NO_WORDS = frozenset(
-    {
-        "example",
-        *(
-            "blog",
-            "customer",
-            "customers",
-            "com",
-            "en",
-            "htm",
-            "html",
-            "index",
-            "page",
-            "pages",
-            "persona",
-            "personas",
-            "php",
-            "products",
-        ),
-        *("solution", "solutions", "www"),
-    }
+    [
+        *("blog", "com", "customer", "customers", "en", "example", "htm", "html", "index", "page", "pages", "persona"),
+        *("personas", "php", "products", "solution", "solutions", "www"),
+    ]
 )
 """Parts of an address that say nothing about a buyer."""
 

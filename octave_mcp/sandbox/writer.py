@@ -59,12 +59,11 @@ class _Writer:
         self._material = read("\n".join(texts))
         # The words of an address are no sentences to quote.
         said = [text for source, text in zip(self._sources, texts, strict=True) if source.type != "URL"]
-        self._said = read("\n".join(said))
+        self._said = self._material if said == texts else read("\n".join(said))
         named = _bounded(plain(request.name or ""))
         self._titles = list(dict.fromkeys([*self._material.titles, *titles_in(named)]))
         self._name = named or next(iter(self._titles), "") or _name_from(self._material)
-        usual = _usual_topics(" ".join([self._name, *map(function_of, self._titles), *self._material.words]))
-        self._topics = usual
+        self._topics = _usual_topics(" ".join([self._name, *map(function_of, self._titles), *self._material.words]))
         self._words = _listed([f"“{word}”" for word in self._material.words[:3]])
         # Other sources start elsewhere in the lists, so that two personas do not read like one.
         self._start = int(hashlib.sha256("\n".join(texts).encode()).hexdigest()[:8], 16)
@@ -99,7 +98,9 @@ class _Writer:
         parts = [f"{self._name}: the person who answers for {_listed(self._topics[:2])}{self._unread()}."]
         if self._words:
             parts.append(f"In the source it is about {self._words}.")
-        parts += self._origins()
+        if resource := next((source.value for source in self._sources if source.type == "RESOURCE"), None):
+            found = self._brief.library.resource(resource)
+            parts.append(f"Drawn from the resource {found.name if found else resource}.")
         if self._brief.playbook:
             parts.append(f"Written for the playbook {self._brief.playbook.name}.")
         return " ".join([*parts, self._brief.tone.closing.format_map(self._fields)])
@@ -110,13 +111,6 @@ class _Writer:
         if host is None:
             return ""
         return f", going by the words of an address at {_bounded(plain(host))}, a page that the sandbox cannot read"
-
-    def _origins(self) -> Iterator[str]:
-        """Where the words come from, if from the library."""
-        resource = next((source.value for source in self._sources if source.type == "RESOURCE"), None)
-        if resource is not None:
-            found = self._brief.library.resource(resource)
-            yield f"Drawn from the resource {found.name if found else resource}."
 
     def _responsibilities(self) -> list[str]:
         said = [_quoted(one) for one in self._said.others[:2]]

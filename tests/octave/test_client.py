@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import inspect
 import json
+import re
 import ssl
 import struct
 import time
@@ -426,6 +427,7 @@ async def test_no_exception_of_the_http_library_leaves_the_client(kind: type[Exc
         raises()
 
     async with OctaveClient("http://localhost", SecretStr(KEY), app=app) as client:
+        assert client._http is not None
         client._http._transport.handle_async_request = raises  # type: ignore[method-assign] # no server makes it raise each
         with pytest.raises(errors.OctaveError) as caught:
             await client.generate(REQUEST, idempotency_key="item-1")
@@ -434,9 +436,13 @@ async def test_no_exception_of_the_http_library_leaves_the_client(kind: type[Exc
 
 
 def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
-    """Its drawing is what a reader goes by."""
-    drawn = errors.__doc__ or ""
-    for name in errors.__all__:
-        assert name in drawn
-    leaves = [getattr(errors, name) for name in errors.__all__]
-    assert all(issubclass(leaf, errors.OctaveError) for leaf in leaves)
+    """Its drawing is what a reader goes by: every class, each under its own base."""
+    path: list[tuple[int, str]] = []
+    drawn: dict[str, str] = {}
+    for line in (errors.__doc__ or "").splitlines():
+        if found := re.match(r"^ {4}([ |]*\+-- )?(\w+)(?: {2,}|$)", line):
+            depth = len(found[1] or "")
+            path = [(above, name) for above, name in path if above < depth]
+            drawn[found[2]] = path[-1][1] if path else "Exception"
+            path.append((depth, found[2]))
+    assert drawn == {name: getattr(errors, name).__base__.__name__ for name in errors.__all__}
