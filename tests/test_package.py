@@ -49,12 +49,22 @@ def test_the_wheel_has_every_module_and_nothing_else(built: Path, tmp_path: Path
     assert ran.stdout == f"octave-personas-mcp {__version__}\n"
 
 
-def test_the_source_distribution_can_be_tested(built: Path) -> None:
-    """With tests, examples and the lock."""
+def test_the_source_distribution_has_what_its_tests_need(built: Path) -> None:
+    """The tests, the lock, and what they read of the repository."""
     (source,) = built.glob("octave_personas_mcp-*.tar.gz")
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    for name in ("pyproject.toml", "README.md", "LICENSE", "Makefile", "requirements.lock", "tests/test_package.py"):
+    for name in (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "Makefile",
+        "requirements.lock",
+        "tests/test_package.py",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "examples/vscode.json",
+    ):
         assert name in names
 
 

@@ -38,7 +38,7 @@ _QUESTIONS = (
 )
 
 
-def record(number: int, oid: str | None = None) -> dict[str, Any]:
+def record(number: int) -> dict[str, Any]:
     """The JSON of one persona, as the API's page has it, different for each `number`."""
     team, rank = _TEAMS[number % len(_TEAMS)], _RANKS[number % len(_RANKS)]
 
@@ -49,7 +49,7 @@ def record(number: int, oid: str | None = None) -> dict[str, Any]:
         ]
 
     return {
-        "oId": oid or f"pe_{number:04d}k{(number * 7919) % 9973:04x}",
+        "oId": f"pe_{number:04d}k{(number * 7919) % 9973:04x}",
         "name": f"{rank} {team}" + (f" {number + 1}" if number >= len(_TEAMS) * len(_RANKS) else ""),
         "internalName": f"{team} leader number {number + 1}",
         "description": f"Runs {team.lower()} at a mid-sized software company, answers to the executive board, and is "
