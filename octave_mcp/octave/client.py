@@ -7,11 +7,9 @@ leaves as one of `octave_mcp.octave.errors`.
 
 import json
 import logging
-import re
 import ssl
 import time
 from collections.abc import Generator, Mapping
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -24,8 +22,9 @@ from starlette.types import ASGIApp
 
 from octave_mcp import __version__
 from octave_mcp.octave import errors
-from octave_mcp.octave.decoding import decode
-from octave_mcp.octave.models import GenerateAnswer, GenerateRequest
+from octave_mcp.octave.decoding import REMOVED, decode
+from octave_mcp.octave.meanings import refusal, request_id_in, said_in
+from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, PersonaPage
 
 __all__ = ["OctaveClient"]
 
@@ -41,23 +40,14 @@ persona, which takes seconds to minutes. The HTTP library's read timeout is for 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """A persona's record is a few kilobytes, so this is hundreds of them; past it the answer is not what was asked for."""
 
-MAX_RETRY_AFTER_SECONDS = 24 * 3600
-"""A longer wait is taken for nonsense: nobody in a chat waits for a day."""
+MAX_UNREADABLE_BYTES = 64 * 1024
+"""How much of an answer that cannot be read is kept: a dozen personas."""
 
-MAX_SAID_CHARACTERS = 2000
-"""How much of an error message of Octave's is kept."""
+LOOK_UP_SECONDS = 20.0
+"""For a look-up, from the call to the last byte. It may be repeated, so it need not be waited for."""
 
 _GENERATE = "/api/v2/persona/generate"
-
-_MEANINGS: dict[int, tuple[type[errors.OctaveError], str]] = {
-    401: (errors.KeyProblem, "Octave does not know this API key."),
-    402: (errors.NoCredits, "The Octave workspace has no credits left."),
-    403: (errors.KeyProblem, "Octave does not allow this with this API key; its credits may also be used up."),
-    405: (errors.SetupProblem, "The base URL does not answer as Octave's API does."),
-    408: (errors.OutcomeUnknown, "Octave gave up waiting for the request."),
-    425: (errors.OutcomeUnknown, "Octave put the request off."),
-}
-"""What a status means where it says more than its hundred."""
+_LIST = "/api/v2/persona/list"
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _WRONG_ADDRESS = (httpx.UnsupportedProtocol, httpx.InvalidURL)
@@ -112,74 +102,117 @@ class OctaveClient:
         The answer has at least one persona. `idempotency_key` goes along as a header, though Octave is not known to
         read it. Raises `OctaveError`.
         """
+        content = json.dumps(request.body(), ensure_ascii=False, allow_nan=False).encode()
+        headers = {"content-type": "application/json", "idempotency-key": idempotency_key}
         seconds = self._deadline_seconds * len(request.personas)
-        headers = {"idempotency-key": idempotency_key}
-        body = await self._call("POST", _GENERATE, request.body(), headers, seconds)
+        body = await self._call("POST", _GENERATE, seconds, content=content, headers=headers)
         answer = GenerateAnswer.model_validate(body)
         if answer.data:
             return answer
         if body.get("data", ...) not in (None, []):
             raise errors.OutcomeUnknown(
-                "Octave's answer has no persona that can be read.", request_id=_request_id(body)
+                "Octave's answer has no persona that can be read.",
+                request_id=request_id_in(body),
+                unreadable=json.dumps(body, ensure_ascii=False).encode()[:MAX_UNREADABLE_BYTES],
             )
         raise errors.NothingMade(
             "Octave answered without a persona.",
-            said=_said(body),
-            request_id=_request_id(body),
+            said=said_in(body),
+            request_id=request_id_in(body),
             usage=answer.metadata.usage,
         )
 
+    async def list_personas(self, *, text: str, limit: int, offset: int) -> PersonaPage:
+        """`GET /api/v2/persona/list`: personas that have to do with `text`, at most `limit` of them, from `offset`.
+
+        Costs nothing and may be repeated. Raises `OctaveError`.
+        """
+        params = {"text": text, "limit": str(limit), "offset": str(offset)}
+        return PersonaPage.model_validate(await self._call("GET", _LIST, LOOK_UP_SECONDS, params=params))
+
     async def _call(
-        self, method: str, path: str, body: Any, headers: Mapping[str, str], seconds: float
+        self,
+        method: str,
+        path: str,
+        seconds: float,
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Send one request and read its answer, with every failure mapped. The one boundary to the HTTP library."""
         if self._api_key is None:
             raise errors.KeyProblem("No Octave API key is set.")
         if self._http is None:
             raise errors.SetupProblem("The base URL, or this machine's proxy settings, cannot be used.")
-        content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
-        request = self._http.build_request(
-            method, path, content=content, headers={"content-type": "application/json", **headers}
-        )
+        request = self._http.build_request(method, path, params=params, content=content, headers=headers)
+        received = bytearray()
         started = time.monotonic()
         try:
             with anyio.fail_after(seconds):
                 response = await self._http.send(request, stream=True)
                 try:
-                    answer = await self._read(response)
+                    return await self._read(response, received)
                 finally:
                     await response.aclose()
+        except errors.OutcomeUnknown as error:
+            error.unreadable = self._kept(received)
+            raise
         except _FOREIGN as error:
             logger.warning("%s %s ended with %s", method, path, type(error).__name__)
             # Without its cause: the library's errors quote what the peer sent, and a peer may send the key back.
-            raise _mapped(error, seconds) from None
+            raise self._mapped(error, seconds, received) from None
         finally:
             logger.info("%s %s took %.1f s", method, path, time.monotonic() - started)
-        return answer
 
-    async def _read(self, response: httpx.Response) -> dict[str, Any]:
-        """The answer's JSON object, or the error that the answer stands for."""
+    async def _read(self, response: httpx.Response, received: bytearray) -> dict[str, Any]:
+        """The answer's JSON object, or the error that the answer stands for. Its bytes are added to `received`."""
         secret = self._api_key.get_secret_value() if self._api_key else None
         if not response.is_success:
             try:
-                answer = decode(await _content(response), secret=secret)
+                await _receive(response, received)
+                answer = decode(bytes(received), secret=secret)
             except (ValueError, httpx.HTTPError):  # the status has said enough
                 answer = None
-            raise _refusal(response.status_code, response.headers.get("retry-after"), answer)
+            raise refusal(response.status_code, response.headers.get("retry-after"), answer)
         try:
-            answer = decode(await _content(response), secret=secret)
+            await _receive(response, received)
+            answer = decode(bytes(received), secret=secret)
         except ValueError:
             raise errors.OutcomeUnknown("Octave's answer cannot be read.", status=response.status_code) from None
         if not isinstance(answer, dict):
             raise errors.OutcomeUnknown("Octave's answer is not what its API describes.", status=response.status_code)
-        if "data" not in answer and _said(answer, envelope_only=True):
+        if "data" not in answer and said_in(answer, envelope_only=True):
             raise errors.InputProblem(
                 "Octave did not accept the request.",
-                said=_said(answer),
+                said=said_in(answer),
                 status=response.status_code,
-                request_id=_request_id(answer),
+                request_id=request_id_in(answer),
             )
         return answer
+
+    def _mapped(self, error: Exception, seconds: float, received: bytearray) -> errors.OctaveError:
+        """Ours for an exception of the HTTP library's. What is not known to come before sending came after."""
+        if isinstance(error, TimeoutError):
+            text = f"Octave did not answer within {seconds:g} seconds."
+            return errors.OutcomeUnknown(text, unreadable=self._kept(received))
+        if isinstance(error, _WRONG_ADDRESS):
+            return errors.SetupProblem("The base URL cannot be called.")
+        if not isinstance(error, _NEVER_SENT):
+            text = "The connection to Octave broke before its answer was complete."
+            return errors.OutcomeUnknown(text, unreadable=self._kept(received))
+        if _is_about_a_certificate(error):
+            return errors.SetupProblem("The certificate of Octave's address is not trusted by this machine.")
+        return errors.Unreachable("Octave could not be reached.")
+
+    def _kept(self, received: bytearray) -> bytes | None:
+        """The beginning of an answer that cannot be read, without the key, should the peer have echoed it."""
+        kept = bytes(received)
+        key = self._api_key.get_secret_value() if self._api_key else ""
+        for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+            kept = kept.replace(key.encode(encoding), REMOVED.encode())
+        cut_off = (length for length in range(len(key) - 1, 2, -1) if kept.endswith(key[:length].encode()))
+        return kept[: len(kept) - next(cut_off, 0)][:MAX_UNREADABLE_BYTES] or None
 
 
 def _http_client(base_url: str, api_key: SecretStr | None, app: ASGIApp | None) -> httpx.AsyncClient:
@@ -219,29 +252,14 @@ class _ApiKey(httpx.Auth):
             del request.headers["api_key"]
 
 
-async def _content(response: httpx.Response) -> bytes:
-    """The body as it came, under the cap. Raises ValueError where it is larger or encoded."""
+async def _receive(response: httpx.Response, received: bytearray) -> None:
+    """Read the body as it comes, under the cap. Raises ValueError where it is larger, or encoded."""
     if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
         raise ValueError("an encoding that was not asked for")
-    content = bytearray()
     async for chunk in response.aiter_raw():
-        content += chunk
-        if len(content) > MAX_ANSWER_BYTES:
+        received += chunk
+        if len(received) > MAX_ANSWER_BYTES:
             raise ValueError("too large")
-    return bytes(content)
-
-
-def _mapped(error: Exception, seconds: float) -> errors.OctaveError:
-    """Ours for an exception of the HTTP library's. What is not known to come before sending came after."""
-    if isinstance(error, TimeoutError):
-        return errors.OutcomeUnknown(f"Octave did not answer within {seconds:g} seconds.")
-    if isinstance(error, _WRONG_ADDRESS):
-        return errors.SetupProblem("The base URL cannot be called.")
-    if not isinstance(error, _NEVER_SENT):
-        return errors.OutcomeUnknown("The connection to Octave broke before its answer was complete.")
-    if _is_about_a_certificate(error):
-        return errors.SetupProblem("The certificate of Octave's address is not trusted by this machine.")
-    return errors.Unreachable("Octave could not be reached.")
 
 
 def _is_about_a_certificate(error: BaseException) -> bool:
@@ -251,57 +269,3 @@ def _is_about_a_certificate(error: BaseException) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
-
-
-def _refusal(status: int, retry_after: str | None, answer: Any) -> errors.OctaveError:
-    """What an HTTP status other than success means for the caller."""
-    said, request_id = _said(answer), _request_id(answer)
-    if status == httpx.codes.TOO_MANY_REQUESTS or (status == httpx.codes.SERVICE_UNAVAILABLE and retry_after):
-        return errors.Busy(
-            "Octave is busy and asked to wait.",
-            retry_after=_seconds(retry_after),
-            said=said,
-            status=status,
-            request_id=request_id,
-        )
-    # Octave says in JSON that it does not know an oId; any other 404 is of an address without its API.
-    elsewhere = status == httpx.codes.NOT_FOUND and not isinstance(answer, dict)
-    kind, text = _MEANINGS.get(httpx.codes.METHOD_NOT_ALLOWED if elsewhere else status) or (
-        (errors.SetupProblem, "The base URL redirects elsewhere, which is never followed.")
-        if httpx.codes.is_redirect(status)
-        else (errors.InputProblem, "Octave did not accept the request.")
-        if httpx.codes.is_client_error(status)
-        else (errors.OutcomeUnknown, "Octave failed before it had answered.")
-    )
-    return kind(f"{text[:-1]} (HTTP {status}).", said=said, status=status, request_id=request_id)
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """`Retry-After`, which is seconds or a date, as seconds from now; None where it is neither."""
-    if retry_after is None:
-        return None
-    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", retry_after):
-        seconds = float(retry_after)
-    else:
-        try:
-            seconds = max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-        except (TypeError, ValueError, OverflowError, IndexError):
-            return None
-    return seconds if seconds <= MAX_RETRY_AFTER_SECONDS else None
-
-
-def _said(answer: Any, *, envelope_only: bool = False) -> str | None:
-    """Octave's own message, from the envelope's `message` (or `error`) or from `_metadata`."""
-    if not isinstance(answer, dict):
-        return None
-    nested = answer.get("error")
-    places = [answer.get("message"), nested, nested.get("message") if isinstance(nested, dict) else None]
-    if not envelope_only and isinstance(metadata := answer.get("_metadata"), dict):
-        places.append(metadata.get("message"))
-    return next((place[:MAX_SAID_CHARACTERS] for place in places if isinstance(place, str) and place.strip()), None)
-
-
-def _request_id(answer: Any) -> str | None:
-    metadata = answer.get("_metadata") if isinstance(answer, dict) else None
-    request_id = metadata.get("requestId") if isinstance(metadata, dict) else None
-    return request_id if isinstance(request_id, str) else None

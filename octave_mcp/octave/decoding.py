@@ -10,9 +10,10 @@ from typing import Any
 
 from octave_mcp.text import clean
 
-__all__ = ["decode", "well_formed"]
+__all__ = ["REMOVED", "decode", "well_formed"]
 
 REMOVED = "[key removed]"
+"""Stands where a secret was."""
 
 _SHORTEST_SECRET = 8
 """Characters. A shorter secret may be a common word, and taking it out would damage what was paid for."""

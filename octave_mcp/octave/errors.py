@@ -74,7 +74,7 @@ class Unreachable(Refused):
 
 
 class Busy(Refused):
-    """Octave asked to wait. `retry_after` is how long, in seconds, or None where it did not say so sanely."""
+    """Octave asked to wait. `retry_after` is how long, in seconds: None where it did not say, infinite for nonsense."""
 
     meets_every_call = True
 
@@ -120,4 +120,12 @@ class SetupProblem(Rejected):
 
 
 class OutcomeUnknown(OctaveError):
-    """The request may have reached Octave and its answer was lost or unreadable: what it asked for may exist."""
+    """The request may have reached Octave and its answer was lost or unreadable: what it asked for may exist.
+
+    `unreadable` is what came of the answer, without the key; it may have been paid for.
+    """
+
+    def __init__(self, text: str, *, unreadable: bytes | None = None, **facts: Unpack[Facts]) -> None:
+        """Take what came of the answer, beside what every error takes."""
+        super().__init__(text, **facts)
+        self.unreadable = unreadable

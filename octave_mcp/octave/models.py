@@ -23,8 +23,10 @@ __all__ = [
     "GenerateRequest",
     "LinkingStrategy",
     "Metadata",
+    "NonBlank",
     "Persona",
     "PersonaData",
+    "PersonaPage",
     "PersonaRequest",
     "QualifyingQuestion",
     "Source",
@@ -256,3 +258,12 @@ class GenerateAnswer(_Answer):
 
     metadata: Annotated[Metadata, BeforeValidator(_mapping)] = Field(default=Metadata(), alias="_metadata")
     data: Annotated[list[Persona], BeforeValidator(_personas)] = []
+
+
+class PersonaPage(_Answer):
+    """The answer of `GET /api/v2/persona/list`. `hasNext` and `total` are None where Octave left them out."""
+
+    metadata: Annotated[Metadata, BeforeValidator(_mapping)] = Field(default=Metadata(), alias="_metadata")
+    hasNext: Flag = None
+    total: Number = None
+    data: Annotated[list[Persona], BeforeValidator(_mappings)] = []

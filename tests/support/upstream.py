@@ -10,7 +10,9 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from support.records import record
 
@@ -47,7 +49,14 @@ class Upstream:
     tls: bool = False
     port: int = 0
     requests: list[Request] = field(default_factory=list)
+    """The POSTs."""
+    library: list[dict[str, Any]] = field(default_factory=list)
+    """What the list of personas has; tests fill it."""
+    look_up: Respond | None = None
+    """Answers look-ups in place of the library."""
+    looked_up: list[Request] = field(default_factory=list)
     connections: int = 0
+    serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -62,15 +71,31 @@ class Upstream:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read one request, let it be answered, close."""
         self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving.add(task)
+        task.add_done_callback(self.serving.discard)
         try:
             request = await self._read(reader)
-            self.requests.append(request)
-            await self.respond(request, writer)
+            if request.method == "GET":
+                self.looked_up.append(request)
+                await (self.look_up or self._list)(request, writer)
+            else:
+                self.requests.append(request)
+                await self.respond(request, writer)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
+
+    async def _list(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        """Answer as Octave's list of personas does: what has the text in its name, a page of it."""
+        query = dict(parse_qsl(urlsplit(request.target).query))
+        found = [one for one in self.library if query.get("text", "").lower() in str(one["name"]).lower()]
+        start, end = int(query["offset"]), int(query["offset"]) + int(query["limit"])
+        page = {"hasNext": end < len(found), "total": len(found), "data": found[start:end]}
+        writer.write(answer({"_metadata": metadata(usage=0, timestamp=timestamp()), **page}))
 
     async def _read(self, reader: asyncio.StreamReader) -> Request:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -78,7 +103,13 @@ class Upstream:
         method, target, _ = first.split(" ", 2)
         headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
         length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
-        return Request(len(self.requests), method, target, headers, await reader.readexactly(length))
+        return Request(
+            len(self.looked_up if method == "GET" else self.requests),
+            method,
+            target,
+            headers,
+            await reader.readexactly(length),
+        )
 
 
 @asynccontextmanager
@@ -91,6 +122,15 @@ async def upstream(respond: Respond, *, certificate: ssl.SSLContext | None = Non
         yield running
     finally:
         server.close()
+        for task in (left := list(running.serving)):
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+def timestamp(at: float | None = None) -> str:
+    """A time, or now, as Octave writes it."""
+    moment = datetime.now(UTC) if at is None else datetime.fromtimestamp(at, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def answer(content: bytes | Any, *, status: int = 200, headers: dict[str, str] | None = None) -> bytes:
