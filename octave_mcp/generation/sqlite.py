@@ -1,0 +1,225 @@
+"""The ledger in SQLite: a file that any number of processes of one user share, or memory.
+
+Each operation is one transaction that takes the write lock at its start, so that what it read still holds when it
+writes. The log is written ahead and synced at every commit: what is recorded survives the process and the machine.
+"""
+
+import logging
+import os
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import anyio
+import anyio.to_thread
+
+from octave_mcp.generation import sqlite_operations as operations
+from octave_mcp.generation.ledger import Begun, Item, LedgerError, Record, State, Wanted
+
+__all__ = ["SqliteLedger"]
+
+logger = logging.getLogger(__name__)
+
+BUSY_SECONDS = 2.0
+"""How long another process may hold the write lock, which it needs for milliseconds."""
+
+_REASONS = {
+    sqlite3.SQLITE_BUSY: "another program holds it locked. Have the user close what else has it open",
+    sqlite3.SQLITE_READONLY: "it is read-only. Have the user make the file and its folder writable",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged. Have the user move it away; a new one is made",
+    sqlite3.SQLITE_NOTADB: "the file is damaged, or something else. Have the user move it away; a new one is made",
+    sqlite3.SQLITE_FULL: "the disk is full. Have the user make room",
+}
+_OTHER_REASON = "it cannot be opened or written. Have the user look at the file and its folder"
+
+_Result = TypeVar("_Result")
+
+
+class SqliteLedger:
+    """`Ledger` in SQLite. `path` None keeps it in memory: then it ends with the process and is nobody else's.
+
+    Nothing is opened before the first operation, and what failed to open is tried again by the next.
+    """
+
+    def __init__(self, path: Path | None, *, now: Callable[[], float] = time.time) -> None:
+        """Remember where. `now` is the time, in seconds since the epoch, that all processes on the file share."""
+        self.owner = uuid4().hex
+        self._path = path
+        self._now = now
+        self._connection: sqlite3.Connection | None = None
+        self._one_at_a_time = anyio.CapacityLimiter(1)
+        self._lock = threading.RLock()
+
+    async def begin(
+        self, tenant: str, wanted: Sequence[Wanted], *, replay_seconds: float, day_limit: int | None
+    ) -> Begun:
+        """See `Ledger`."""
+        return await self._do(operations.begin, self._now(), self.owner, tenant, wanted, replay_seconds, day_limit)
+
+    async def mark_sent(self, ids: Collection[str]) -> frozenset[str]:
+        """See `Ledger`."""
+        return await self._do(operations.mark_sent, self._now(), self.owner, ids)
+
+    async def requeue(self, ids: Collection[str]) -> None:
+        """See `Ledger`."""
+        await self._do(operations.requeue, self.owner, ids)
+
+    async def settle(
+        self, item: str, state: State, outcome: str, *, oids: Collection[str] = (), unreadable: bytes | None = None
+    ) -> None:
+        """See `Ledger`."""
+        await self._do(operations.settle, self._now(), self.owner, item, state, outcome, oids, unreadable)
+
+    async def adopt(self, item: str, found: Mapping[str, str]) -> bool:
+        """See `Ledger`."""
+        return await self._do(operations.adopt, self._now(), self.owner, item, found)
+
+    async def generation(self, tenant: str, generation: str) -> Record | None:
+        """See `Ledger`."""
+        return await self._do(operations.generation, tenant, generation)
+
+    async def uncollected(self, tenant: str) -> list[Record]:
+        """See `Ledger`."""
+        return await self._do(operations.uncollected, tenant)
+
+    async def unknown(self, tenant: str, fingerprints: Collection[str]) -> list[Item]:
+        """See `Ledger`."""
+        return await self._do(operations.unknown, tenant, fingerprints)
+
+    async def hand_over(self, told: Mapping[str, State]) -> None:
+        """See `Ledger`."""
+        await self._do(operations.hand_over, self._now(), told)
+
+    async def give_up(self, generation: str) -> None:
+        """See `Ledger`."""
+        await self._do(operations.give_up, self._now(), self.owner, generation)
+
+    async def give_up_queued(self) -> None:
+        """See `Ledger`."""
+        await self._do(operations.give_up, self._now(), self.owner, None)
+
+    async def renew(self) -> None:
+        """See `Ledger`."""
+        await self._do(operations.renew, self._now(), self.owner)
+
+    async def close(self) -> None:
+        """See `Ledger`."""
+        try:
+            if self._connection is not None:
+                await self._do(operations.end_of, self._now(), "owner = ?", self.owner)
+        finally:
+            await anyio.to_thread.run_sync(self._disconnect, limiter=self._one_at_a_time)
+
+    async def _do(
+        self,
+        operation: Callable[..., _Result],
+        *values: object,
+    ) -> _Result:
+        """Run one operation in a transaction, in a thread; it is done or undone, never left half-way by a cancel.
+
+        The limiter keeps threads from piling up. It cannot keep them apart, as asyncio's own cancel sets it free while
+        the thread goes on: that is the lock's.
+        """
+        return await anyio.to_thread.run_sync(self._transact, operation, values, limiter=self._one_at_a_time)
+
+    def _transact(self, operation: Callable[..., _Result], values: tuple[object, ...]) -> _Result:
+        with self._lock:
+            try:
+                connection = self._connection = self._connection or _connect(self._path)
+                with _transaction(connection):
+                    operations.end_of(
+                        connection, self._now(), "owner != ? AND lease_until < ?", self.owner, self._now()
+                    )
+                    return operation(connection, *values)
+            except (sqlite3.Error, OSError) as error:
+                code = getattr(error, "sqlite_errorcode", -1) & 0xFF
+                logger.warning("The ledger %s cannot be used: %s", self._path, error)
+                if code != sqlite3.SQLITE_BUSY and self._path is not None:
+                    self._disconnect()
+                raise LedgerError(
+                    f"The record of what is sent to Octave (OCTAVE_MCP_STATE_URL) cannot be kept: "
+                    f"{_REASONS.get(code, _OTHER_REASON)}."
+                ) from error
+
+    def _disconnect(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
+def _connect(path: Path | None) -> sqlite3.Connection:
+    """Open the store, private to the user, and make its tables if it is new."""
+    if path is not None:
+        _make_private(path)
+    connection = sqlite3.connect(
+        path or ":memory:", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        _write_ahead(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        _check(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite would, since it gives its other files the permissions of this one.
+
+    A file that is there is not opened: closing it again would release the locks that this process has on it.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if os.name == "posix" and path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            with suppress(PermissionError):  # another user's, which SQLite will say more of
+                path.chmod(0o600)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Have the log written ahead. Where another process does the same now, SQLite says busy and does not wait."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)  # in a thread of its own
+        else:
+            return
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    """Make the tables if the store is new. Raises where it is damaged, or another version's."""
+    if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+        raise sqlite3.DatabaseError("the check of the file failed")
+    with _transaction(connection):
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            for statement in filter(str.strip, operations.SCHEMA.split(";")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {operations.VERSION}")
+        elif version != operations.VERSION:
+            raise sqlite3.DatabaseError(f"schema {version} is not of this version of the server")
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

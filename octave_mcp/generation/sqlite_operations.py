@@ -1,0 +1,277 @@
+"""The ledger's operations as SQL, each to be run in a transaction that holds the write lock. See `Ledger`."""
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from secrets import token_urlsafe
+from uuid import uuid4
+
+from octave_mcp.generation.ledger import (
+    DAY_SECONDS,
+    LEASE_SECONDS,
+    MAX_SETTLED,
+    MAX_UNREADABLE,
+    RETENTION_SECONDS,
+    RIVAL_SECONDS,
+    Begun,
+    Item,
+    LimitReached,
+    Record,
+    State,
+    Wanted,
+)
+
+VERSION = 1
+"""Of the schema, in the file's `user_version`."""
+
+SCHEMA = """
+CREATE TABLE items (
+    id TEXT PRIMARY KEY, tenant TEXT NOT NULL, fingerprint TEXT NOT NULL, name TEXT, state TEXT NOT NULL,
+    owner TEXT NOT NULL, lease_until REAL NOT NULL, created_at REAL NOT NULL, sent_at REAL, settled_at REAL,
+    handed_over_at REAL, outcome TEXT, unreadable BLOB
+);
+CREATE INDEX items_of_a_wish ON items (tenant, fingerprint);
+CREATE INDEX items_live ON items (owner) WHERE state IN ('queued', 'sent');
+CREATE TABLE generations (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, created_at REAL NOT NULL, given_up INTEGER);
+CREATE TABLE places (
+    generation TEXT NOT NULL, place INTEGER NOT NULL, item TEXT NOT NULL, joined INTEGER NOT NULL,
+    PRIMARY KEY (generation, place)
+);
+CREATE INDEX places_of_an_item ON places (item);
+CREATE TABLE claims (oid TEXT PRIMARY KEY, item TEXT NOT NULL);
+"""
+
+_COLUMNS = "id, tenant, name, state, owner, created_at, sent_at, settled_at, handed_over_at, outcome"
+
+
+def end_of(connection: sqlite3.Connection, now: float, whose: str, *values: object) -> None:
+    """Settle live items whose owner is gone: what was sent is unknown, what was not has failed."""
+    change = f"""UPDATE items SET state = CASE state WHEN 'sent' THEN 'unknown' ELSE 'failed' END, settled_at = ?
+        WHERE state IN ('queued', 'sent') AND {whose}"""
+    connection.execute(change, (now, *values))
+
+
+def begin(
+    connection: sqlite3.Connection,
+    now: float,
+    owner: str,
+    tenant: str,
+    wanted: Sequence[Wanted],
+    replay_seconds: float,
+    day_limit: int | None,
+) -> Begun:
+    """See `Ledger.begin`."""
+    _forget(connection, now)
+    newest = [_newest(connection, tenant, wish.fingerprint) for wish in wanted]
+    fingerprints = {wish.fingerprint for wish in wanted}
+    joined = [
+        found if found and _is_to_join(connection, found, now - replay_seconds, fingerprints) else None
+        for found in newest
+    ]
+    new = tuple(place for place, found in enumerate(joined) if found is None)
+    _keep_the_limit(connection, now, tenant, len(new), day_limit)
+    handle = f"gen_{token_urlsafe(16)}"
+    connection.execute("INSERT INTO generations VALUES (?, ?, ?, NULL)", (handle, tenant, now))
+    for place, (wish, found) in enumerate(zip(wanted, joined, strict=True)):
+        item = found.id if found else uuid4().hex
+        if not found:
+            connection.execute(
+                "INSERT INTO items (id, tenant, fingerprint, name, state, owner, lease_until, created_at) "
+                "VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)",
+                (item, tenant, wish.fingerprint, wish.name, owner, now + LEASE_SECONDS, now),
+            )
+        connection.execute("INSERT INTO places VALUES (?, ?, ?, ?)", (handle, place, item, found is not None))
+    record = generation(connection, tenant, handle)
+    assert record is not None  # noqa: S101 - it was recorded three lines above
+    return Begun(record, new)
+
+
+def _newest(connection: sqlite3.Connection, tenant: str, fingerprint: str) -> Item | None:
+    return _item(
+        connection,
+        f"SELECT {_COLUMNS} FROM items WHERE tenant = ? AND fingerprint = ? ORDER BY rowid DESC LIMIT 1",
+        (tenant, fingerprint),
+    )
+
+
+def _is_to_join(connection: sqlite3.Connection, item: Item, since: float, wanted: set[str]) -> bool:
+    if item.state.is_live:
+        return True
+    if item.state is State.FAILED or item.settled_at is None or item.settled_at < since:
+        return False
+    return item.handed_over_at is None or (item.state is State.DONE and _is_retried(connection, item, wanted))
+
+
+def _is_retried(connection: sqlite3.Connection, item: Item, wanted: set[str]) -> bool:
+    """Whether a call for `wanted` retries, edited or not, the newest generation that has this item."""
+    (generation,) = connection.execute(
+        "SELECT g.id FROM generations g JOIN places p ON p.generation = g.id WHERE p.item = ? "
+        "ORDER BY g.rowid DESC LIMIT 1",
+        (item.id,),
+    ).fetchone()
+    rows = connection.execute(
+        "SELECT i.fingerprint, i.state = 'done' AND i.handed_over_at IS NOT NULL FROM items i "
+        "JOIN places p ON p.item = i.id WHERE p.generation = ?",
+        (generation,),
+    ).fetchall()
+    got = {fingerprint for fingerprint, handed_over in rows if handed_over}
+    return len(got) < len(rows) and not wanted <= got
+
+
+def _keep_the_limit(connection: sqlite3.Connection, now: float, tenant: str, more: int, day_limit: int | None) -> None:
+    if day_limit is None or not more:
+        return
+    (bought,) = connection.execute(
+        "SELECT count(*) FROM items WHERE tenant = ? AND created_at > ? AND state != 'failed'",
+        (tenant, now - DAY_SECONDS),
+    ).fetchone()
+    if bought + more > day_limit:
+        raise LimitReached(day_limit, max(0, day_limit - bought))
+
+
+def mark_sent(connection: sqlite3.Connection, now: float, owner: str, ids: Collection[str]) -> frozenset[str]:
+    """See `Ledger.mark_sent`."""
+    change = (
+        "UPDATE items SET state = 'sent', sent_at = ?, lease_until = ? WHERE id = ? AND owner = ? AND state = 'queued'"
+    )
+    return frozenset(
+        item for item in ids if connection.execute(change, (now, now + LEASE_SECONDS, item, owner)).rowcount
+    )
+
+
+def requeue(connection: sqlite3.Connection, owner: str, ids: Collection[str]) -> None:
+    """See `Ledger.requeue`."""
+    change = "UPDATE items SET state = 'queued', sent_at = NULL WHERE id = ? AND owner = ? AND state = 'sent'"
+    connection.executemany(change, [(item, owner) for item in ids])
+
+
+def hand_over(connection: sqlite3.Connection, now: float, told: Mapping[str, State]) -> None:
+    """See `Ledger.hand_over`."""
+    change = "UPDATE items SET handed_over_at = coalesce(handed_over_at, ?) WHERE id = ? AND state = ?"
+    connection.executemany(change, [(now, item, state) for item, state in told.items()])
+
+
+def settle(
+    connection: sqlite3.Connection,
+    now: float,
+    owner: str,
+    item: str,
+    state: State,
+    outcome: str,
+    oids: Collection[str],
+    unreadable: bytes | None,
+) -> None:
+    """See `Ledger.settle`."""
+    changed = connection.execute(
+        "UPDATE items SET state = ?, outcome = ?, settled_at = ?, handed_over_at = NULL, unreadable = ? "
+        "WHERE id = ? AND owner = ? AND state IN ('queued', 'sent', 'unknown')",
+        (state, outcome, now, unreadable, item, owner),
+    ).rowcount
+    if changed:
+        connection.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?)", [(oid, item) for oid in oids])
+
+
+def adopt(connection: sqlite3.Connection, now: float, owner: str, item: str, found: Mapping[str, str]) -> bool:
+    """See `Ledger.adopt`."""
+    lost = _item(connection, f"SELECT {_COLUMNS} FROM items WHERE id = ?", (item,))
+    if lost is None or lost.sent_at is None:
+        return False
+    if lost.state is not State.UNKNOWN and (lost.state is not State.SENT or lost.owner != owner):
+        return False
+    claim = "SELECT 1 FROM claims WHERE oid = ?"
+    unclaimed = [oid for oid in found if connection.execute(claim, (oid,)).fetchone() is None]
+    rivals = connection.execute(
+        "SELECT 1 FROM items WHERE name = ? AND id != ? AND (state = 'sent' OR (state = 'unknown' AND sent_at > ?))",
+        (lost.name, item, lost.sent_at - RIVAL_SECONDS),
+    ).fetchone()
+    if len(unclaimed) != 1 or rivals:
+        return False
+    (oid,) = unclaimed
+    connection.execute("INSERT INTO claims VALUES (?, ?)", (oid, item))
+    connection.execute(
+        "UPDATE items SET state = 'done', outcome = ?, settled_at = ?, handed_over_at = NULL WHERE id = ?",
+        (found[oid], now, item),
+    )
+    return True
+
+
+def generation(connection: sqlite3.Connection, tenant: str, handle: str) -> Record | None:
+    """See `Ledger.generation`."""
+    row = connection.execute(
+        "SELECT created_at FROM generations WHERE id = ? AND tenant = ?", (handle, tenant)
+    ).fetchone()
+    if row is None:
+        return None
+    columns = ", ".join(f"i.{column}" for column in _COLUMNS.split(", "))
+    rows = connection.execute(
+        f"SELECT p.joined, {columns} FROM items i JOIN places p ON p.item = i.id WHERE p.generation = ? "
+        "ORDER BY p.place",
+        (handle,),
+    ).fetchall()
+    items = tuple(_read(rest) for _, *rest in rows)
+    return Record(handle, row[0], items, frozenset(rest[0] for joined, *rest in rows if joined))
+
+
+def uncollected(connection: sqlite3.Connection, tenant: str) -> list[Record]:
+    """See `Ledger.uncollected`."""
+    rows = connection.execute(
+        "SELECT id FROM generations g WHERE tenant = ? AND EXISTS "
+        "(SELECT 1 FROM places p JOIN items i ON i.id = p.item "
+        "WHERE p.generation = g.id AND i.handed_over_at IS NULL) ORDER BY rowid DESC",
+        (tenant,),
+    ).fetchall()
+    return [record for (one,) in rows if (record := generation(connection, tenant, one))]
+
+
+def unknown(connection: sqlite3.Connection, tenant: str, fingerprints: Collection[str]) -> list[Item]:
+    """See `Ledger.unknown`."""
+    newest = (_newest(connection, tenant, fingerprint) for fingerprint in fingerprints)
+    return [item for item in newest if item and item.state is State.UNKNOWN]
+
+
+def give_up(connection: sqlite3.Connection, now: float, owner: str, generation: str | None) -> None:
+    """See `Ledger.give_up`."""
+    connection.execute("UPDATE generations SET given_up = 1 WHERE id = ?", (generation,))
+    still_asked_for = (
+        "SELECT 1 FROM places p JOIN generations g ON g.id = p.generation "
+        "WHERE p.item = items.id AND g.given_up IS NULL"
+    )
+    of_it = "SELECT item FROM places WHERE generation = ?"
+    only_its = f"id IN ({of_it}) AND NOT EXISTS ({still_asked_for})"
+    connection.execute(
+        "UPDATE items SET state = 'failed', settled_at = ? "
+        f"WHERE state = 'queued' AND owner = ? {'' if generation is None else f'AND {only_its}'}",
+        (now, owner) if generation is None else (now, owner, generation),
+    )
+
+
+def renew(connection: sqlite3.Connection, now: float, owner: str) -> None:
+    """See `Ledger.renew`."""
+    connection.execute(
+        "UPDATE items SET lease_until = ? WHERE owner = ? AND state IN ('queued', 'sent')",
+        (now + LEASE_SECONDS, owner),
+    )
+
+
+def _forget(connection: sqlite3.Connection, now: float) -> None:
+    """Keep to the bounds of what is kept."""
+    settled = "state NOT IN ('queued', 'sent')"
+    newest = f"SELECT id FROM items WHERE {settled} ORDER BY rowid DESC LIMIT {MAX_SETTLED}"
+    connection.execute(
+        f"DELETE FROM items WHERE {settled} AND (settled_at < ? OR id NOT IN ({newest}))", (now - RETENTION_SECONDS,)
+    )
+    unreadable = f"SELECT id FROM items WHERE unreadable IS NOT NULL ORDER BY rowid DESC LIMIT {MAX_UNREADABLE}"
+    connection.execute(f"UPDATE items SET unreadable = NULL WHERE unreadable IS NOT NULL AND id NOT IN ({unreadable})")
+    for table, column in (("claims", "item"), ("places", "item")):
+        connection.execute(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT id FROM items)")
+    connection.execute("DELETE FROM generations WHERE id NOT IN (SELECT generation FROM places)")
+
+
+def _item(connection: sqlite3.Connection, query: str, values: tuple[object, ...]) -> Item | None:
+    row = connection.execute(query, values).fetchone()
+    return _read(row) if row else None
+
+
+def _read(row: Sequence[object]) -> Item:
+    """An item from a row of `_COLUMNS`."""
+    values = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    return Item(**{**values, "state": State(str(values["state"]))})  # type: ignore[arg-type]

@@ -1,0 +1,280 @@
+"""What a store does where something is in its way, and what it joins, keeps and forgets."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from octave_mcp.generation import sqlite, sqlite_operations
+from octave_mcp.generation.ledger import DAY_SECONDS, RETENTION_SECONDS, Begun, LedgerError, LimitReached, State, Wanted
+from octave_mcp.generation.sqlite import SqliteLedger
+
+pytestmark = pytest.mark.anyio
+
+T = "tenant"
+
+
+class Time:
+    """Moved by hand."""
+
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+@pytest.fixture
+def time() -> Time:
+    """The time of all stores in a test."""
+    return Time()
+
+
+@pytest.fixture(params=["file", "memory"])
+async def ledger(request: pytest.FixtureRequest, time: Time, tmp_path: Path) -> AsyncIterator[SqliteLedger]:
+    """Each store."""
+    opened = SqliteLedger(tmp_path / "folder" / "ledger" if request.param == "file" else None, now=time)
+    yield opened
+    await opened.close()
+
+
+async def begin(ledger: SqliteLedger, *names: str, limit: int | None = None, replay: float = 100) -> Begun:
+    """A call that asks for these."""
+    wanted = [Wanted(f"print of {name}", name) for name in names]
+    return await ledger.begin(T, wanted, replay_seconds=replay, day_limit=limit)
+
+
+async def finish(ledger: SqliteLedger, begun: Begun, *states: State, told: bool = True) -> None:
+    """Have what was new end so, each with an oId of its own, and hand all over."""
+    for place, state in zip(begun.new, states, strict=True):
+        item = begun.record.items[place].id
+        await ledger.mark_sent([item])
+        await ledger.settle(item, state, "{}", oids=[f"pe_{item}"] if state is State.DONE else [])
+    if told:
+        record = await ledger.generation(T, begun.record.id)
+        assert record is not None
+        await ledger.hand_over({item.id: item.state for item in record.items})
+
+
+async def test_what_was_never_handed_over_is_handed_over_for_a_while(ledger: SqliteLedger, time: Time) -> None:
+    """Then it is generated anew."""
+    await finish(ledger, await begin(ledger, "A"), State.DONE, told=False)
+    time.now += 99
+    assert (await begin(ledger, "A")).new == ()
+    time.now += 2
+    assert (await begin(ledger, "A")).new == (0,)
+
+
+@pytest.mark.parametrize(
+    ("again", "new"),
+    [("AB", (1,)), ("AX", (1,)), ("ABC", (1, 2)), ("BA", (0,)), ("A", (0,)), ("B", (0,)), ("CD", (0, 1))],
+)
+async def test_a_retry_of_what_did_not_all_come_back(ledger: SqliteLedger, again: str, new: tuple[int, ...]) -> None:
+    """Edited or not, it is handed what is there; what came back, asked for alone, is asked for on purpose."""
+    await finish(ledger, await begin(ledger, "A", "B"), State.DONE, State.FAILED)
+    assert (await begin(ledger, *again)).new == new
+
+
+async def test_after_a_complete_result_everything_is_made_anew(ledger: SqliteLedger) -> None:
+    """Also where an earlier one was not complete."""
+    await finish(ledger, await begin(ledger, "A", "B"), State.DONE, State.FAILED)
+    await finish(ledger, await begin(ledger, "A", "B"), State.DONE)
+    assert (await begin(ledger, "A", "B")).new == (0, 1)
+
+
+async def test_the_limit_of_a_day_counts_what_may_have_been_bought(ledger: SqliteLedger, time: Time) -> None:
+    """Not what failed, nor what was joined; and a day later it is free again."""
+    await finish(ledger, await begin(ledger, "A", "B", "C"), State.DONE, State.FAILED, State.UNKNOWN)
+    with pytest.raises(LimitReached) as caught:
+        await begin(ledger, "D", "E", limit=3)
+    assert (caught.value.limit, caught.value.left) == (3, 1)
+    assert (await begin(ledger, "D", limit=3)).new == (0,)
+    assert (await begin(ledger, "D", limit=3)).new == ()
+    time.now += DAY_SECONDS + 1
+    assert (await begin(ledger, "E", "F", "G", limit=3)).new == (0, 1, 2)
+
+
+async def test_what_is_kept_is_bounded(ledger: SqliteLedger, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In time and in number; what is live is never forgotten."""
+    old = await begin(ledger, "old")
+    await finish(ledger, old, State.DONE)
+    await begin(ledger, "live")
+    time.now += RETENTION_SECONDS + 1
+    await begin(ledger, "new")
+    assert await ledger.generation(T, old.record.id) is None
+    monkeypatch.setattr(sqlite_operations, "MAX_SETTLED", 2)
+    monkeypatch.setattr(sqlite_operations, "MAX_UNREADABLE", 1)
+    for name in "ABCD":
+        (item,) = (await begin(ledger, name)).record.items
+        await ledger.mark_sent([item.id])
+        await ledger.settle(item.id, State.UNKNOWN, "{}", unreadable=b"<html>")
+    await begin(ledger, "last")
+    assert ledger._connection is not None
+    count = ledger._connection.execute("SELECT count(*), count(unreadable) FROM items WHERE state = 'unknown'")
+    assert count.fetchone() == (2, 1)
+
+
+async def test_giving_up_stops_only_what_nobody_else_asks_for(ledger: SqliteLedger) -> None:
+    """And nothing that was sent."""
+    first = await begin(ledger, "A", "B", "C")
+    await ledger.mark_sent([first.record.items[0].id])
+    second = await begin(ledger, "B")
+    await ledger.give_up(first.record.id)
+    record = await ledger.generation(T, first.record.id)
+    assert record is not None
+    assert [item.state for item in record.items] == [State.SENT, State.QUEUED, State.FAILED]
+    await ledger.give_up(second.record.id)
+    record = await ledger.generation(T, first.record.id)
+    assert record is not None
+    assert record.items[1].state is State.FAILED
+
+
+async def test_a_persona_is_adopted_only_where_it_is_proven(ledger: SqliteLedger, time: Time) -> None:
+    """One candidate, claimed by none, and no other item that it could be."""
+    done, lost = await begin(ledger, "A"), await begin(ledger, "B")
+    await finish(ledger, done, State.DONE)
+    await finish(ledger, lost, State.UNKNOWN)
+    item, claimed = lost.record.items[0].id, f"pe_{done.record.items[0].id}"
+    assert not await ledger.adopt(item, {claimed: "{}"})
+    assert not await ledger.adopt(item, {"pe_1": "{}", "pe_2": "{}"})
+    assert not await ledger.adopt(done.record.items[0].id, {"pe_1": "{}"})
+    rival = await begin(ledger, "B")
+    await ledger.mark_sent([rival.record.items[0].id])
+    assert not await ledger.adopt(item, {"pe_1": "{}"})
+    await ledger.settle(rival.record.items[0].id, State.FAILED, "{}")
+    assert await ledger.adopt(item, {"pe_1": "{}", claimed: "{}"})
+    assert not await ledger.adopt(item, {"pe_3": "{}"})
+    assert [record.items[0].id for record in await ledger.uncollected(T)] == [rival.record.items[0].id, item]
+    assert time.now > 0
+
+
+async def test_a_late_answer_is_still_recorded(time: Time, tmp_path: Path) -> None:
+    """Its owner slept, and was taken for gone; what was told meanwhile does not count as handed over."""
+    owner, other = SqliteLedger(tmp_path / "l", now=time), SqliteLedger(tmp_path / "l", now=time)
+    begun = await begin(owner, "A")
+    item = begun.record.items[0].id
+    await owner.mark_sent([item])
+    time.now += 31
+    again = await begin(other, "A")
+    assert (again.new, again.record.items[0].state) == ((), State.UNKNOWN)
+    await other.hand_over({item: State.UNKNOWN})
+    await owner.settle(item, State.DONE, "{}", oids=["pe_1"])
+    await other.hand_over({item: State.UNKNOWN})  # told before, and no longer so
+    joined = await begin(other, "A")
+    assert (joined.new, joined.record.items[0].state) == ((), State.DONE)
+    await owner.close()
+    await other.close()
+
+
+def _locked(path: Path) -> sqlite3.Connection:
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    return holder
+
+
+async def test_a_locked_store_says_so_and_is_used_once_it_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program may hold it for a moment, not for good."""
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    ledger = SqliteLedger(tmp_path / "ledger")
+    await begin(ledger, "A")
+    holder = _locked(tmp_path / "ledger")
+    with pytest.raises(LedgerError, match="locked"):
+        await begin(ledger, "B")
+    holder.close()
+    assert (await begin(ledger, "B")).new == (0,)
+    await ledger.close()
+
+
+async def test_a_full_disk_says_so(tmp_path: Path) -> None:
+    """As SQLite finds it when a file may not grow."""
+    ledger = SqliteLedger(tmp_path / "ledger")
+    await begin(ledger, "A")
+    assert ledger._connection is not None
+    (pages,) = ledger._connection.execute("PRAGMA page_count").fetchone()
+    ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(LedgerError, match="disk is full"):
+        await begin(ledger, *("x" * 3000 + str(number) for number in range(50)))
+    assert (await begin(ledger, "B")).new == (0,)
+    await ledger.close()
+
+
+@pytest.mark.parametrize("content", [b"garbage " * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
+async def test_a_damaged_store_says_so_and_shows_no_path(tmp_path: Path, content: bytes) -> None:
+    """The path may hold a person's name."""
+    (tmp_path / "ledger").write_bytes(content)
+    ledger = SqliteLedger(tmp_path / "ledger")
+    with pytest.raises(LedgerError, match=r"OCTAVE_MCP_STATE_URL.*damaged") as caught:
+        await begin(ledger, "A")
+    assert str(tmp_path) not in str(caught.value)
+
+
+async def test_another_versions_store_is_left_alone(tmp_path: Path) -> None:
+    """A newer server may be using it."""
+    with sqlite3.connect(tmp_path / "ledger") as newer:
+        newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(LedgerError):
+        await begin(SqliteLedger(tmp_path / "ledger"), "A")
+
+
+async def test_a_path_that_is_a_folder_or_under_a_file_says_so(tmp_path: Path) -> None:
+    """In words."""
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "ledger"):
+        with pytest.raises(LedgerError, match="cannot be opened"):
+            await begin(SqliteLedger(path), "A")
+
+
+_AS_ANOTHER_USER = """
+import os, sys, anyio
+from pathlib import Path
+from octave_mcp.generation.ledger import LedgerError, Wanted
+from octave_mcp.generation.sqlite import SqliteLedger
+async def main():
+    memory = SqliteLedger(None)
+    await memory.begin("t", [], replay_seconds=1, day_limit=None)  # loads what the interpreter loads late
+    await memory.close()
+    if os.getuid() == 0:
+        os.setuid(65534)
+    await SqliteLedger(Path(sys.argv[1])).begin("t", [Wanted("f", "n")], replay_seconds=1, day_limit=None)
+try:
+    anyio.run(main)
+except LedgerError as error:
+    print(error)
+"""
+
+
+def test_a_store_that_may_not_be_written_says_so(tmp_path: Path) -> None:
+    """To a user who may not, which root never is."""
+    target = tmp_path / "ledger"
+    with sqlite3.connect(target) as made:
+        made.execute("CREATE TABLE x (y)")
+    made.close()
+    target.chmod(0o444)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder != folder.parent and "pytest" in str(folder):
+            folder.chmod(0o755)
+    tmp_path.chmod(0o555)
+    ran = subprocess.run(
+        [sys.executable, "-c", _AS_ANOTHER_USER, target], capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    tmp_path.chmod(0o755)
+    assert "OCTAVE_MCP_STATE_URL" in ran.stdout, ran.stderr
+    assert "writ" in ran.stdout
+    assert str(tmp_path) not in ran.stdout
+
+
+def test_the_file_and_its_folder_are_private(tmp_path: Path) -> None:
+    """And are made so where they were not."""
+    ledger = tmp_path / "new" / "ledger"
+    sqlite._connect(ledger).close()
+    assert (ledger.stat().st_mode & 0o777, ledger.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    ledger.chmod(0o644)
+    sqlite._connect(ledger).close()
+    assert ledger.stat().st_mode & 0o777 == 0o600
