@@ -1,118 +1,278 @@
-"""Splits a request into POSTs, sends a few at a time, and keeps what became of each.
+"""Runs generations: what is asked for is recorded, sent once, recorded again, and waited for no longer than told.
 
-Each item of `personas` makes one persona, so a POST for each keeps the meaning, and buys concurrency, true progress,
-and failures that cost one persona instead of all of them. Nothing is repeated from here.
+A call's items are worked on in a task group that outlives the call, so that a persona that is being paid for is
+finished and recorded though nobody waits for it. Waiting reads the ledger, whoever works on the items: this process,
+or another that shares it.
 """
 
-import math
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from uuid import uuid4
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import anyio
+import anyio.abc
 
+from octave_mcp.generation.clock import Clock
+from octave_mcp.generation.ledger import (
+    LEASE_SECONDS,
+    Ledger,
+    LedgerError,
+    LimitReached,
+    Record,
+    RecordGone,
+    State,
+    Wanted,
+)
+from octave_mcp.generation.limits import Limits
+from octave_mcp.generation.outcome import Generation, Outcome, Part
+from octave_mcp.generation.reconciliation import Looker
+from octave_mcp.generation.sender import Sender, quietly
+from octave_mcp.generation.tenant import Tenant
 from octave_mcp.octave.client import OctaveClient
-from octave_mcp.octave.errors import NothingMade, OctaveError
-from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
+from octave_mcp.octave.models import GenerateRequest
 
-__all__ = ["Batch", "Generation", "Progress", "Runner"]
+__all__ = ["Progress", "Runner", "running"]
 
-Progress = Callable[[int, int, int], Awaitable[None]]
-"""Told how many personas are settled, of how many, and how many were made, each time that some are settled."""
+HEARTBEAT_SECONDS = 5.0
+"""A client that listens hears something at least so often."""
+
+LOOK_FIRST_SECONDS = 4.5
+"""How long a call looks for what an earlier one lost before it buys it anew: all looks, if Octave answers at once."""
+
+POLL_SECONDS = 0.5
+"""How often the ledger is read while another process works on what is waited for."""
+
+CONFIRM_SECONDS = 1.0
+"""A result counts as handed over so long after it left, so that a process that ends on the way loses none."""
+
+Progress = Callable[[float, int, str], Awaitable[None]]
+"""Told how far it is, strictly increasing, of how many, and in words: `2 of 5 ready`."""
 
 
 @dataclass
-class Batch:
-    """One POST: the places in the request that it asks for, and what became of it.
+class _Start:
+    """A call that is being recorded, and what came of that."""
 
-    Exactly one of `answer` and `error` is set once it is settled. Where an earlier batch met a problem that this one
-    would have met too, `error` is that problem, and nothing was sent.
-    """
-
-    places: range
     request: GenerateRequest
-    answer: GenerateAnswer | None = None
-    error: OctaveError | None = None
+    wanted: Sequence[Wanted]
+    over: anyio.Event = field(default_factory=anyio.Event)
+    generation: str = ""
+    error: LedgerError | LimitReached | None = None
+    given_up: bool = False
 
 
-@dataclass(frozen=True)
-class Generation:
-    """All that became of a request, in the order asked."""
-
-    batches: tuple[Batch, ...]
-
-    @property
-    def asked(self) -> int:
-        """How many personas were asked for."""
-        return sum(len(batch.places) for batch in self.batches)
-
-    @cached_property
-    def personas(self) -> list[Persona]:
-        """The personas that Octave made, each once."""
-        found: dict[object, Persona] = {}
-        for batch in self.batches:
-            for persona in batch.answer.data if batch.answer else ():
-                found.setdefault(persona.oId or id(persona), persona)
-        return list(found.values())
-
-    @property
-    def usage(self) -> float | None:
-        """Credits, as Octave told them; None where it told none."""
-        usages = [batch.answer.metadata.usage for batch in self.batches if batch.answer]
-        usages += [batch.error.usage for batch in self.batches if isinstance(batch.error, NothingMade)]
-        told = [usage for usage in usages if usage is not None]
-        return sum(told) if told and math.isfinite(sum(told)) else None
+@asynccontextmanager
+async def running(
+    client: OctaveClient, ledger: Ledger, tenant: Tenant, limits: Limits, clock: Clock | None = None
+) -> AsyncIterator["Runner"]:
+    """A runner for one key. At the end it sends nothing more, and waits a bounded time for what is in flight."""
+    async with anyio.create_task_group() as tasks:
+        runner = Runner(client, ledger, tenant, limits, clock or Clock(), tasks)
+        tasks.start_soon(runner.keep_alive)
+        try:
+            yield runner
+        finally:
+            with anyio.CancelScope(shield=True):
+                await runner.drain()
+            tasks.cancel_scope.cancel()
 
 
 class Runner:
-    """Runs requests against one client. `concurrency` bounds the POSTs under way at once, over all calls."""
+    """One key's generations. Made by `running`."""
 
-    def __init__(self, client: OctaveClient, *, concurrency: int, personas_per_request: int) -> None:
-        """Use `client`, which stays the caller's to open and close."""
-        self._client = client
-        self._concurrency = concurrency
-        self._limiter = anyio.CapacityLimiter(concurrency)
-        self._personas_per_request = personas_per_request
+    def __init__(
+        self,
+        client: OctaveClient,
+        ledger: Ledger,
+        tenant: Tenant,
+        limits: Limits,
+        clock: Clock,
+        tasks: anyio.abc.TaskGroup,
+    ) -> None:
+        """Use all of these, which stay the caller's to open and close."""
+        self._ledger = ledger
+        self._tenant = tenant
+        self._limits = limits
+        self._clock = clock
+        self._tasks = tasks
+        self._sender = Sender(client, ledger, limits, clock, tasks, self._notify)
+        self._looker = Looker(client, ledger, clock, self._spawn, self._notify)
+        self._ending = False
+        self._changed = anyio.Event()
+        self._told: dict[str, State] = {}
 
-    async def run(self, request: GenerateRequest, progress: Progress) -> Generation:
-        """Generate what is asked for. Never raises `OctaveError`: each batch holds its own."""
-        batches = tuple(_split(request, self._personas_per_request))
-        waiting = iter(batches)
-        settled = ready = 0
-        stopped_by: OctaveError | None = None
+    # --- What a caller asks for ---------------------------------------------------------------------------------------
 
-        async def work() -> None:
-            nonlocal settled, ready, stopped_by
-            for batch in waiting:
-                async with self._limiter:
-                    if stopped_by:
-                        batch.error = stopped_by
-                    else:
-                        await self._send(batch)
-                if batch.error and batch.error.meets_every_call:
-                    stopped_by = batch.error
-                settled += len(batch.places)
-                ready += len(batch.answer.data) if batch.answer else 0
-                await progress(settled, len(request.personas), ready)
+    async def generate(self, request: GenerateRequest, seconds: float, progress: Progress) -> Generation:
+        """Generate what is asked for, and tell what is known of it after so many seconds at the latest.
 
-        # A call waits at the limiter with a few workers and not with all its batches, so that a large call and a small
-        # one take turns.
-        async with anyio.create_task_group() as tasks:
-            for _ in range(min(self._concurrency, len(batches))):
-                tasks.start_soon(work)
-        return Generation(batches)
-
-    async def _send(self, batch: Batch) -> None:
+        Whoever stops waiting stops what was not sent, unless another call asks for it; what was sent is finished.
+        Never raises `OctaveError`: each part holds its own. Raises LedgerError and LimitReached, with nothing sent, and
+        RecordGone where the ledger fails after that.
+        """
+        began = self._clock.elapsed()
+        wanted = self._tenant.wanted(request)
+        await self._flush()
+        # A wish whose outcome is unknown may have been granted: found now, it need not be bought again.
+        lost = await self._ledger.unknown(self._tenant.id, [wish.fingerprint for wish in wanted])
+        looked = {item.id: self._looker.look(item) for item in lost}
+        for over in looked.values():
+            await self._clock.wait(over, began + min(LOOK_FIRST_SECONDS, seconds) - self._clock.elapsed())
+        start = _Start(request, wanted)
+        self._spawn(self._begin, start)
         try:
-            batch.answer = await self._client.generate(batch.request, idempotency_key=str(uuid4()))
-        except OctaveError as error:
-            batch.error = error
+            await start.over.wait()
+            if start.error:
+                raise start.error
+            generation = await self._recorded(start.generation, began, seconds, progress, looked)
+        except anyio.get_cancelled_exc_class():
+            start.given_up = True
+            if start.generation and not self._ending:
+                self._spawn(self._give_up, start.generation)
+            raise
+        return generation
+
+    async def collect(self, generation: str, seconds: float, progress: Progress) -> Generation | None:
+        """Wait for a generation, and tell what is known of it after so many seconds at the latest.
+
+        None where this tenant has none of that id. Raises LedgerError.
+        """
+        return await self._wait(generation, self._clock.elapsed(), seconds, progress, {})
+
+    async def uncollected(self) -> list[Generation]:
+        """This tenant's generations with something unfinished or never handed over, the newest first."""
+        await self._flush()
+        return [self._told_of(record) for record in await self._ledger.uncollected(self._tenant.id)]
+
+    def hand_over(self, generation: Generation) -> None:
+        """Note that what is known of a generation is on its way to a caller."""
+        self._told |= {part.item.id: part.item.state for part in generation.parts if not part.item.state.is_live}
+        if not self._ending:  # else the end does it
+            self._tasks.start_soon(self._confirm)
+
+    async def _recorded(
+        self, generation: str, began: float, seconds: float, progress: Progress, looked: dict[str, anyio.Event]
+    ) -> Generation:
+        """Wait for a generation that was begun. Raises RecordGone where the ledger fails by then."""
+        try:
+            found = await self._wait(generation, began, seconds, progress, looked)
+        except LedgerError as error:
+            raise RecordGone(str(error)) from error
+        if found is None:
+            raise RecordGone("The record of this call was removed while it was under way (OCTAVE_MCP_STATE_URL).")
+        return found
+
+    async def _begin(self, start: _Start) -> None:
+        """Record a call and start on it: in a task of its own, so that no cancel comes between the two."""
+        try:
+            begun = await self._ledger.begin(
+                self._tenant.id,
+                start.wanted,
+                replay_seconds=self._limits.replay_seconds,
+                day_limit=self._limits.personas_per_day,
+            )
+            start.generation = begun.record.id
+            if start.given_up or self._ending:
+                await self._give_up(start.generation)
+            else:
+                self._sender.work_on(begun, start.request)
+        except (LedgerError, LimitReached) as error:
+            start.error = error
+        finally:
+            if not start.generation:
+                start.error = start.error or LedgerError("This server is ending.")
+            start.over.set()
+
+    async def _give_up(self, generation: str) -> None:
+        await quietly(partial(self._ledger.give_up, generation))
+        self._notify()
+
+    def _spawn(self, work: Callable[..., Coroutine[Any, Any, object]], *values: object) -> None:
+        """Start on something that outlives the call. Raises LedgerError where the server is ending."""
+        if self._ending:
+            raise LedgerError("This server is ending.")
+        self._tasks.start_soon(work, *values)
+
+    # --- Waiting ------------------------------------------------------------------------------------------------------
+
+    async def _wait(
+        self, generation: str, began: float, seconds: float, progress: Progress, looked: dict[str, anyio.Event]
+    ) -> Generation | None:
+        """Wait for a generation. `looked` has the items whose personas are, or were, looked for in this call."""
+        until = began + seconds
+        told, beats, next_beat = 0, 0, began + HEARTBEAT_SECONDS
+        while True:
+            changed = self._changed
+            record = await self._ledger.generation(self._tenant.id, generation)
+            if record is None:
+                return None
+            for item in record.items:
+                if item.state is State.UNKNOWN and item.id not in looked:
+                    looked[item.id] = self._looker.look(item)
+            looking = {item for item, over in looked.items() if not over.is_set()}
+            pending = [item for item in record.items if self._sender.state(item).is_live or item.id in looking]
+            settled, now = len(record.items) - len(pending), self._clock.elapsed()
+            ready = sum(self._sender.state(item) is State.DONE for item in record.items)
+            for number in range(told + 1, settled + 1):
+                await _report(progress, number, len(record.items), max(0, ready - settled + number), number)
+            if settled != told:
+                told, beats, next_beat = settled, 0, now + HEARTBEAT_SECONDS
+            elif now >= next_beat:
+                beats, next_beat = beats + 1, now + HEARTBEAT_SECONDS
+                await _report(progress, settled + beats / (beats + 1), len(record.items), ready, settled)
+            if not pending or now >= until:
+                return self._told_of(record)
+            foreign = any(item.owner != self._ledger.owner for item in pending)
+            wake = min(next_beat, until, now + POLL_SECONDS if foreign else until)
+            await self._clock.wait(changed, wake - now)
+
+    def _told_of(self, record: Record) -> Generation:
+        parts = (
+            Part(item, item.id in record.joined, self._sender.unrecorded.get(item.id) or Outcome.read(item))
+            for item in record.items
+        )
+        return Generation(record.id, record.created_at, tuple(parts))
+
+    def _notify(self) -> None:
+        """Wake whoever waits."""
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    # --- Living and ending --------------------------------------------------------------------------------------------
+
+    async def keep_alive(self) -> None:
+        """Renew this process's leases, and record what could not be recorded, until cancelled."""
+        while True:
+            await self._clock.sleep(LEASE_SECONDS / 3)
+            if self._sender.working:
+                await quietly(self._ledger.renew)
+            await self._sender.record_all()
+
+    async def drain(self) -> None:
+        """Send nothing more, and wait a bounded time for what is in flight."""
+        self._ending = True
+        until = self._clock.elapsed() + self._limits.shutdown_seconds
+        if self._sender.working:
+            await quietly(self._ledger.give_up_queued)
+        while self._sender.posting and (left := until - self._clock.elapsed()) > 0:
+            await self._clock.wait(self._changed, left)
+        await self._sender.record_all()
+        await quietly(self._flush)
+
+    async def _confirm(self) -> None:
+        await self._clock.sleep(CONFIRM_SECONDS)
+        await quietly(self._flush)
+
+    async def _flush(self) -> None:
+        """Record what was handed over."""
+        told = dict(self._told)
+        if told:
+            await self._ledger.hand_over(told)
+            self._told = {item: state for item, state in self._told.items() if item not in told}
 
 
-def _split(request: GenerateRequest, size: int) -> Iterator[Batch]:
-    count = len(request.personas)
-    for start in range(0, count, size):
-        places = range(start, min(start + size, count))
-        part = request.model_copy(update={"personas": request.personas[places.start : places.stop]})
-        yield Batch(places, part)
+async def _report(progress: Progress, value: float, asked: int, ready: int, settled: int) -> None:
+    failed = f", {settled - ready} not" if ready < settled else ""
+    await progress(value, asked, f"{ready} of {asked} ready{failed}")
