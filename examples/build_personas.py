@@ -23,7 +23,11 @@ async def build(notes: list[Path]) -> None:
     personas = [{"sources": [{"type": "TEXT", "value": path.read_text(encoding="utf-8")}]} for path in notes]
     async with Client(server) as client:
         result = await client.call_tool("generate_personas", {"personas": personas})
-    made = result.structured_content or {}
+        made = result.structured_content or {}
+        while made.get("status") == "pending":
+            print("; ".join(made["pending"]), file=sys.stderr)
+            result = await client.call_tool("get_generation", {"generationId": made["generationId"]})
+            made = result.structured_content or {}
     for persona in made.get("personas", []):
         print(f"{persona['name']} ({persona['oId']})")
         for pain in persona.get("painPoints", []):

@@ -6,10 +6,14 @@ Each command imports what it needs when it runs: a client waits for the server's
 import argparse
 import gc
 import math
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
 
 from octave_mcp import __version__
 
@@ -18,9 +22,12 @@ __all__ = ["main"]
 BAD_SETTINGS = 2
 INTERRUPTED = 130
 
+GRACE_SECONDS = 5.0
+"""After the wait at a server's end: for recording what was not waited for."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command, and return its exit code: 0, 2 for settings that cannot be used, 130 for Ctrl-C."""
+    """Run one command. Returns its exit code: 0, 2 for settings that cannot be used, 130 and 143 as signals have it."""
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -76,11 +83,13 @@ def _serve(options: argparse.Namespace) -> int:
         server = build_server(settings)
     if sys.stdin.isatty():
         print("An MCP client starts this command and speaks to it; octave-mcp demo shows it at work.", file=sys.stderr)
-    # Ctrl-C ends the process at once: a thread that waits for stdin would hold up any other end.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with repaired_stdin():
+    ended = _Ended()
+    with (
+        repaired_stdin(lambda: _end_at_the_latest(ended, settings.shutdown_seconds)) as stdin,
+        _ended_politely(ended, stdin.end),
+    ):
         anyio.run(server.run_stdio_async)
-    return 0
+    return ended.code
 
 
 def _demo(_: argparse.Namespace) -> int:
@@ -110,6 +119,34 @@ def _sandbox(options: argparse.Namespace) -> int:
         print(f"Made-up data at {address} (any api_key will do). Ctrl-C ends it.", file=sys.stderr, flush=True)
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
     return 0
+
+
+@dataclass
+class _Ended:
+    """The exit code: 0, or as is the custom for the signal that ended the process."""
+
+    code: int = 0
+
+
+def _end_at_the_latest(ended: _Ended, seconds: float) -> None:
+    """End the process a little after the wait at its end, whatever holds it: such as a client that reads no more."""
+    timer = threading.Timer(seconds + GRACE_SECONDS, lambda: os._exit(ended.code))
+    timer.daemon = True
+    timer.start()
+
+
+@contextmanager
+def _ended_politely(ended: _Ended, end: Callable[[], None]) -> Iterator[None]:
+    """Have Ctrl-C and a request to terminate call `end`; whoever asks twice ends the process at once."""
+
+    def asked(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        ended.code = 128 + number
+        end()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, asked)
+    yield
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
+import platformdirs
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -21,6 +22,9 @@ QUOTES = frozenset("\"'`")
 """A key that begins with one was copied with its quotation marks."""
 
 KEY_RULE = "it may only have letters, digits and other printable ASCII, no spaces or quotes"
+
+MEMORY, SQLITE = "memory://", "sqlite:///"
+"""The stores that there are."""
 
 DEFAULT_BASE_URL = "https://app.octavehq.com"
 
@@ -59,8 +63,31 @@ class Settings(BaseSettings):
     result_tokens: int = Field(
         default=6000, ge=1000, le=100_000, description="Most tokens in a result, text and structured content together."
     )
-    concurrency: int = Field(default=4, ge=1, le=32, description="POSTs under way at once.")
+    wait_seconds: float = Field(
+        default=45, gt=0, le=600, description="Seconds after which a call answers with what is ready."
+    )
+    concurrency: int = Field(default=4, ge=1, le=32, description="POSTs under way at once, for each key.")
     personas_per_request: int = Field(default=1, ge=1, le=50, description="Personas asked for in one POST.")
+    max_personas_per_call: int = Field(
+        default=25, ge=1, le=1000, description="Most personas that one call may ask for."
+    )
+    max_personas_per_day: int | None = Field(
+        default=None, ge=1, le=5000, description="Most personas bought with this key in any 24 hours; unset, no limit."
+    )
+    replay_seconds: float = Field(
+        default=3600,
+        ge=0,
+        le=86_400,
+        description="Seconds in which a repeated call is handed the result that never reached the first.",
+    )
+    state_url: str | None = Field(
+        default=None,
+        description="The record of what was sent: `sqlite:///PATH`, or `memory://`, which ends with the process. "
+        "Unset, a file in your data folder; with the sandbox, memory.",
+    )
+    shutdown_seconds: float = Field(
+        default=20, ge=0, le=600, description="Seconds that the server waits at its end for what is in flight."
+    )
     ignored_arguments: str = Field(
         default="",
         description="More argument names that your host adds to every call, separated by commas: dropped, and told.",
@@ -118,11 +145,25 @@ class Settings(BaseSettings):
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
+    @field_validator("state_url")
+    @classmethod
+    def _known_store(cls, value: str | None) -> str | None:
+        if value is None or value == MEMORY or (value.startswith(SQLITE) and value.removeprefix(SQLITE)):
+            return value
+        raise ValueError("must be sqlite:///PATH or memory://")
+
     @model_validator(mode="after")
     def _one_key(self) -> Self:
         if self.api_key_file and self.api_key and "api_key" in self.model_fields_set:
             raise ValueError("OCTAVE_API_KEY and OCTAVE_API_KEY_FILE are both set: set one")
         return self
+
+    @property
+    def ledger_path(self) -> Path | None:
+        """The file of the ledger; None for memory."""
+        if self.state_url is None:
+            return None if self.sandbox else platformdirs.user_data_path("octave-personas-mcp") / "ledger.sqlite3"
+        return None if self.state_url == MEMORY else Path(self.state_url.removeprefix(SQLITE)).expanduser()
 
     @property
     def ignored_argument_names(self) -> frozenset[str]:

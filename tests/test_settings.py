@@ -183,3 +183,42 @@ def test_ignored_arguments_are_a_list_separated_by_commas(monkeypatch: pytest.Mo
     """Blanks do not matter."""
     monkeypatch.setenv("OCTAVE_MCP_IGNORED_ARGUMENTS", "traceId, runId ,,")
     assert load_settings().ignored_argument_names == {"traceId", "runId"}
+
+
+@pytest.mark.parametrize("url", ["postgres://x", "sqlite://", "sqlite:///", "ledger.db", "redis://localhost", ""])
+def test_a_store_that_there_is_not_is_told(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """An empty value is none."""
+    monkeypatch.setenv("OCTAVE_MCP_STATE_URL", url)
+    if not url:
+        assert load_settings().state_url is None
+        return
+    with pytest.raises(SettingsError, match="OCTAVE_MCP_STATE_URL must be sqlite:///PATH or memory://"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [
+        ({"state_url": "memory://"}, None),
+        ({"state_url": "sqlite:////var/l.db"}, Path("/var/l.db")),
+        ({"state_url": "sqlite:///l.db"}, Path("l.db")),
+        ({"sandbox": True}, None),
+        ({"sandbox": True, "state_url": "sqlite:////var/l.db"}, Path("/var/l.db")),
+    ],
+)
+def test_the_ledger_is_where_its_setting_says(settings: dict[str, Any], path: Path | None) -> None:
+    """The sandbox's is in memory unless told otherwise, since its personas are."""
+    assert Settings(**settings).ledger_path == path
+
+
+def test_the_ledger_is_in_the_users_data_folder_unless_set() -> None:
+    """Where the operating system keeps such things."""
+    path = Settings().ledger_path
+    assert path is not None
+    assert path.parts[-2:] == ("octave-personas-mcp", "ledger.sqlite3")
+
+
+@pytest.mark.parametrize("tilde", ["sqlite:///~/l.db"])
+def test_a_home_folder_is_filled_in(tilde: str, tmp_path: Path) -> None:
+    """As a shell would."""
+    assert Settings(state_url=tilde).ledger_path == tmp_path / "l.db"

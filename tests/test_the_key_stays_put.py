@@ -59,11 +59,19 @@ async def echoes(request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(answer({"_metadata": metadata(message=key), "data": [made]}, headers=echo))
 
 
+async def echoes_in_a_look_up(request: Request, writer: asyncio.StreamWriter) -> None:
+    """Another failure each time, when a lost persona is looked for."""
+    key = request.header("api_key") or ""
+    bodies: list[object] = [{"data": [{"name": "CFO", "oId": key, "createdAt": key}], "total": key}, f"<{key}", key]
+    writer.write(answer(bodies[request.number % 3], status=(500, 200, 401)[request.number % 3], headers={"x": key}))
+
+
 @pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
 async def test_a_real_server_process_never_shows_the_key(level: str, tmp_path: Path) -> None:
     """Neither in results, nor on stderr."""
     log = tmp_path / "stderr"
     async with upstream(echoes) as octave:
+        octave.look_up = echoes_in_a_look_up
         server = StdioServerParameters(
             command=sys.executable,
             args=["-m", "octave_mcp"],
@@ -83,7 +91,15 @@ async def test_a_real_server_process_never_shows_the_key(level: str, tmp_path: P
     assert CANARY not in json.dumps([result.model_dump(mode="json") for result in results])
     written = log.read_text(encoding="utf-8")
     assert CANARY not in written
+    assert CANARY.encode() not in ledger_in(tmp_path)
     assert ("DEBUG" in written) == (level == "DEBUG")
+
+
+def ledger_in(folder: Path) -> bytes:
+    """All that is written of the ledger there, which is something."""
+    written = b"".join(path.read_bytes() for path in folder.rglob("ledger*") if path.is_file())
+    assert len(written) > 10_000
+    return written
 
 
 @contextmanager

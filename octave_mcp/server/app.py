@@ -7,7 +7,7 @@ from mcp.server.mcpserver import MCPServer
 
 from octave_mcp import __version__
 from octave_mcp.server.state import State, running
-from octave_mcp.server.tools import generate_personas_tool
+from octave_mcp.server.tools import generate_personas_tool, get_generation_tool
 from octave_mcp.settings import Settings
 
 __all__ = ["build_server"]
@@ -17,9 +17,12 @@ Builds buyer personas in Octave, a go-to-market platform.
 
 Use generate_personas when the user wants personas created from material: notes, text, web pages, or resources in \
 Octave. It writes to the user's workspace, costs credits for each persona, and is slow; so settle with the user how \
-many personas and from what, then call once with all of them. Do not repeat a call whose outcome is unclear: a persona \
-may have been made, and would be paid for twice. Where a result says that an outcome is unknown, tell the user and \
-look in Octave first.
+many personas and from what, then call once with all of them.
+
+A result with status pending names what is still being written: call get_generation with its generationId, again while \
+it is pending. Where a call timed out or its result was lost, call get_generation without arguments, or make the same \
+call once more: what is under way, or was never delivered, is joined and not bought again. Personas whose result was \
+complete would be. Where a result says that an outcome is unknown, tell the user and look in Octave first.
 
 Arguments ending in OId take ids from Octave, never names; leave them out unless the user or a look-up gave one.
 
@@ -45,7 +48,7 @@ def build_server(settings: Settings) -> MCPServer[State]:
         title="Octave personas" + (" (sandbox)" if settings.sandbox else ""),
         version=__version__,
         instructions=INSTRUCTIONS + (SANDBOX_INSTRUCTIONS if settings.sandbox else ""),
-        tools=[generate_personas_tool()],
+        tools=[generate_personas_tool(), get_generation_tool()],
         lifespan=lifespan,
         log_level=settings.log_level,
     )

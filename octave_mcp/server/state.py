@@ -1,12 +1,17 @@
-"""What the server holds while it runs, opened and closed by its lifespan."""
+"""What lives as long as the server: its settings, the ledger, the client, and the runner that uses both."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import anyio
 from pydantic import SecretStr
 
+from octave_mcp.generation.limits import Limits
 from octave_mcp.generation.runner import Runner
+from octave_mcp.generation.runner import running as running_runner
+from octave_mcp.generation.sqlite import SqliteLedger
+from octave_mcp.generation.tenant import Tenant
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.settings import Settings
 
@@ -29,9 +34,21 @@ class State:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[State]:
     """Open the client, to Octave or to the sandbox in this process, for as long as the server runs."""
-    async with _client(settings) as client:
-        runner = Runner(client, concurrency=settings.concurrency, personas_per_request=settings.personas_per_request)
-        yield State(settings, runner)
+    limits = Limits(
+        concurrency=settings.concurrency,
+        personas_per_request=settings.personas_per_request,
+        replay_seconds=settings.replay_seconds,
+        personas_per_day=settings.max_personas_per_day,
+        shutdown_seconds=settings.shutdown_seconds,
+    )
+    ledger = SqliteLedger(settings.ledger_path)
+    tenant = Tenant(settings.api_key or SecretStr(""), "sandbox" if settings.sandbox else settings.base_url)
+    try:
+        async with _client(settings) as client, running_runner(client, ledger, tenant, limits) as runner:
+            yield State(settings, runner)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await ledger.close()
 
 
 def _client(settings: Settings) -> OctaveClient:

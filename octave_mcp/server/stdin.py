@@ -5,13 +5,15 @@ refuses the whole line, so the call would never be answered. Here the escape bec
 """
 
 import io
+import os
 import re
+import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-__all__ = ["repaired", "repaired_stdin"]
+__all__ = ["Stdin", "repaired", "repaired_stdin"]
 
 _ESCAPES = re.compile(
     rb"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
@@ -30,26 +32,54 @@ def repaired(line: bytes) -> bytes:
     return _ESCAPES.sub(lambda found: rb"\ufffd" if found["half"] else found[0], line)
 
 
-class _Repaired(io.BufferedIOBase):
-    """Reads lines of another stream, repaired."""
+class Stdin(io.BufferedIOBase):
+    """Reads lines of another stream, repaired. `end` makes it end, also while a thread waits for a line."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: BinaryIO, at_end: Callable[[], None] = lambda: None) -> None:
+        """Take the stream, which stays the caller's to close. `at_end` is called, by the reader, when it has ended."""
         self._source = source
+        self._at_end = at_end
+        self._buffer = b""
+        self._ended = False
+        self._woken, self._wake = os.pipe()
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def read1(self, _size: int = -1, /) -> bytes:
         """One line, however long: a message is complete at its end, and nothing may wait for the next."""
-        return repaired(self._source.readline())
+        line = self._line()
+        if not line:
+            self._at_end()
+        return repaired(line)
+
+    def end(self) -> None:
+        """Have the stream end here, as if its writer had closed it. May be called by a signal's handler."""
+        self._ended = True
+        os.write(self._wake, b"!")
+
+    def _line(self) -> bytes:
+        if sys.platform == "win32":  # pragma: no cover - cannot wait for a pipe and something else
+            return self._source.readline()
+        while b"\n" not in self._buffer:
+            ready, _, _ = select.select([self._source.fileno(), self._woken], [], [])
+            more = b"" if self._ended or self._woken in ready else os.read(self._source.fileno(), 1 << 16)
+            if not more:
+                line, self._buffer = b"" if self._ended else self._buffer, b""
+                return line
+            self._buffer += more
+        line, newline, self._buffer = self._buffer.partition(b"\n")
+        return line + newline
 
 
 @contextmanager
-def repaired_stdin() -> Iterator[None]:
-    """Have `sys.stdin` give repaired lines."""
+def repaired_stdin(at_end: Callable[[], None]) -> Iterator[Stdin]:
+    """Have `sys.stdin` give repaired lines. `at_end` is called when there are no more."""
     original = sys.stdin
-    sys.stdin = io.TextIOWrapper(_Repaired(original.buffer), encoding="utf-8", errors="replace")
+    repaired_ = Stdin(original.buffer, at_end)
+    sys.stdin = io.TextIOWrapper(repaired_, encoding="utf-8", errors="replace")
     try:
-        yield
+        yield repaired_
     finally:
         sys.stdin = original

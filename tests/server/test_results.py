@@ -16,7 +16,7 @@ def test_every_error_says_whether_a_persona_may_exist_and_what_to_do(kind: type[
     """Each leaf of the tree has its advice; only an unknown outcome may have made something."""
     told = explain(kind("Something happened."))
     assert told.startswith("Something happened. ")
-    may_exist = "It may have been made and paid for all the same." in told
+    may_exist = "It may have been made and paid for all the same" in told
     assert may_exist == (kind is errors.OutcomeUnknown)
     assert may_exist != ("Nothing was made." in told or "Nothing was sent." in told)
     assert "try again" not in told.lower()

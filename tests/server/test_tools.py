@@ -147,8 +147,8 @@ async def test_one_failure_costs_one_persona() -> None:
         (always(error_envelope("Unknown playbook"), status=404), ["Unknown playbook", "never guessed"]),
         (always(b"", status=307, headers={"location": "https://x.example"}), ["OCTAVE_BASE_URL", "never followed"]),
         (
-            always(error_envelope("Slow down"), status=429, headers={"retry-after": "7"}),
-            ["asked to wait 7 seconds", "only these"],
+            always(error_envelope("Slow down"), status=429, headers={"retry-after": "700"}),
+            ["asked to wait 700 seconds", "only these"],
         ),
         (always(b"<html>", status=502), ["may have been made", "Look in Octave's persona library"]),
         (always(b"<html>"), ["may have been made", "Look in Octave's persona library"]),
@@ -171,7 +171,8 @@ async def test_when_all_fail_it_is_a_tool_error_that_says_what_to_do(respond: Re
 @pytest.mark.parametrize("status", [401, 402, 403, 429])
 async def test_what_every_post_would_meet_stops_the_rest(status: int) -> None:
     """Of twenty, only those under way were sent."""
-    result, octave = await call(always(error_envelope("No"), status=status), asking(*map(str, range(20))))
+    refusing = always(error_envelope("No"), status=status, headers={"retry-after": "3600"})
+    result, octave = await call(refusing, asking(*map(str, range(20))))
     assert len(octave.requests) <= 4
     (failed,) = structured(result)["failed"]
     assert failed["personas"] == "personas[0] to personas[19]"
@@ -212,7 +213,7 @@ async def test_bad_input_is_a_tool_error_and_sends_nothing(arguments: dict[str, 
 async def test_without_a_key_the_tools_are_listed_and_each_call_says_what_to_set() -> None:
     """In words, and that the sandbox needs none."""
     async with Client(build_server(Settings())) as client:
-        assert [tool.name for tool in (await client.list_tools()).tools] == ["generate_personas"]
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["generate_personas", "get_generation"]
         result = await client.call_tool("generate_personas", asking("A"))
     assert result.is_error
     for words in ("OCTAVE_API_KEY", "--sandbox", "Nothing was made"):
@@ -236,7 +237,7 @@ async def test_a_result_keeps_to_its_budget_with_every_oid_in_each_channel(count
         number = int(request.json["personas"][0]["name"])
         writer.write(answer({"_metadata": metadata(), "data": [record(number)]}))
 
-    result, _ = await call(respond, asking(*map(str, range(count))))
+    result, _ = await call(respond, asking(*map(str, range(count))), max_personas_per_call=200)
     text, content = channels(result)
     assert o200k(text) + o200k(content) <= 6000
     for number in range(count):
@@ -254,7 +255,7 @@ async def test_many_failures_keep_to_the_budget_too(budget: int) -> None:
         else:
             writer.write(answer(page_answer(request)))
 
-    result, _ = await call(respond, asking(*map(str, range(60))), result_tokens=budget)
+    result, _ = await call(respond, asking(*map(str, range(60))), result_tokens=budget, max_personas_per_call=60)
     text, content = channels(result)
     assert o200k(text) + o200k(content) <= budget
     assert structured(result)["status"] == "partial"
@@ -400,7 +401,7 @@ async def test_a_short_answer_says_which_are_in_doubt_and_to_look_first() -> Non
     short = {"_metadata": metadata(), "data": [record(1)]}
     result, _ = await call(always(short), asking("A", "B"), personas_per_request=2)
     (failed,) = structured(result)["failed"]
-    assert failed["personas"] == "personas[0] to personas[1]"
+    assert failed["personas"] == "personas[1]"
     assert "fewer personas than this POST asked for" in failed["problem"]
     assert "Look in Octave's persona library" in failed["problem"]
     assert structured(result)["status"] == "partial"
@@ -423,7 +424,7 @@ async def test_proxy_settings_that_cannot_be_used_end_no_start(
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv(name, value)
     async with Client(build_server(Settings(api_key=key))) as client:
-        assert len((await client.list_tools()).tools) == 1
+        assert len((await client.list_tools()).tools) == 2
         result = await client.call_tool("generate_personas", asking("A"))
     assert result.is_error
     told = text_of(result)
@@ -447,11 +448,13 @@ async def test_calls_at_the_same_time_do_not_mix() -> None:
 async def test_annotations_are_honest() -> None:
     """A write that is not idempotent and reaches out; it deletes nothing."""
     async with Client(build_server(Settings())) as client:
-        (tool,) = (await client.list_tools()).tools
+        tool, collecting = (await client.list_tools()).tools
     hints = tool.annotations
     assert hints is not None
     assert (hints.read_only_hint, hints.destructive_hint) == (False, False)
     assert (hints.idempotent_hint, hints.open_world_hint) == (False, True)
+    assert collecting.annotations is not None
+    assert collecting.annotations.read_only_hint
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])

@@ -1,0 +1,100 @@
+"""Every fault that has been seen on such a wire, through the tool: one table, in `support.faults`."""
+
+import asyncio
+import json
+import sqlite3
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.types import CallToolResult, TextContent
+from pydantic import SecretStr
+from support.faults import CASES, Case
+from support.upstream import Request, by_the_page, timestamp, upstream
+
+from octave_mcp.octave import client as client_module
+from octave_mcp.server.app import build_server
+from octave_mcp.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+KEY = "sk-canary-0123456789"
+STATES = {"done": "done", "rejected": "failed", "refused": "failed", "unknown": "unknown"}
+
+
+def asking(*names: str) -> dict[str, Any]:
+    """Arguments that ask for a persona of each name."""
+    return {"personas": [{"name": name, "sources": [{"type": "TEXT", "value": "notes"}]} for name in names]}
+
+
+def text_of(result: CallToolResult) -> str:
+    """What a host that shows text would show."""
+    return "".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+def settings(url: str, ledger: Path, **more: Any) -> Settings:
+    """A server's, with its ledger in a file."""
+    return Settings(base_url=url, api_key=SecretStr(KEY), state_url=f"sqlite:///{ledger}", shutdown_seconds=1, **more)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_a_fault_becomes_what_it_must(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its class, its POSTs, the model's text, memory, another call at the same time, and the same call once more."""
+    monkeypatch.setattr(client_module, "DEADLINE_SECONDS", 0.5)
+    monkeypatch.setattr(client_module.OctaveClient.__init__, "__kwdefaults__", {"app": None, "deadline_seconds": 0.5})
+    faulty: list[Request] = []
+
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.json["personas"][0]["name"] == "fault":
+            faulty.append(request)
+            await case.respond(request, writer)
+        else:
+            await by_the_page(request, writer)
+
+    ledger = tmp_path / "ledger"
+    tracemalloc.start()
+    async with upstream(respond) as octave, Client(build_server(settings(octave.url, ledger))) as client:
+        result, other = await asyncio.gather(
+            client.call_tool("generate_personas", asking("fault")),
+            client.call_tool("generate_personas", asking("other")),
+        )
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    text, content = text_of(result), result.structured_content
+    assert content is not None
+    assert len(faulty) == case.posts
+    assert content["status"] == ("complete" if case.becomes == "done" else "failed"), text
+    assert result.is_error == (case.becomes != "done")
+    for word in case.words:
+        assert word in text
+        assert word in json.dumps(content, ensure_ascii=False)
+    assert ("may have been made" in text) == (case.becomes == "unknown")
+    assert "try again" not in text.lower()
+    assert KEY not in text
+    assert not other.is_error
+    assert peak < 10 * client_module.MAX_ANSWER_BYTES
+    with sqlite3.connect(ledger) as rows:
+        states = dict(rows.execute("SELECT name, state FROM items").fetchall())
+    rows.close()
+    assert states == {"fault": STATES[case.becomes], "other": "done"}
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.becomes == "unknown"], ids=lambda case: case.name)
+async def test_what_may_have_been_bought_is_found_in_octaves_list(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it was made all the same: one POST, and the persona is there as if nothing had happened."""
+    monkeypatch.setattr(client_module.OctaveClient.__init__, "__kwdefaults__", {"app": None, "deadline_seconds": 0.5})
+
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        made = {"oId": "pe_made", "name": "fault", "createdAt": timestamp(), "data": {"painPoints": ["Audits"]}}
+        octave.library.append(made)
+        await case.respond(request, writer)
+
+    async with upstream(respond) as octave, Client(build_server(settings(octave.url, tmp_path / "l"))) as client:
+        result = await client.call_tool("generate_personas", asking("fault"))
+    assert not result.is_error, text_of(result)
+    assert "pe_made" in text_of(result)
+    assert len(octave.requests) == 1
