@@ -8,7 +8,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 BIN := .venv/bin
 
-.PHONY: demo test check format lock clean
+.PHONY: demo test soak check format lock clean
 .DEFAULT_GOAL := test
 
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
@@ -19,6 +19,9 @@ test: check  ## every gate: formatting, lint, types, tests, branch coverage
 	@$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
+
+soak: .venv/ready  ## the counting of tests/soak, for longer
+	@SOAK_ROUNDS=$${SOAK_ROUNDS:-2000} $(BIN)/python -m pytest -q tests/soak
 
 check: .venv/ready  ## formatting, lint and types
 	@$(BIN)/ruff format --check .

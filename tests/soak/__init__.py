@@ -1,0 +1,1 @@
+"""The soak: its machinery, and its tests."""
