@@ -1,11 +1,12 @@
 """What is recorded of each persona asked for: its states, and what a store of them has to do.
 
-    queued -> sent -> done | failed | unknown        queued -> failed        unknown -> done
+    queued -> sent -> done | failed | unknown        queued -> failed        unknown -> done | failed
 
 An item is one persona that a call asked for. It is `sent` in the store before the first byte leaves, so whatever ends
 the process, what may have been bought is known. A live item (`queued` or `sent`) has an owner, the process that works
 on it, and a lease that the owner renews. Where a lease has run out, a queued item has failed, as nothing of it was
-sent, and a sent one is unknown; it is never free to be sent by another.
+sent, and a sent one is unknown; it is never free to be sent by another. Its owner may still learn what became of it,
+when the machine wakes from a sleep, and its persona may still be found in Octave.
 
 A generation is what one call asked for: places, each with its item. Several generations may share an item, since a
 call that repeats an earlier one joins its items. Every generation and item belongs to one tenant, and is invisible to
@@ -145,10 +146,10 @@ class Ledger(Protocol):
     ) -> Begun:
         """Record a generation, joining what earlier calls asked for and have not been handed.
 
-        For each wish the newest item of its fingerprint is joined if it is live; if it is done or unknown, was never
-        handed over, and was settled within `replay_seconds`; or if it is done and this call is the edited retry of
-        the one that it was handed to: that one did not get all that it asked for, and this one wants more than that
-        one got. Else there is a new item, queued, owned by this process.
+        For each wish an item of its fingerprint is joined if it is live; if it is done, was never handed over, and
+        was settled within `replay_seconds`. Else the newest is, if it is unknown and the same holds; or if it is done
+        and this call is the edited retry of one that it was handed to: that one did not get all that it asked for,
+        and this one wants more than that one got. Else there is a new item, queued, owned by this process.
 
         Raises LimitReached where the new items are more than `day_limit` leaves.
         """
@@ -157,7 +158,10 @@ class Ledger(Protocol):
         """Record that these are about to be sent. Returns those that may be: queued until now, and this process's."""
 
     async def requeue(self, ids: Collection[str]) -> None:
-        """Record that these were refused, so that nothing was made, and wait for another try."""
+        """Record that these were refused, so that nothing was made, and wait for another try.
+
+        Those that only generations ask for which were given up have failed instead.
+        """
 
     async def settle(
         self, item: str, state: State, outcome: str, *, oids: Collection[str] = (), unreadable: bytes | None = None

@@ -6,6 +6,7 @@ transaction. What was asked for without a name, or is listed with a date only, p
 """
 
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
@@ -30,6 +31,9 @@ LOOKS_AT_ONCE = 4
 PAGE = 50
 MAX_PAGES = 20
 """A list that is longer is not read to its end, so that nothing on it is known to be the only one."""
+
+_FRACTION = re.compile(r"[.,]\d")
+"""Of a second, in a time."""
 
 
 class Looker:
@@ -118,4 +122,4 @@ def _moment(text: str | None) -> tuple[float, float] | None:
     if len(text or "") <= len("2026-01-01"):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment.timestamp(), 0.001 if moment.microsecond else 1.0
+    return moment.timestamp(), 0.001 if _FRACTION.search(text or "") else 1.0

@@ -44,6 +44,9 @@ LOOK_FIRST_SECONDS = 4.5
 POLL_SECONDS = 0.5
 """How often the ledger is read while another process works on what is waited for."""
 
+LEDGER_PATIENCE_SECONDS = 2.0
+"""A call that waits goes on though the ledger cannot be read for a moment: another program may have it locked."""
+
 CONFIRM_SECONDS = 1.0
 """A result counts as handed over so long after it left, so that a process that ends on the way loses none."""
 
@@ -205,12 +208,11 @@ class Runner:
         told, beats, next_beat = 0, 0, began + HEARTBEAT_SECONDS
         while True:
             changed = self._changed
-            record = await self._ledger.generation(self._tenant.id, generation)
+            record = await self._read(generation, until)
             if record is None:
                 return None
-            for item in record.items:
-                if item.state is State.UNKNOWN and item.id not in looked:
-                    looked[item.id] = self._looker.look(item)
+            lost = [one for one in record.items if one.state is State.UNKNOWN and not self._ending]
+            looked |= {item.id: self._looker.look(item) for item in lost if item.id not in looked}
             looking = {item for item, over in looked.items() if not over.is_set()}
             pending = [item for item in record.items if self._sender.state(item).is_live or item.id in looking]
             settled, now = len(record.items) - len(pending), self._clock.elapsed()
@@ -227,6 +229,17 @@ class Runner:
             foreign = any(item.owner != self._ledger.owner for item in pending)
             wake = min(next_beat, until, now + POLL_SECONDS if foreign else until)
             await self._clock.wait(changed, wake - now)
+
+    async def _read(self, generation: str, until: float) -> Record | None:
+        """Read a generation, patiently. Raises LedgerError."""
+        until = min(until, self._clock.elapsed() + LEDGER_PATIENCE_SECONDS)
+        while True:
+            try:
+                return await self._ledger.generation(self._tenant.id, generation)
+            except LedgerError:
+                if self._clock.elapsed() + POLL_SECONDS > until:
+                    raise
+            await self._clock.sleep(POLL_SECONDS)
 
     def _told_of(self, record: Record) -> Generation:
         parts = (
@@ -252,7 +265,7 @@ class Runner:
 
     async def drain(self) -> None:
         """Send nothing more, and wait a bounded time for what is in flight."""
-        self._ending = True
+        self._ending = self._sender.ending = True
         until = self._clock.elapsed() + self._limits.shutdown_seconds
         if self._sender.working:
             await quietly(self._ledger.give_up_queued)
@@ -270,7 +283,7 @@ class Runner:
         told = dict(self._told)
         if told:
             await self._ledger.hand_over(told)
-            self._told = {item: state for item, state in self._told.items() if item not in told}
+            self._told = {item: state for item, state in self._told.items() if told.get(item) is not state}
 
 
 async def _report(progress: Progress, value: float, asked: int, ready: int, settled: int) -> None:

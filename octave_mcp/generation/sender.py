@@ -42,7 +42,8 @@ class _Batch:
 class Sender:
     """Works on one key's items, in tasks that outlive the calls which asked for them.
 
-    `working` counts what is being worked on, `posting` what is on its way. `unrecorded` has outcomes, by item, that
+    `working` counts what is being worked on, `posting` what is on its way; once `ending` is set, nothing that was
+    refused is sent again. `unrecorded` has outcomes, by item, that
     the ledger would not take yet.
     """
 
@@ -58,6 +59,7 @@ class Sender:
         """Use all of these, which stay the caller's to open and close. `notify` is called after each change."""
         self.working = 0
         self.posting = 0
+        self.ending = False
         self.unrecorded: dict[str, Outcome] = {}
         self._client = client
         self._ledger = ledger
@@ -101,7 +103,7 @@ class Sender:
         """Send a batch, and again while it is refused and may be."""
         tries = 1
         while refused := await self._post(call, batch):
-            if not await self._lane.pause(refused, tries):
+            if self.ending or not await self._lane.pause(refused, tries):
                 return await self._fail(call, batch.items, refused)
             tries += 1
         return None

@@ -37,8 +37,13 @@ _REASONS = {
     sqlite3.SQLITE_FULL: "the disk is full. Have the user make room",
 }
 _OTHER_REASON = "it cannot be opened or written. Have the user look at the file and its folder"
+_OTHER_VERSION = "the file is of another version of this server. Have the user update all of them, or name another file"
 
 _Result = TypeVar("_Result")
+
+
+class _OtherVersion(sqlite3.DatabaseError):
+    """The tables are not those that this version knows."""
 
 
 class SqliteLedger:
@@ -53,6 +58,7 @@ class SqliteLedger:
         self._path = path
         self._now = now
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._one_at_a_time = anyio.CapacityLimiter(1)
         self._lock = threading.RLock()
 
@@ -68,7 +74,7 @@ class SqliteLedger:
 
     async def requeue(self, ids: Collection[str]) -> None:
         """See `Ledger`."""
-        await self._do(operations.requeue, self.owner, ids)
+        await self._do(operations.requeue, self._now(), self.owner, ids)
 
     async def settle(
         self, item: str, state: State, outcome: str, *, oids: Collection[str] = (), unreadable: bytes | None = None
@@ -131,20 +137,25 @@ class SqliteLedger:
     def _transact(self, operation: Callable[..., _Result], values: tuple[object, ...]) -> _Result:
         with self._lock:
             try:
-                connection = self._connection = self._connection or _connect(self._path)
+                if self._connection is not None and self._path is not None and not _is_there(self._path, self._file):
+                    self._disconnect()  # what is recorded in a file that was removed is lost with this process
+                if self._connection is None:
+                    self._connection = _connect(self._path)
+                    self._file = None if self._path is None else _identity(self._path)
+                connection = self._connection
                 with _transaction(connection):
                     operations.end_of(
                         connection, self._now(), "owner != ? AND lease_until < ?", self.owner, self._now()
                     )
                     return operation(connection, *values)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, UnicodeEncodeError) as error:
                 code = getattr(error, "sqlite_errorcode", -1) & 0xFF
                 logger.warning("The ledger %s cannot be used: %s", self._path, error)
                 if code != sqlite3.SQLITE_BUSY and self._path is not None:
                     self._disconnect()
+                reason = _OTHER_VERSION if isinstance(error, _OtherVersion) else _REASONS.get(code, _OTHER_REASON)
                 raise LedgerError(
-                    f"The record of what is sent to Octave (OCTAVE_MCP_STATE_URL) cannot be kept: "
-                    f"{_REASONS.get(code, _OTHER_REASON)}."
+                    f"The record of what is sent to Octave (OCTAVE_MCP_STATE_URL) cannot be kept: {reason}."
                 ) from error
 
     def _disconnect(self) -> None:
@@ -152,6 +163,19 @@ class SqliteLedger:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _is_there(path: Path, file: tuple[int, int] | None) -> bool:
+    """Whether the file is still the one that was opened."""
+    try:
+        return _identity(path) == file
+    except FileNotFoundError:
+        return False
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:
@@ -182,7 +206,7 @@ def _make_private(path: Path) -> None:
     except FileExistsError:
         if os.name == "posix" and path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             with suppress(PermissionError):  # another user's, which SQLite will say more of
-                path.chmod(0o600)
+                path.chmod(stat.S_IMODE(path.stat().st_mode) & 0o700)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
@@ -210,7 +234,7 @@ def _check(connection: sqlite3.Connection) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {operations.VERSION}")
         elif version != operations.VERSION:
-            raise sqlite3.DatabaseError(f"schema {version} is not of this version of the server")
+            raise _OtherVersion(f"schema {version} is not of this version of the server")
 
 
 @contextmanager

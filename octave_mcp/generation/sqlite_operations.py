@@ -42,6 +42,10 @@ CREATE TABLE claims (oid TEXT PRIMARY KEY, item TEXT NOT NULL);
 
 _COLUMNS = "id, tenant, name, state, owner, created_at, sent_at, settled_at, handed_over_at, outcome"
 
+_STILL_ASKED_FOR = (
+    "SELECT 1 FROM places p JOIN generations g ON g.id = p.generation WHERE p.item = items.id AND g.given_up IS NULL"
+)
+
 
 def end_of(connection: sqlite3.Connection, now: float, whose: str, *values: object) -> None:
     """Settle live items whose owner is gone: what was sent is unknown, what was not has failed."""
@@ -61,12 +65,8 @@ def begin(
 ) -> Begun:
     """See `Ledger.begin`."""
     _forget(connection, now)
-    newest = [_newest(connection, tenant, wish.fingerprint) for wish in wanted]
     fingerprints = {wish.fingerprint for wish in wanted}
-    joined = [
-        found if found and _is_to_join(connection, found, now - replay_seconds, fingerprints) else None
-        for found in newest
-    ]
+    joined = [_to_join(connection, tenant, wish.fingerprint, now - replay_seconds, fingerprints) for wish in wanted]
     new = tuple(place for place, found in enumerate(joined) if found is None)
     _keep_the_limit(connection, now, tenant, len(new), day_limit)
     handle = f"gen_{token_urlsafe(16)}"
@@ -85,36 +85,47 @@ def begin(
     return Begun(record, new)
 
 
-def _newest(connection: sqlite3.Connection, tenant: str, fingerprint: str) -> Item | None:
-    return _item(
-        connection,
-        f"SELECT {_COLUMNS} FROM items WHERE tenant = ? AND fingerprint = ? ORDER BY rowid DESC LIMIT 1",
-        (tenant, fingerprint),
-    )
+def _items_of(connection: sqlite3.Connection, tenant: str, fingerprint: str) -> list[Item]:
+    """The items of a wish, the newest first."""
+    query = f"SELECT {_COLUMNS} FROM items WHERE tenant = ? AND fingerprint = ? ORDER BY rowid DESC"
+    return [_read(row) for row in connection.execute(query, (tenant, fingerprint)).fetchall()]
 
 
-def _is_to_join(connection: sqlite3.Connection, item: Item, since: float, wanted: set[str]) -> bool:
-    if item.state.is_live:
-        return True
-    if item.state is State.FAILED or item.settled_at is None or item.settled_at < since:
-        return False
-    return item.handed_over_at is None or (item.state is State.DONE and _is_retried(connection, item, wanted))
+def _to_join(
+    connection: sqlite3.Connection, tenant: str, fingerprint: str, since: float, wanted: set[str]
+) -> Item | None:
+    """The item that a wish joins, if any."""
+    items = _items_of(connection, tenant, fingerprint)
+    recent = [one for one in items if one.state.is_live or (one.settled_at is not None and one.settled_at >= since)]
+    for item in recent:  # a late answer may stand behind a newer item
+        if item.state.is_live or (item.state is State.DONE and item.handed_over_at is None):
+            return item
+    newest = recent[0] if recent and recent[0] is items[0] else None
+    if newest is None or newest.state is State.FAILED:
+        return None
+    if newest.handed_over_at is None or (newest.state is State.DONE and _is_retried(connection, newest, wanted)):
+        return newest
+    return None
 
 
 def _is_retried(connection: sqlite3.Connection, item: Item, wanted: set[str]) -> bool:
-    """Whether a call for `wanted` retries, edited or not, the newest generation that has this item."""
-    (generation,) = connection.execute(
-        "SELECT g.id FROM generations g JOIN places p ON p.generation = g.id WHERE p.item = ? "
-        "ORDER BY g.rowid DESC LIMIT 1",
-        (item.id,),
-    ).fetchone()
+    """Whether a call for `wanted` retries, edited or not, a generation with this item that did not get everything.
+
+    Of several it is the one that has most in common with this call, and of those the newest.
+    """
     rows = connection.execute(
-        "SELECT i.fingerprint, i.state = 'done' AND i.handed_over_at IS NOT NULL FROM items i "
-        "JOIN places p ON p.item = i.id WHERE p.generation = ?",
-        (generation,),
+        "SELECT mine.generation, i.fingerprint, i.state = 'done' AND i.handed_over_at IS NOT NULL FROM places mine "
+        "JOIN generations g ON g.id = mine.generation JOIN places p ON p.generation = g.id "
+        "JOIN items i ON i.id = p.item WHERE mine.item = ? ORDER BY g.rowid DESC",
+        (item.id,),
     ).fetchall()
-    got = {fingerprint for fingerprint, handed_over in rows if handed_over}
-    return len(got) < len(rows) and not wanted <= got
+    asked: dict[str, set[str]] = {}
+    got: dict[str, set[str]] = {}
+    for generation, fingerprint, handed_over in rows:
+        asked.setdefault(generation, set()).add(fingerprint)
+        got.setdefault(generation, set()).update([fingerprint] if handed_over else [])
+    retried = max(asked, key=lambda generation: len(asked[generation] & wanted))
+    return got[retried] < asked[retried] and not wanted <= got[retried]
 
 
 def _keep_the_limit(connection: sqlite3.Connection, now: float, tenant: str, more: int, day_limit: int | None) -> None:
@@ -138,10 +149,14 @@ def mark_sent(connection: sqlite3.Connection, now: float, owner: str, ids: Colle
     )
 
 
-def requeue(connection: sqlite3.Connection, owner: str, ids: Collection[str]) -> None:
+def requeue(connection: sqlite3.Connection, now: float, owner: str, ids: Collection[str]) -> None:
     """See `Ledger.requeue`."""
-    change = "UPDATE items SET state = 'queued', sent_at = NULL WHERE id = ? AND owner = ? AND state = 'sent'"
-    connection.executemany(change, [(item, owner) for item in ids])
+    wanted_still = f"CASE WHEN EXISTS ({_STILL_ASKED_FOR}) THEN 'queued' ELSE 'failed' END"
+    change = (
+        f"UPDATE items SET sent_at = NULL, state = {wanted_still}, settled_at = CASE {wanted_still} WHEN 'failed' "
+        "THEN ? END WHERE id = ? AND owner = ? AND state = 'sent'"
+    )
+    connection.executemany(change, [(now, item, owner) for item in ids])
 
 
 def hand_over(connection: sqlite3.Connection, now: float, told: Mapping[str, State]) -> None:
@@ -224,19 +239,15 @@ def uncollected(connection: sqlite3.Connection, tenant: str) -> list[Record]:
 
 def unknown(connection: sqlite3.Connection, tenant: str, fingerprints: Collection[str]) -> list[Item]:
     """See `Ledger.unknown`."""
-    newest = (_newest(connection, tenant, fingerprint) for fingerprint in fingerprints)
-    return [item for item in newest if item and item.state is State.UNKNOWN]
+    items = (_items_of(connection, tenant, fingerprint) for fingerprint in fingerprints)
+    return [of_a_wish[0] for of_a_wish in items if of_a_wish and of_a_wish[0].state is State.UNKNOWN]
 
 
 def give_up(connection: sqlite3.Connection, now: float, owner: str, generation: str | None) -> None:
     """See `Ledger.give_up`."""
     connection.execute("UPDATE generations SET given_up = 1 WHERE id = ?", (generation,))
-    still_asked_for = (
-        "SELECT 1 FROM places p JOIN generations g ON g.id = p.generation "
-        "WHERE p.item = items.id AND g.given_up IS NULL"
-    )
     of_it = "SELECT item FROM places WHERE generation = ?"
-    only_its = f"id IN ({of_it}) AND NOT EXISTS ({still_asked_for})"
+    only_its = f"id IN ({of_it}) AND NOT EXISTS ({_STILL_ASKED_FOR})"
     connection.execute(
         "UPDATE items SET state = 'failed', settled_at = ? "
         f"WHERE state = 'queued' AND owner = ? {'' if generation is None else f'AND {only_its}'}",

@@ -19,6 +19,10 @@ _SHORTEST_SECRET = 8
 """Characters. A shorter secret may be a common word, and taking it out would damage what was paid for."""
 
 
+MAX_DEPTH = 100
+"""Levels of nesting. A record of Octave's has five; some hundreds are more than what comes after this can write."""
+
+
 def decode(content: bytes, *, secret: str | None = None) -> Any:
     """Parse `content` (UTF-8, 16 or 32, with or without a byte order mark) as JSON.
 
@@ -28,7 +32,7 @@ def decode(content: bytes, *, secret: str | None = None) -> Any:
     try:
         text = content.decode(json.detect_encoding(content))
         value = json.loads(text, parse_float=_finite, parse_constant=lambda _: None)
-        return _clean(value, secret if secret and len(secret) >= _SHORTEST_SECRET else None)
+        return _clean(value, secret if secret and len(secret) >= _SHORTEST_SECRET else None, MAX_DEPTH)
     except (ValueError, RecursionError):
         pass  # raised below, out of reach of the parser's error, which holds the whole text
     raise ValueError("no JSON that can be read")
@@ -56,11 +60,14 @@ def _finite(digits: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _clean(value: Any, secret: str | None) -> Any:
+def _clean(value: Any, secret: str | None, levels: int) -> Any:
+    """Raises ValueError where there are more levels than that."""
+    if not levels:
+        raise ValueError("nested too deep")
     if isinstance(value, str):
         return well_formed(_without(secret, value) if secret else value)
     if isinstance(value, list):
-        return [_clean(item, secret) for item in value]
+        return [_clean(item, secret, levels - 1) for item in value]
     if isinstance(value, dict):
-        return {_clean(name, secret): _clean(item, secret) for name, item in value.items()}
+        return {_clean(name, secret, levels - 1): _clean(item, secret, levels - 1) for name, item in value.items()}
     return value

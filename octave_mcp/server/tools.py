@@ -48,8 +48,8 @@ never collected, for when a result was lost. Where an outcome is unknown, this l
 
 NO_KEY_NEEDED = "Started with --sandbox, the server needs no key and makes example data."
 
-_HEADROOM_SECONDS = 0.5
-"""For reading arguments, condensing and writing, which take milliseconds."""
+_HEADROOM_SECONDS = 2.5
+"""For condensing and writing, which take milliseconds, and for a ledger that another process has locked meanwhile."""
 
 _RECORD_GONE = (
     "The personas of this call may have been made and paid for all the same. Once that is mended, get_generation "

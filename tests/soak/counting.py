@@ -287,6 +287,8 @@ class Host:
                 self.seen.problems.append(f"{tool} raised {error!r}")
             elif not self._patient:
                 self.seen.given_up |= set(names)
+        elif call.cancelled() and not self._patient:  # by the end of the client
+            self.seen.given_up |= set(names)
         return []
 
     async def collect(self, client: Client) -> None:
@@ -339,6 +341,7 @@ def check(journal: list[Made], found: Recorded, seen: Seen, recalled: Seen) -> t
     for item in found.items:
         own = by_key.get(str(uuid.UUID(item["id"])), [])
         told = f"{item['state']} item {item['id']} ({item['name']}), made {own}"
+        told += f", handed over at {item['handed_over_at']}"
         tally[item["state"]] += 1
         problems += [f"{wrong}: {told}" for wrong in wrongs(item, own, found)]
         oids = {made.oid for made in own}
@@ -353,6 +356,8 @@ def check(journal: list[Made], found: Recorded, seen: Seen, recalled: Seen) -> t
             missing = late = set()
         if missing and item["name"] in seen.given_up and not late:
             tally["left with a call that was given up"] += 1
+        elif missing and item["handed_over_at"] is None and found.places[item["id"]] & seen.doubtful:
+            tally["found after the last call, and listed for the next"] += 1
         elif missing:
             problems.append(f"never told: {told}")
     problems += repeats(found)
