@@ -21,11 +21,15 @@ class NotSent(Refused):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Personas (one, unless Octave answered with more), or an error. `usage` is in credits, as Octave told it."""
+    """Personas (one, unless Octave answered with more), or an error. `usage` is in credits, as Octave told it.
+
+    `identified` says that the answer was lost, and the persona found in Octave's list.
+    """
 
     personas: tuple[Persona, ...] = ()
     usage: float | None = None
     error: OctaveError | None = None
+    identified: bool = False
 
     @property
     def state(self) -> State:
@@ -66,7 +70,7 @@ class Outcome:
 
     def dumps(self) -> str:
         """JSON for the ledger."""
-        parts: dict[str, Any] = {"usage": self.usage}
+        parts: dict[str, Any] = {"usage": self.usage, "identified": self.identified}
         parts["personas"] = [one.model_dump(mode="json", by_alias=True, exclude_unset=True) for one in self.personas]
         if self.error is not None:
             kept = {"kind": type(self.error).__name__, "text": str(self.error), **vars(self.error)}
@@ -78,7 +82,7 @@ class Outcome:
     def _loads(cls, text: str) -> Self:
         parts = json.loads(text)
         personas = tuple(Persona.model_validate(one) for one in parts["personas"])
-        return cls(personas, parts["usage"], _error(parts.get("error")))
+        return cls(personas, parts["usage"], _error(parts.get("error")), parts["identified"])
 
 
 def _error(kept: dict[str, Any] | None) -> OctaveError | None:

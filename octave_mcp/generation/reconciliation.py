@@ -69,7 +69,7 @@ class Looker:
                 await self._clock.sleep(pause)
                 async with self._limiter:
                     found = await candidates(self._client, item, self._clock)
-                outcomes = {one.oId: Outcome((one,)).dumps() for one in found if one.oId}
+                outcomes = {one.oId: Outcome((one,), identified=True).dumps() for one in found if one.oId}
                 if outcomes and await self._ledger.adopt(item.id, outcomes):
                     return
         except (OctaveError, LedgerError, ValueError) as error:  # ValueError: a record nested too deep to keep

@@ -130,9 +130,10 @@ async def generate_personas(arguments: dict[str, Any], context: Context[State, A
     except _Unusable as problem:
         return problem_result(f"{problem}")
     except LimitReached as reached:
+        rest = f"asking for no more than {reached.left} will do" if reached.left else "only time, or the user, helps"
         return problem_result(
             f"The limit of {reached.limit} personas in 24 hours (OCTAVE_MCP_MAX_PERSONAS_PER_DAY) leaves room for "
-            f"{reached.left}. {_NOTHING_SENT} Tell the user; asking for no more than that will do."
+            f"{reached.left}. {_NOTHING_SENT} Tell the user; {rest}."
         )
     except RecordGone as error:
         return problem_result(f"{error} {_RECORD_GONE}")

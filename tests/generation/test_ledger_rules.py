@@ -1,6 +1,7 @@
 """What a store does where something is in its way, and what it joins, keeps and forgets."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -77,6 +78,73 @@ async def test_a_retry_of_what_did_not_all_come_back(ledger: SqliteLedger, again
     """Edited or not, it is handed what is there; what came back, asked for alone, is asked for on purpose."""
     await finish(ledger, await begin(ledger, "A", "B"), State.DONE, State.FAILED)
     assert (await begin(ledger, *again)).new == new
+
+
+async def test_the_call_that_is_retried_is_the_one_with_most_in_common(ledger: SqliteLedger) -> None:
+    """Not a smaller one that got its own in between."""
+    first = await begin(ledger, "A", "B")
+    between = await begin(ledger, "A")
+    await finish(ledger, first, State.DONE, State.FAILED)
+    assert between.new == ()
+    assert (await begin(ledger, "A", "B")).new == (1,)
+
+
+async def test_an_answer_that_came_late_stands_behind_nothing(ledger: SqliteLedger, time: Time) -> None:
+    """It is handed over, though the wish was made again meanwhile, and that failed."""
+    lost = await begin(ledger, "A")
+    await finish(ledger, lost, State.UNKNOWN)
+    again = await begin(ledger, "A")
+    await finish(ledger, again, State.FAILED)
+    assert await ledger.adopt(lost.record.items[0].id, {"pe_1": "{}"})
+    joined = await begin(ledger, "A")
+    assert (joined.new, joined.record.items[0].id) == ((), lost.record.items[0].id)
+    assert time.now > 0
+
+
+async def test_what_was_refused_waits_only_if_somebody_still_asks_for_it(ledger: SqliteLedger) -> None:
+    """A call that was given up while its POST was under way wants no other."""
+    first = await begin(ledger, "A", "B", "C")
+    await begin(ledger, "B")
+    ids = [item.id for item in first.record.items]
+    await ledger.mark_sent(ids[:2])
+    await ledger.settle(ids[2], State.UNKNOWN, "{}")
+    await ledger.give_up(first.record.id)
+    await ledger.requeue(ids)
+    record = await ledger.generation(T, first.record.id)
+    assert record is not None
+    assert [item.state for item in record.items] == [State.FAILED, State.QUEUED, State.UNKNOWN]
+    assert record.items[0].settled_at is not None
+    assert record.items[1].settled_at is None
+    assert await ledger.mark_sent(ids) == {ids[1]}
+
+
+async def test_a_lease_begins_anew_when_it_is_sent(time: Time, tmp_path: Path) -> None:
+    """However long it waited for its turn."""
+    owner, other = SqliteLedger(tmp_path / "l", now=time), SqliteLedger(tmp_path / "l", now=time)
+    begun = await begin(owner, "A")
+    time.now += 29
+    await owner.mark_sent([begun.record.items[0].id])
+    time.now += 29
+    record = await other.generation(T, begun.record.id)
+    assert record is not None
+    assert record.items[0].state is State.SENT
+    await owner.close()
+    await other.close()
+
+
+async def test_what_is_found_after_its_loss_was_told_is_to_be_handed_over(ledger: SqliteLedger) -> None:
+    """It is listed until it is, and a claim is the first one's."""
+    lost, other = await begin(ledger, "A"), await begin(ledger, "B")
+    await finish(ledger, lost, State.UNKNOWN)
+    assert await ledger.uncollected(T) == [other.record]
+    assert await ledger.adopt(lost.record.items[0].id, {"pe_1": "{}"})
+    assert [record.id for record in await ledger.uncollected(T)] == [other.record.id, lost.record.id]
+    item = other.record.items[0].id
+    await ledger.mark_sent([item])
+    await ledger.settle(item, State.DONE, "{}", oids=["pe_1", "pe_2"])
+    assert ledger._connection is not None
+    claims = dict(ledger._connection.execute("SELECT oid, item FROM claims").fetchall())
+    assert claims == {"pe_1": lost.record.items[0].id, "pe_2": item}
 
 
 async def test_after_a_complete_result_everything_is_made_anew(ledger: SqliteLedger) -> None:
@@ -219,8 +287,25 @@ async def test_another_versions_store_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "ledger") as newer:
         newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(LedgerError):
+    with pytest.raises(LedgerError, match="another version"):
         await begin(SqliteLedger(tmp_path / "ledger"), "A")
+
+
+async def test_a_file_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    """What is recorded in it would be lost: so nothing that was recorded before is sent."""
+    ledger = SqliteLedger(tmp_path / "ledger")
+    begun = await begin(ledger, "A")
+    shutil.rmtree(tmp_path)
+    assert await ledger.mark_sent([begun.record.items[0].id]) == frozenset()
+    assert (await begin(ledger, "A")).new == (0,)
+    assert (tmp_path / "ledger").is_file()
+    await ledger.close()
+
+
+async def test_a_path_that_no_file_can_have_says_so(tmp_path: Path) -> None:
+    """Such as one with bytes that are no text."""
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        await begin(SqliteLedger(tmp_path / "\ud800"), "A")
 
 
 async def test_a_path_that_is_a_folder_or_under_a_file_says_so(tmp_path: Path) -> None:
@@ -278,3 +363,6 @@ def test_the_file_and_its_folder_are_private(tmp_path: Path) -> None:
     ledger.chmod(0o644)
     sqlite._connect(ledger).close()
     assert ledger.stat().st_mode & 0o777 == 0o600
+    ledger.chmod(0o444)
+    sqlite._make_private(ledger)
+    assert ledger.stat().st_mode & 0o777 == 0o400, "what nobody may write is not made writable"

@@ -235,6 +235,53 @@ async def test_the_end_waits_for_what_is_in_flight(tmp_path: Path) -> None:
         assert [part.state for part in left.parts] == [State.DONE, State.UNKNOWN, State.FAILED]
 
 
+@pytest.mark.parametrize("ending", [False, True])
+async def test_what_is_refused_after_the_end_began_or_nobody_wants_is_not_sent_again(ending: bool) -> None:  # noqa: FBT001 - both
+    """A wait that Octave asked for is not waited for either."""
+    go = asyncio.Event()
+
+    async def refuse(_: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.wait_for(go.wait(), 20)
+        writer.write(answer(error_envelope("Slow down"), status=429, headers={"retry-after": "0"}))
+
+    async with place(refuse) as here:
+        runner = await here.runner(shutdown_seconds=20)
+        call = here.generate(runner, "A")
+        await until(lambda: len(here.octave.requests) == 1)
+        if ending:
+            drained = asyncio.create_task(runner.drain())
+        else:
+            call.cancel()
+            drained = asyncio.create_task(asyncio.sleep(0))
+        await settle()
+        go.set()
+        await drained
+        await settle()
+        (left,) = await runner.uncollected()
+        assert [part.state for part in left.parts] == [State.FAILED]
+        assert len(here.octave.requests) == 1
+        await asyncio.wait([call])
+
+
+async def test_a_loss_that_comes_to_light_at_the_end_is_told_as_one() -> None:
+    """There is no time to look for it, and it is known that it may exist."""
+    held = Held()
+
+    async def lose(_: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.wait_for(held.go.setdefault("A", asyncio.Event()).wait(), 20)
+        writer.transport.abort()
+
+    async with place(lose) as here:
+        runner = await here.runner(shutdown_seconds=20)
+        call = here.generate(runner, "A")
+        await until(lambda: len(here.octave.requests) == 1)
+        draining = asyncio.create_task(runner.drain())
+        await settle()
+        held.let_go("A")
+        assert [part.state for part in (await call).parts] == [State.UNKNOWN]
+        await draining
+
+
 async def busy_once(retry_after: str | None, status: int = 429) -> Respond:
     """Busy at first, then by the page."""
 
@@ -312,6 +359,7 @@ async def test_pauses_are_as_told_or_grow_and_come_to_an_end(
         ([], False),
         ([{"name": "A", "created": -2}], False),
         ([{"name": "A", "created": 0.5, "whole": True}], True),
+        ([{"name": "A", "created": -0.5, "fraction": True}], False),
         ([{"name": "A"}, {"name": "A"}], False),
         ([{"name": "A"}, {"name": "A", "created": -60}], True),
         ([{"name": "A "}, {"name": "a"}, {"name": "A B"}], False),
@@ -329,6 +377,7 @@ async def test_a_lost_persona_is_adopted_only_where_it_is_proven(listed: list[di
         for number, one in enumerate(listed):
             at = here.clock.time + one.get("created", 0.5)
             stamp = timestamp(at)[:19] + "Z" if one.get("whole") else timestamp(at)
+            stamp = timestamp(at)[:19] + ".000Z" if one.get("fraction") else stamp
             here.octave.library.append({"oId": f"pe_{number}", "createdAt": stamp, **one})
 
     async with place(lose) as here:
@@ -388,6 +437,13 @@ class Failing(SqliteLedger):
 
     broken: str = ""
 
+    async def generation(self, tenant: str, generation: str) -> Any:
+        """Fail once, if told to."""
+        if self.broken == "generation":
+            self.broken = ""
+            raise LedgerError("The disk is full.")
+        return await super().generation(tenant, generation)
+
     async def settle(self, *values: Any, **more: Any) -> None:
         """Fail while told to."""
         if self.broken == "settle":
@@ -424,6 +480,15 @@ async def test_a_result_that_cannot_be_recorded_is_told_and_recorded_later() -> 
         record = await ledger.generation(Tenant(SecretStr("sk-0123456789"), "x").id, result.id)
         assert record is not None
         assert record.items[0].state is State.DONE
+
+
+async def test_a_store_that_fails_for_a_moment_ends_no_call() -> None:
+    """It is read again."""
+    async with place(by_the_page) as here, failing(here, "generation") as (runner, _):
+        call = here.generate(runner, "A")
+        await until(lambda: bool(here.clock.waiting))
+        await here.clock.move(0.6)
+        assert [one.name for one in (await call).personas] == ["A"]
 
 
 async def test_what_cannot_be_recorded_as_sent_is_not_sent() -> None:

@@ -28,7 +28,16 @@ def test_any_unicode_encoding_is_read(encoding: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"<html>", b'{"a": ', b'{"a": "\xff"}', b"[" * 200_000, b'{"a": ' + b"9" * 5000 + b"}", b"\x00" * 9],
+    [
+        b"",
+        b"<html>",
+        b'{"a": ',
+        b'{"a": "\xff"}',
+        b"[" * 200_000,
+        b"[" * 120 + b"]" * 120,
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b"\x00" * 9,
+    ],
 )
 def test_what_cannot_be_read_is_a_value_error(content: bytes) -> None:
     """Also where Python's parser raises something else."""

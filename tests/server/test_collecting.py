@@ -94,7 +94,7 @@ async def test_the_same_call_again_while_pending_joins_and_buys_nothing() -> Non
         slow.go.set()
         again = await client.call_tool("generate_personas", asking("A", "slow"))
     assert [one["name"] for one in structured(again)["personas"]] == ["A", "slow"]
-    assert "not bought again: 2" in text_of(again)
+    assert "not bought again: 2 (usage counted in here)" in text_of(again)
     assert len(octave.requests) == 2
 
 
@@ -205,6 +205,7 @@ async def test_a_day_may_buy_so_many_and_no_more() -> None:
         for words in ("limit of 3", "OCTAVE_MCP_MAX_PERSONAS_PER_DAY", "room for 1", "Nothing was sent"):
             assert words in text_of(result)
         assert not (await client.call_tool("generate_personas", asking("C"))).is_error
+        assert "only time, or the user, helps" in text_of(await client.call_tool("generate_personas", asking("D")))
     assert len(octave.requests) == 3
 
 

@@ -97,4 +97,5 @@ async def test_what_may_have_been_bought_is_found_in_octaves_list(
         result = await client.call_tool("generate_personas", asking("fault"))
     assert not result.is_error, text_of(result)
     assert "pe_made" in text_of(result)
+    assert "Identified in Octave's list by name and time" in text_of(result)
     assert len(octave.requests) == 1

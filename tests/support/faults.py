@@ -180,6 +180,7 @@ CASES: list[Case] = [
             "empty 200": always(b""),
             "bad UTF-8": always(b'{"data": [{"name": "\xff"}]}'),
             "200,000 levels": always(b"[" * 200_000),
+            "300 levels": raw('{"data": [' + _PERSONA + ', "x": ' + "[" * 300 + "]" * 300 + "}]}"),
             "a 5,000-digit integer": always(b'{"data": [{"oId": ' + b"9" * 5000 + b"}]}"),
             "data is no list of personas": always({"_metadata": metadata(), "data": [None]}),
         }.items()
