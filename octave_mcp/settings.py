@@ -26,6 +26,9 @@ KEY_RULE = "it may only have letters, digits and other printable ASCII, no space
 MEMORY, SQLITE = "memory://", "sqlite:///"
 """The stores that there are."""
 
+HEADROOM_SECONDS = 2.5
+"""For condensing and writing, which take milliseconds, and for a ledger that another process has locked meanwhile."""
+
 DEFAULT_BASE_URL = "https://app.octavehq.com"
 
 
@@ -157,6 +160,11 @@ class Settings(BaseSettings):
         if self.api_key_file and self.api_key and "api_key" in self.model_fields_set:
             raise ValueError("OCTAVE_API_KEY and OCTAVE_API_KEY_FILE are both set: set one")
         return self
+
+    @property
+    def window_seconds(self) -> float:
+        """How long to wait for Octave, so that the answer itself is out within `wait_seconds`."""
+        return self.wait_seconds - min(HEADROOM_SECONDS, self.wait_seconds / 10)
 
     @property
     def ledger_path(self) -> Path | None:

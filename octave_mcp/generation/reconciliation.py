@@ -17,7 +17,8 @@ from octave_mcp.generation.ledger import RIVAL_SECONDS, Item, Ledger, LedgerErro
 from octave_mcp.generation.outcome import Outcome
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError
-from octave_mcp.octave.models import Persona, PersonaPage
+from octave_mcp.octave.lookups import PersonaPage
+from octave_mcp.octave.models import Persona
 
 __all__ = ["Looker", "candidates"]
 

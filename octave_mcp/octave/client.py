@@ -23,8 +23,9 @@ from starlette.types import ASGIApp
 from octave_mcp import __version__
 from octave_mcp.octave import errors
 from octave_mcp.octave.decoding import REMOVED, decode
+from octave_mcp.octave.lookups import Kind, LibraryPage, PersonaAnswer, PersonaPage, Workspace
 from octave_mcp.octave.meanings import refusal, request_id_in, said_in
-from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, PersonaPage
+from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
 
 __all__ = ["OctaveClient"]
 
@@ -47,7 +48,18 @@ LOOK_UP_SECONDS = 20.0
 """For a look-up, from the call to the last byte. It may be repeated, so it need not be waited for."""
 
 _GENERATE = "/api/v2/persona/generate"
+_GET = "/api/v2/persona/get"
 _LIST = "/api/v2/persona/list"
+_VALIDATE = "/api/v2/api-key/validate"
+_LIBRARY = {
+    Kind.OFFERINGS: "/api/v2/product/list",
+    Kind.PLAYBOOKS: "/api/v2/playbook/list",
+    Kind.BRAND_VOICES: "/api/v2/brand-voice/list",
+    Kind.RESOURCES: "/api/v2/resource/list",
+}
+
+_ANSWERS = frozenset({"data", "oId", "valid"})
+"""An answer with none of these and a message is an error, whatever its status."""
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _WRONG_ADDRESS = (httpx.UnsupportedProtocol, httpx.InvalidURL)
@@ -122,13 +134,36 @@ class OctaveClient:
             usage=answer.metadata.usage,
         )
 
-    async def list_personas(self, *, text: str, limit: int, offset: int) -> PersonaPage:
-        """`GET /api/v2/persona/list`: personas that have to do with `text`, at most `limit` of them, from `offset`.
+    # Look-ups cost nothing and may be repeated; each raises `OctaveError`.
 
-        Costs nothing and may be repeated. Raises `OctaveError`.
-        """
-        params = {"text": text, "limit": str(limit), "offset": str(offset)}
-        return PersonaPage.model_validate(await self._call("GET", _LIST, LOOK_UP_SECONDS, params=params))
+    async def get_persona(self, oid: str) -> Persona:
+        """`GET /api/v2/persona/get`: one persona in full."""
+        return PersonaAnswer.model_validate(await self._look_up(_GET, oId=oid))
+
+    async def list_personas(
+        self,
+        *,
+        text: str | None = None,
+        offering_oid: str | None = None,
+        playbook_oid: str | None = None,
+        limit: int,
+        offset: int,
+    ) -> PersonaPage:
+        """`GET /api/v2/persona/list`: personas that have to do with `text`, at most `limit` of them, from `offset`."""
+        filters = {"text": text, "productOId": offering_oid, "playbookOId": playbook_oid}
+        return PersonaPage.model_validate(await self._look_up(_LIST, **filters, limit=limit, offset=offset))
+
+    async def list_library(self, kind: Kind, *, text: str | None = None, limit: int, offset: int) -> LibraryPage:
+        """`product/list`, `playbook/list`, `brand-voice/list` or `resource/list`; the last two know no `text`."""
+        return LibraryPage.model_validate(await self._look_up(_LIBRARY[kind], text=text, limit=limit, offset=offset))
+
+    async def validate_key(self) -> Workspace:
+        """`GET /api/v2/api-key/validate`: whose the key is, and what credits there are."""
+        return Workspace.model_validate(await self._look_up(_VALIDATE))
+
+    async def _look_up(self, path: str, **query: str | int | None) -> dict[str, Any]:
+        params = {name: str(value) for name, value in query.items() if value is not None}
+        return await self._call("GET", path, LOOK_UP_SECONDS, params=params)
 
     async def _call(
         self,
@@ -182,7 +217,7 @@ class OctaveClient:
             raise errors.OutcomeUnknown("Octave's answer cannot be read.", status=response.status_code) from None
         if not isinstance(answer, dict):
             raise errors.OutcomeUnknown("Octave's answer is not what its API describes.", status=response.status_code)
-        if "data" not in answer and said_in(answer, envelope_only=True):
+        if _ANSWERS.isdisjoint(answer) and said_in(answer, envelope_only=True):
             raise errors.InputProblem(
                 "Octave did not accept the request.",
                 said=said_in(answer),

@@ -7,7 +7,6 @@ Requests refuse what the API does not have. Answers are read from whatever arriv
 missing, null or mistyped one becomes empty, because by then the persona has been paid for.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from octave_mcp.octave.tolerant import Answer, Flag, Text, Texts, WithMetadata, mapping, mappings
 from octave_mcp.text import clean
 
 __all__ = [
@@ -22,11 +22,9 @@ __all__ = [
     "GenerateAnswer",
     "GenerateRequest",
     "LinkingStrategy",
-    "Metadata",
     "NonBlank",
     "Persona",
     "PersonaData",
-    "PersonaPage",
     "PersonaRequest",
     "QualifyingQuestion",
     "Source",
@@ -116,74 +114,14 @@ def _is_web_address(value: str) -> bool:
 # --- What is understood -----------------------------------------------------------------------------------------------
 
 
-def _text(value: object) -> str | None:
-    """A string; a number as its digits; anything else as nothing."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return str(value)
-
-
-def _texts(value: object) -> list[str]:
-    """The non-empty strings of a list, or one string alone."""
-    items = value if isinstance(value, list) else [value]
-    return [text for item in items if (text := _text(item))]
-
-
-def _flag(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _number(value: object) -> float | None:
-    """A finite number, also where it came as a string; never NaN or Infinity, which are no JSON."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _mapping(value: object) -> object:
-    """A mapping (or a model already made of one), else an empty one, so that the model it is for has only defaults."""
-    return value if isinstance(value, Mapping | BaseModel) else {}
-
-
-def _mappings(value: object) -> list[object]:
-    return [item for item in value if isinstance(item, Mapping | BaseModel)] if isinstance(value, list) else []
-
-
 def _custom_fields(value: object) -> list[object]:
     """Custom fields as the page has them (a list of title and value), or as an object of title to value."""
     if isinstance(value, Mapping):
         return [{"title": title, "value": content} for title, content in value.items()]
-    return _mappings(value)
+    return mappings(value)
 
 
-Text = Annotated[str | None, BeforeValidator(_text)]
-Texts = Annotated[list[str], BeforeValidator(_texts)]
-Flag = Annotated[bool | None, BeforeValidator(_flag)]
-Number = Annotated[float | None, BeforeValidator(_number)]
-
-
-class _Answer(BaseModel):
-    """Base of what is understood: unknown fields are kept, in `model_extra`."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-
-class Metadata(_Answer):
-    """`_metadata`, which every answer has. `usage` is in credits."""
-
-    usage: Number = None
-    requestId: Text = None
-    message: Text = None
-    timestamp: Text = None
-
-
-class QualifyingQuestion(_Answer):
+class QualifyingQuestion(Answer):
     """A question that tells a good fit from a bad one. `fitType` and `weight` are open sets."""
 
     question: Text = None
@@ -193,14 +131,14 @@ class QualifyingQuestion(_Answer):
     archivedAt: Text = None
 
 
-class CustomField(_Answer):
+class CustomField(Answer):
     """A field that the workspace added to its personas."""
 
     title: Text = None
     value: Texts = []
 
 
-class PersonaData(_Answer):
+class PersonaData(Answer):
     """The written part of a persona. `customFields` is a list, however it came."""
 
     internalName: Text = None
@@ -214,7 +152,7 @@ class PersonaData(_Answer):
     customFields: Annotated[list[CustomField], BeforeValidator(_custom_fields)] = []
 
 
-class User(_Answer):
+class User(Answer):
     """Who a persona belongs to."""
 
     oId: Text = None
@@ -222,13 +160,13 @@ class User(_Answer):
     lastName: Text = None
 
 
-class Workspace(_Answer):
+class Workspace(Answer):
     """Where a persona lives."""
 
     oId: Text = None
 
 
-class Persona(_Answer):
+class Persona(Answer):
     """One persona. Dates are seen both as `2021-01-01` and as full timestamps, so they stay text."""
 
     oId: Text = None
@@ -242,28 +180,18 @@ class Persona(_Answer):
     unrecognized: Flag = None
     rejected: Flag = None
     active: Flag = None
-    data: Annotated[PersonaData, BeforeValidator(_mapping)] = PersonaData()
-    qualifyingQuestions: Annotated[list[QualifyingQuestion], BeforeValidator(_mappings)] = []
-    user: Annotated[User, BeforeValidator(_mapping)] = User()
-    workspace: Annotated[Workspace, BeforeValidator(_mapping)] = Workspace()
+    data: Annotated[PersonaData, BeforeValidator(mapping)] = PersonaData()
+    qualifyingQuestions: Annotated[list[QualifyingQuestion], BeforeValidator(mappings)] = []
+    user: Annotated[User, BeforeValidator(mapping)] = User()
+    workspace: Annotated[Workspace, BeforeValidator(mapping)] = Workspace()
 
 
 def _personas(value: object) -> list[object]:
     """The answer's `data`: a list, null, or (seen on such wires) one object alone."""
-    return _mappings(value if isinstance(value, list) else [value])
+    return mappings(value if isinstance(value, list) else [value])
 
 
-class GenerateAnswer(_Answer):
+class GenerateAnswer(WithMetadata):
     """The answer of `POST /api/v2/persona/generate`. `data` is empty where Octave said null."""
 
-    metadata: Annotated[Metadata, BeforeValidator(_mapping)] = Field(default=Metadata(), alias="_metadata")
     data: Annotated[list[Persona], BeforeValidator(_personas)] = []
-
-
-class PersonaPage(_Answer):
-    """The answer of `GET /api/v2/persona/list`. `hasNext` and `total` are None where Octave left them out."""
-
-    metadata: Annotated[Metadata, BeforeValidator(_mapping)] = Field(default=Metadata(), alias="_metadata")
-    hasNext: Flag = None
-    total: Number = None
-    data: Annotated[list[Persona], BeforeValidator(_mappings)] = []

@@ -1,4 +1,4 @@
-"""What lives as long as the server: its settings, the ledger, the client, and the runner that uses both."""
+"""What lives as long as the server: its settings, the ledger, the client, and the runner and reader that use them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +13,7 @@ from octave_mcp.generation.runner import running as running_runner
 from octave_mcp.generation.sqlite import SqliteLedger
 from octave_mcp.generation.tenant import Tenant
 from octave_mcp.octave.client import OctaveClient
+from octave_mcp.octave.reader import Reader
 from octave_mcp.settings import Settings
 
 __all__ = ["State", "running"]
@@ -20,10 +21,11 @@ __all__ = ["State", "running"]
 
 @dataclass(frozen=True)
 class State:
-    """The settings, and the runner with its open client. Without a key the runner is there and cannot send."""
+    """The settings, and the runner and reader with their open client. Without a key they are there and cannot send."""
 
     settings: Settings
     runner: Runner
+    reader: Reader
 
     @property
     def has_key(self) -> bool:
@@ -45,7 +47,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
     tenant = Tenant(settings.api_key or SecretStr(""), "sandbox" if settings.sandbox else settings.base_url)
     try:
         async with _client(settings) as client, running_runner(client, ledger, tenant, limits) as runner:
-            yield State(settings, runner)
+            yield State(settings, runner, Reader(client, seconds=settings.window_seconds))
     finally:
         with anyio.CancelScope(shield=True):
             await ledger.close()

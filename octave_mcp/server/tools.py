@@ -22,7 +22,6 @@ from octave_mcp.server.schemas import (
     GET_GENERATION_RESULT,
 )
 from octave_mcp.server.state import State
-from octave_mcp.settings import Settings
 
 __all__ = ["generate_personas_tool", "get_generation_tool"]
 
@@ -47,9 +46,6 @@ Takes the generationId of that call's result. Without one it lists the calls who
 never collected, for when a result was lost. Where an outcome is unknown, this looks for it in Octave once more."""
 
 NO_KEY_NEEDED = "Started with --sandbox, the server needs no key and makes example data."
-
-_HEADROOM_SECONDS = 2.5
-"""For condensing and writing, which take milliseconds, and for a ledger that another process has locked meanwhile."""
 
 _RECORD_GONE = (
     "The personas of this call may have been made and paid for all the same. Once that is mended, get_generation "
@@ -126,7 +122,7 @@ async def generate_personas(arguments: dict[str, Any], context: Context[State, A
     try:
         request, dropped = _read(arguments, state, GENERATE_PERSONAS, GenerateRequest)
         _keep_to(settings.max_personas_per_call, len(request.personas))
-        generation = await runner.generate(request, _window(settings), _progress(context))
+        generation = await runner.generate(request, settings.window_seconds, _progress(context))
     except _Unusable as problem:
         return problem_result(f"{problem}")
     except LimitReached as reached:
@@ -152,7 +148,7 @@ async def get_generation(arguments: dict[str, Any], context: Context[State, Any]
         if wanted.generationId is None:
             uncollected = await runner.uncollected()
             return uncollected_result(uncollected, budget=settings.result_tokens, sandbox=settings.sandbox)
-        generation = await runner.collect(wanted.generationId, _window(settings), _progress(context))
+        generation = await runner.collect(wanted.generationId, settings.window_seconds, _progress(context))
     except _Unusable as problem:
         return problem_result(f"{problem}")
     except LedgerError as error:
@@ -202,11 +198,6 @@ def _keep_to(most: int, asked: int) -> None:
             f"personas: {asked} were asked for, and one call may ask for {most} (OCTAVE_MCP_MAX_PERSONAS_PER_CALL). "
             f"{_NOTHING_SENT} Settle with the user which to ask for, or call once for each {most}."
         )
-
-
-def _window(settings: Settings) -> float:
-    """How long to wait for Octave, so that the answer itself is out in time."""
-    return settings.wait_seconds - min(_HEADROOM_SECONDS, settings.wait_seconds / 10)
 
 
 def _progress(context: Context[State, Any]) -> Progress:

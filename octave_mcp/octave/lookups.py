@@ -1,0 +1,138 @@
+"""What Octave's look-ups answer, in every shape in which they have been described.
+
+Source: Octave's API reference. Lists come with their rows in `data`, or nested with their counts inside `data`;
+playbooks are described with `data` as an object too. `hasNext` and `total` may be missing.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from octave_mcp.octave.models import Persona
+from octave_mcp.octave.tolerant import Answer, Flag, Number, Text, WithMetadata, mapping, mappings
+
+__all__ = ["Credits", "Kind", "LibraryPage", "LibraryRow", "Page", "PersonaAnswer", "PersonaPage", "Workspace"]
+
+
+class Kind(StrEnum):
+    """What a workspace's library holds, beside personas."""
+
+    OFFERINGS = "offerings"
+    PLAYBOOKS = "playbooks"
+    BRAND_VOICES = "brand_voices"
+    RESOURCES = "resources"
+
+
+def _unnested(value: object) -> object:
+    """An answer with its rows, and its counts, where most lists have them."""
+    if not isinstance(value, Mapping) or not isinstance(data := value.get("data"), Mapping):
+        return value
+    rows = next((inner for inner in data.values() if isinstance(inner, list)), None)
+    if data.get("oId") or data.get("name"):  # one row alone
+        return {**value, "data": [data]}
+    if isinstance(data.get("data"), list):
+        rows = data["data"]
+    counts = {name: data[name] for name in ("hasNext", "total") if name in data}
+    return {**value, **counts, "data": list(data.values()) if rows is None else rows}
+
+
+class Page(WithMetadata):
+    """Base of one page of a list. `hasNext` and `total` are None where Octave left them out."""
+
+    hasNext: Flag = None
+    total: Number = None
+    data: list[Any] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_one_shape(cls, value: object) -> object:
+        return _unnested(value)
+
+    def goes_on(self, offset: int, limit: int) -> bool:
+        """Whether there is more after this page, which began at `offset` and was to have `limit` rows."""
+        if not self.data or self.hasNext is not None:
+            return bool(self.data and self.hasNext)
+        return offset + len(self.data) < self.total if self.total is not None else len(self.data) >= limit
+
+
+class PersonaPage(Page):
+    """The answer of `GET /api/v2/persona/list`."""
+
+    data: Annotated[list[Persona], BeforeValidator(mappings)] = Field(default_factory=list)
+
+
+class LibraryRow(Answer):
+    """An offering, playbook, brand voice or resource, as its list has it. `default` is a brand voice's."""
+
+    oId: Text = None
+    name: Text = None
+    internalName: Text = None
+    description: Text = None
+    type: Text = None
+    default: Flag = None
+    deletedAt: Text = None
+    archivedAt: Text = None
+    data: Annotated[dict[str, Any], BeforeValidator(mapping)] = Field(default_factory=dict)
+
+    @property
+    def kind(self) -> str | None:
+        """The offering's type, such as PRODUCT."""
+        inner = self.data.get("type")
+        return self.type or (inner if isinstance(inner, str) else None)
+
+    @property
+    def about(self) -> str | None:
+        """What it is, in its own words."""
+        summary = self.data.get("summary")
+        return self.description or (summary if isinstance(summary, str) else None)
+
+
+class LibraryPage(Page):
+    """The answer of `product/list`, `playbook/list`, `brand-voice/list` or `resource/list`, under `GET /api/v2/`."""
+
+    data: Annotated[list[LibraryRow], BeforeValidator(mappings)] = Field(default_factory=list)
+
+
+class PersonaAnswer(Persona):
+    """The answer of `GET /api/v2/persona/get`: the persona's fields at the top level, or under `data`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_one_shape(cls, value: object) -> object:
+        if isinstance(value, Mapping) and not value.get("oId") and isinstance(data := value.get("data"), Mapping):
+            return data if data.get("oId") else value
+        return value
+
+
+class Credits(Answer):
+    """A workspace's credits. `total…` are over all time, `quota…` in the `period`."""
+
+    totalUsed: Number = None
+    totalRemaining: Number = None
+    totalMax: Number = None
+    quotaUsed: Number = None
+    quotaAvailable: Number = None
+    quotaMax: Number = None
+    period: Text = None
+    creditsUsed: Number = None
+    creditsAvailable: Number = None
+
+
+class Workspace(WithMetadata):
+    """The answer of `GET /api/v2/api-key/validate`: whether the key is valid, and whose it is."""
+
+    status: Text = None
+    valid: Flag = None
+    workspaceOId: Text = None
+    workspaceName: Text = None
+    organizationName: Text = None
+    credits: Annotated[Credits, BeforeValidator(mapping)] = Credits()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_one_shape(cls, value: object) -> object:
+        if isinstance(value, Mapping) and isinstance(data := value.get("data"), Mapping):
+            return {**data, **{name: item for name, item in value.items() if name != "data"}}
+        return value
