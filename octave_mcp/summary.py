@@ -20,7 +20,7 @@ from typing import Any
 from octave_mcp.octave.models import Persona, QualifyingQuestion
 from octave_mcp.text import clean, shorten, tokens
 
-__all__ = ["Condensed", "condense", "cost"]
+__all__ = ["SECTIONS", "Condensed", "condense", "cost", "first_sentence", "plain_oid"]
 
 FULL_SHARE = 760
 """Estimated tokens of one persona in both channels together when there is room: in English, about 250 in each."""
@@ -204,9 +204,9 @@ class _Candidate:
         self._name = (
             clean((persona.name or persona.internalName or persona.data.internalName or "")[:400]) or "(no name)"
         )
-        self._oid = _plain_oid(persona.oId)
+        self._oid = plain_oid(persona.oId)
         self._flags = tuple(flag for flag in ("rejected", "unrecognized") if getattr(persona, flag))
-        self._description = _first_sentence(persona.description)
+        self._description = first_sentence(persona.description)
         sections = [(section, texts) for section, texts in _sections(persona) if texts]
         self._counts = {section: len(texts) for section, texts in sections}
         self._items = {section: _priced(texts[: _PLAN.count(section)]) for section, texts in sections}
@@ -267,14 +267,14 @@ def _questions(persona: Persona, fit: str) -> list[str]:
     return [question.question for question in sorted(asked, key=strength) if question.question]
 
 
-def _first_sentence(description: str | None) -> str:
+def first_sentence(description: str | None) -> str:
     """The first sentence of a description: the one line that says who this is; nothing where it is too long."""
     text = clean((description or "")[: MAX_ITEM_CHARACTERS * 2])
     first = _SENTENCE_END.split(text, maxsplit=1)[0].strip()
     return first if len(first) <= MAX_ITEM_CHARACTERS else ""
 
 
-def _plain_oid(oid: str | None) -> str:
+def plain_oid(oid: str | None) -> str:
     """The oId, unless it is one that could not be given back to Octave: too long, or with something invisible in it."""
     plain = oid is not None and len(oid) <= MAX_OID_CHARACTERS and clean(oid) == oid and " " not in oid
     return oid if oid is not None and plain else ""

@@ -134,7 +134,7 @@ def test_an_item_of_any_length_displaces_no_others() -> None:
         ("", ""),
     ],
 )
-def test_the_description_is_its_first_sentence(description: str, line: str) -> None:
+def test_the_description_is_itsfirst_sentence(description: str, line: str) -> None:
     """One line that says who this is; nothing where that is no line."""
     assert only(persona(description=description)).description == line
 

@@ -50,6 +50,11 @@ class Page(WithMetadata):
     def _in_one_shape(cls, value: object) -> object:
         return _unnested(value)
 
+    @property
+    def count(self) -> int | None:
+        """How many there are on all pages together, where Octave told."""
+        return int(self.total) if self.total is not None and self.total >= 0 else None
+
     def goes_on(self, offset: int, limit: int) -> bool:
         """Whether there is more after this page, which began at `offset` and was to have `limit` rows."""
         if not self.data or self.hasNext is not None:

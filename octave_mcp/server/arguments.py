@@ -22,6 +22,7 @@ _TYPES = {
     "string": "must be a string",
     "array": "must be an array",
     "object": "must be an object",
+    "integer": "must be a whole number",
 }
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -70,6 +71,8 @@ def _conform(value: Any, schema: Mapping[str, Any]) -> Any:
     wanted = schema.get("type")
     if isinstance(value, str) and wanted in {"object", "array"}:
         value = _decoded(value)
+    if wanted == "integer" and isinstance(value, str | float):
+        return _whole(value)
     if isinstance(value, str):
         return well_formed(value)
     if isinstance(value, dict) and wanted == "object":
@@ -93,6 +96,14 @@ def _decoded(text: str) -> Any:
     return value if isinstance(value, dict | list) else text
 
 
+def _whole(value: str | float) -> Any:
+    """The whole number that was meant, by a host that has floats only, or strings; else the value itself."""
+    try:
+        return int(value) if float(value) == int(value) else value
+    except (ValueError, OverflowError):
+        return value
+
+
 def _problem(detail: Any, schema: Mapping[str, Any]) -> str:
     """One line about one of pydantic's findings: the path as the API's users write it, and what to change."""
     place = tuple(detail["loc"])
@@ -110,6 +121,10 @@ def _problem(detail: Any, schema: Mapping[str, Any]) -> str:
     elif kind == "blank":
         required = place[-1] in _schema_at(schema, place[:-1]).get("required", ())
         text = "must not be blank" if required or isinstance(place[-1], int) else "must not be blank; leave it out"
+    elif kind in {"greater_than_equal", "less_than_equal"}:
+        text = f"must be {'at least' if 'ge' in context else 'at most'} {context.get('ge', context.get('le'))}"
+    elif kind == "string_too_long":
+        text = f"must have at most {context['max_length']} characters"
     elif kind == "too_short":
         text = "must have at least one item"
     elif "enum" in wanted:

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from octave_mcp.octave.models import GenerateRequest
+from octave_mcp.server import schemas
 from octave_mcp.server.schemas import GENERATE_PERSONAS, GENERATE_PERSONAS_RESULT
 
 FORBIDDEN = {"$ref", "$defs", "anyOf", "oneOf", "allOf", "title", "additionalProperties", "null"}
@@ -33,7 +34,12 @@ def keywords(schema: Any) -> Iterator[str]:
         yield schema
 
 
-@pytest.mark.parametrize("schema", [GENERATE_PERSONAS, GENERATE_PERSONAS_RESULT])
+INPUTS = [schemas.GENERATE_PERSONAS, schemas.GET_GENERATION, schemas.GET_PERSONA, schemas.LIST_PERSONAS]
+INPUTS += [schemas.LIST_LIBRARY, schemas.CHECK_WORKSPACE]
+RESULTS = [getattr(schemas, name) for name in schemas.__all__ if name.endswith("_RESULT")]
+
+
+@pytest.mark.parametrize("schema", INPUTS + RESULTS)
 def test_schemas_have_nothing_that_makes_a_client_drop_the_tool(schema: dict[str, Any]) -> None:
     """And they are valid JSON Schema."""
     assert not FORBIDDEN & set(keywords(schema))
@@ -51,6 +57,8 @@ def properties(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, di
 
 def test_every_field_of_the_input_is_described() -> None:
     """In the words that a model needs."""
+    for schema in INPUTS:
+        assert all(field.get("description") for path, field in properties(schema) if path), schema
     described = dict(properties(GENERATE_PERSONAS))
     assert all(field.get("description") for field in described.values())
     assert "paid" in described["personas"]["description"]

@@ -32,6 +32,9 @@ pytestmark = pytest.mark.anyio
 
 KEY = "sk-canary-0123456789"
 
+TOOLS = ["generate_personas", "get_generation", "get_persona", "list_personas", "list_library", "check_workspace"]
+"""In the order in which they are listed, always."""
+
 
 def asking(*names: str) -> dict[str, Any]:
     """Arguments that ask for a persona of each name."""
@@ -150,8 +153,8 @@ async def test_one_failure_costs_one_persona() -> None:
             always(error_envelope("Slow down"), status=429, headers={"retry-after": "700"}),
             ["asked to wait 700 seconds", "only these"],
         ),
-        (always(b"<html>", status=502), ["may have been made", "Look in Octave's persona library"]),
-        (always(b"<html>"), ["may have been made", "Look in Octave's persona library"]),
+        (always(b"<html>", status=502), ["may have been made", "Look with list_personas"]),
+        (always(b"<html>"), ["may have been made", "Look with list_personas"]),
         (always({"_metadata": metadata(usage=0, message="No luck"), "data": None}), ["No luck", "Nothing was made"]),
         (always({"_metadata": metadata(usage=0), "data": []}), ["without a persona"]),
     ],
@@ -213,10 +216,10 @@ async def test_bad_input_is_a_tool_error_and_sends_nothing(arguments: dict[str, 
 async def test_without_a_key_the_tools_are_listed_and_each_call_says_what_to_set() -> None:
     """In words, and that the sandbox needs none."""
     async with Client(build_server(Settings())) as client:
-        assert [tool.name for tool in (await client.list_tools()).tools] == ["generate_personas", "get_generation"]
+        assert [tool.name for tool in (await client.list_tools()).tools] == TOOLS
         result = await client.call_tool("generate_personas", asking("A"))
     assert result.is_error
-    for words in ("OCTAVE_API_KEY", "--sandbox", "Nothing was made"):
+    for words in ("OCTAVE_API_KEY", "--sandbox", "Nothing was sent"):
         assert words in text_of(result)
 
 
@@ -403,7 +406,7 @@ async def test_a_short_answer_says_which_are_in_doubt_and_to_look_first() -> Non
     (failed,) = structured(result)["failed"]
     assert failed["personas"] == "personas[1]"
     assert "fewer personas than this POST asked for" in failed["problem"]
-    assert "Look in Octave's persona library" in failed["problem"]
+    assert "Look with list_personas" in failed["problem"]
     assert structured(result)["status"] == "partial"
 
 
@@ -424,7 +427,7 @@ async def test_proxy_settings_that_cannot_be_used_end_no_start(
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv(name, value)
     async with Client(build_server(Settings(api_key=key))) as client:
-        assert len((await client.list_tools()).tools) == 2
+        assert [tool.name for tool in (await client.list_tools()).tools] == TOOLS
         result = await client.call_tool("generate_personas", asking("A"))
     assert result.is_error
     told = text_of(result)
@@ -446,15 +449,14 @@ async def test_calls_at_the_same_time_do_not_mix() -> None:
 
 
 async def test_annotations_are_honest() -> None:
-    """A write that is not idempotent and reaches out; it deletes nothing."""
+    """One tool writes, is not idempotent and deletes nothing; the others only read. All reach out."""
     async with Client(build_server(Settings())) as client:
-        tool, collecting = (await client.list_tools()).tools
-    hints = tool.annotations
-    assert hints is not None
-    assert (hints.read_only_hint, hints.destructive_hint) == (False, False)
-    assert (hints.idempotent_hint, hints.open_world_hint) == (False, True)
-    assert collecting.annotations is not None
-    assert collecting.annotations.read_only_hint
+        hints = {tool.name: tool.annotations for tool in (await client.list_tools()).tools}
+    writing = hints.pop("generate_personas")
+    assert writing is not None
+    assert (writing.read_only_hint, writing.destructive_hint) == (False, False)
+    assert (writing.idempotent_hint, writing.open_world_hint) == (False, True)
+    assert all(one is not None and one.read_only_hint and one.open_world_hint for one in hints.values())
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
