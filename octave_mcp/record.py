@@ -10,6 +10,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from octave_mcp.octave.models import Persona
@@ -30,6 +31,13 @@ RECORD_SECTIONS = tuple(LABELS)
 """The sections of a record, in the order in which it is shown. `details` are dates, flags, the owner and the like."""
 
 NAME_CHARACTERS = 200
+
+MOST_CHARACTERS_A_TOKEN = 10
+MOST_TOKENS_A_CHARACTER = 11
+"""In both channels together: an emoji, which JSON may have escaped."""
+
+MAX_TEXT_CHARACTERS = 100_000
+"""Of one text, before it is cut to what fits; what is beyond is not even counted."""
 
 _NOISE = frozenset({"_metadata", "metadata", "workspace", "user", "status"})
 """Fields beside the record's own that say nothing of the persona."""
@@ -85,7 +93,7 @@ class Record:
 
 def record(persona: Persona, budget: int, sections: Collection[str] = ()) -> Record:
     """The record, or only `sections` of it, in at most `budget` estimated tokens of both channels together."""
-    oid, name = plain_oid(persona.oId), shorten(clean(_name(persona)[:1000]), NAME_CHARACTERS) or "(no name)"
+    oid, name = plain_oid(persona.oId), shorten(_clean(_name(persona)[:1000]), NAME_CHARACTERS) or "(no name)"
     items = [_bounded(item, budget // 2) for item in _items(persona) if not sections or item.section in sections]
     places: dict[str, int] = {}
     order = []
@@ -108,7 +116,15 @@ def record(persona: Persona, budget: int, sections: Collection[str] = ()) -> Rec
         one = shown(count)
         return cost(one.structured(), one.text())
 
-    return shown(max(0, bisect_right(range(len(order) + 1), budget, key=price) - 1))
+    # No prose has more characters to a token, so that a record of any size is priced in little time.
+    lengths = list(accumulate(len(item.line) for *_, item in order))
+    most = bisect_right(lengths, MOST_CHARACTERS_A_TOKEN * budget)
+    return shown(max(0, bisect_right(range(most + 1), budget, key=price) - 1))
+
+
+def _clean(text: str) -> str:
+    """A text made safe to show, of bounded length."""
+    return clean(text[:MAX_TEXT_CHARACTERS])
 
 
 def _name(persona: Persona) -> str:
@@ -117,14 +133,14 @@ def _name(persona: Persona) -> str:
 
 def _items(persona: Persona) -> Iterator[_Item]:
     """All that the record says, made safe to show, in the order of `RECORD_SECTIONS`."""
-    if text := clean(persona.description or ""):
+    if text := _clean(persona.description or ""):
         yield _Item("description", text, text)
     for section in RECORD_SECTIONS:
-        for text in filter(None, map(clean, getattr(persona.data, section, ()) if section in _LISTS else ())):
+        for text in filter(None, map(_clean, getattr(persona.data, section, ()) if section in _LISTS else ())):
             yield _Item(section, text, text)
     for field in persona.data.customFields:
-        title = clean(field.title or "") or "untitled"
-        for text in filter(None, map(clean, field.value)):
+        title = _clean(field.title or "") or "untitled"
+        for text in filter(None, map(_clean, field.value)):
             yield _Item("customFields", (title, text), f"{title}: {text}")
     yield from _questions(persona)
     for name, text in _details(persona).items():
@@ -136,11 +152,11 @@ _LISTS = frozenset(RECORD_SECTIONS) - {"description", "customFields", "qualifyin
 
 def _questions(persona: Persona) -> Iterator[_Item]:
     for asked in persona.qualifyingQuestions:
-        if text := clean(asked.question or ""):
+        if text := _clean(asked.question or ""):
             told = {"fitType": asked.fitType, "weight": asked.weight, "rationale": asked.rationale}
             value: dict[str, Any] = {
                 "question": text,
-                **{name: kept for name, said in told.items() if (kept := clean(said or ""))},
+                **{name: kept for name, said in told.items() if (kept := _clean(said or ""))},
             }
             marks = [value[name] for name in ("fitType", "weight") if name in value]
             if asked.archivedAt:
@@ -164,7 +180,7 @@ def _details(persona: Persona) -> dict[str, str]:
         "active": "no" if persona.active is False else None,
     }
     told |= {name: text for one in (persona, persona.data) for name, text in _extras(one)}
-    return {clean(name[:80]): kept for name, text in told.items() if text and (kept := clean(text))}
+    return {_clean(name[:80]): kept for name, text in told.items() if text and (kept := _clean(text))}
 
 
 def _extras(answer: Answer) -> Iterator[tuple[str, str]]:
@@ -176,9 +192,9 @@ def _extras(answer: Answer) -> Iterator[tuple[str, str]]:
 
 def _bounded(item: _Item, room: int) -> _Item:
     """The item, its text cut where it alone would take more than `room` tokens."""
-    if cost(item.value, item.line) <= room:
+    if len(item.line) * MOST_TOKENS_A_CHARACTER <= room or cost(item.value, item.line) <= room:
         return item
-    text = item.line
+    text = item.line[: MOST_CHARACTERS_A_TOKEN * room]
     while cost(text, text) > room:
         text = text[: int(len(text) * 0.9 * room / cost(text, text))]
     cut = f"{shorten(text + ' ', len(text))} [{len(item.line) - len(text)} more characters]"
@@ -186,5 +202,5 @@ def _bounded(item: _Item, room: int) -> _Item:
     if item.section == "qualifyingQuestions":
         value = {"question": cut}
     elif isinstance(item.value, tuple):
-        value = (shorten(item.value[0], 80), cut)
+        value = (shorten(item.value[0], 20), cut)
     return _Item(item.section, value, cut)

@@ -25,6 +25,13 @@ _TYPES = {
     "integer": "must be a whole number",
 }
 
+_BOUNDS = {
+    "too_short": "must have at least one item",
+    "string_too_long": "must have at most {max_length} characters",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+}
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 ADDED_BY_HOSTS = frozenset({"sessionId", "action", "chatInput", "toolCallId", "tool", "wait_for_previous"})
@@ -121,12 +128,8 @@ def _problem(detail: Any, schema: Mapping[str, Any]) -> str:
     elif kind == "blank":
         required = place[-1] in _schema_at(schema, place[:-1]).get("required", ())
         text = "must not be blank" if required or isinstance(place[-1], int) else "must not be blank; leave it out"
-    elif kind in {"greater_than_equal", "less_than_equal"}:
-        text = f"must be {'at least' if 'ge' in context else 'at most'} {context.get('ge', context.get('le'))}"
-    elif kind == "string_too_long":
-        text = f"must have at most {context['max_length']} characters"
-    elif kind == "too_short":
-        text = "must have at least one item"
+    elif kind in _BOUNDS:
+        text = _BOUNDS[kind].format(**context)
     elif "enum" in wanted:
         text = f"must be {_alternatives(wanted['enum'])}"
     else:

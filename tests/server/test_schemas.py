@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.server import schemas
-from octave_mcp.server.schemas import GENERATE_PERSONAS, GENERATE_PERSONAS_RESULT
+from octave_mcp.server.schemas import GENERATE_PERSONAS
 
 FORBIDDEN = {"$ref", "$defs", "anyOf", "oneOf", "allOf", "title", "additionalProperties", "null"}
 

@@ -40,6 +40,16 @@ class Request:
         """The body, parsed."""
         return json.loads(self.body)
 
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The target's query, parsed."""
+        return dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
+
 
 @dataclass
 class Upstream:
@@ -91,7 +101,7 @@ class Upstream:
 
     async def _list(self, request: Request, writer: asyncio.StreamWriter) -> None:
         """Answer as Octave's list of personas does: what has the text in its name, a page of it."""
-        query = dict(parse_qsl(urlsplit(request.target).query))
+        query = request.query
         found = [one for one in self.library if query.get("text", "").lower() in str(one["name"]).lower()]
         start, end = int(query["offset"]), int(query["offset"]) + int(query["limit"])
         page = {"hasNext": end < len(found), "total": len(found), "data": found[start:end]}
