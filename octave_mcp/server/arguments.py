@@ -27,6 +27,7 @@ _TYPES = {
 
 _BOUNDS = {
     "too_short": "must have at least one item",
+    "too_long": "must have at most {max_length} characters",
     "string_too_long": "must have at most {max_length} characters",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",

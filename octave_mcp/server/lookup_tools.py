@@ -107,7 +107,7 @@ def lookup_tools() -> list[Tool]:
             CHECK_WORKSPACE_RESULT,
         ),
     ]
-    annotations = ToolAnnotations(read_only_hint=True, open_world_hint=True)
+    annotations = ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=True)
     return [
         make_tool(_told(function), title, description, (schema, result), annotations)
         for function, title, description, schema, result in tools

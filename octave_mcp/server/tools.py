@@ -71,7 +71,7 @@ def get_generation_tool() -> Tool:
         "Get a generation",
         GET_GENERATION_DESCRIPTION,
         (GET_GENERATION, GET_GENERATION_RESULT),
-        ToolAnnotations(read_only_hint=True, open_world_hint=True),
+        ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=True),
     )
 
 
