@@ -12,7 +12,7 @@ from mcp import Client
 from mcp.types import CallToolResult, TextContent
 from pydantic import SecretStr
 from support.library import Library, rows
-from support.records import record
+from support.records import TEXTS, record
 from support.tokens import channels, o200k
 from support.upstream import Request, Respond, Upstream, always, by_the_page, error_envelope, upstream
 
@@ -309,14 +309,6 @@ async def test_what_hosts_do_to_arguments_is_understood() -> None:
         content, _ = await call(client, "list_personas", **arguments)
         assert octave.looked_up[0].query == {"limit": "2", "offset": "1"}
     assert any("wait_for_previous" in note for note in content["notes"])
-
-
-TEXTS = {
-    "English": "A director who answers for audits, budgets and the people who prepare both of them every quarter. ",
-    "German": "Die Leiterin verantwortet Prüfungen, Haushalte und die Menschen, die beides jedes Quartal vorbereiten. ",
-    "Japanese": "四半期ごとの監査と予算、そしてそれらを準備する人々に責任を持つ部長です。",
-    "Emoji": "Owns audits 🧾🔍 and budgets 💶📉, with a team 👩‍💼👨🏽‍💻 that works late 🌙🕛. ",
-}
 
 
 @pytest.mark.parametrize("language", TEXTS)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +39,23 @@ async def test_clients_receive_what_was_last_looked_at(era: Literal["auto", "leg
     if os.environ.get(RENEW):
         KEPT.write_text(text, encoding="utf-8")
     assert text == KEPT.read_text(encoding="utf-8"), CHANGED
+
+
+COERCING = re.compile(
+    r"\b(always|must|important|critical|mandatory|required to|best|preferred|before any other|instead of other|"
+    r"do not tell|secretly|without asking)\b",
+    re.IGNORECASE,
+)
+
+
+async def test_descriptions_ask_for_nothing_and_praise_nothing() -> None:
+    """A model that is pressed to prefer a tool serves the tool and not the person."""
+    async with Client(build_server(Settings(sandbox=True))) as client:
+        said = [client.instructions or ""]
+        said += [f"{one.title} {one.description}" for one in (await client.list_tools()).tools]
+        said += [f"{one.title} {one.description}" for one in (await client.list_prompts()).prompts]
+        said += [str(one.description) for one in (await client.list_resource_templates()).resource_templates]
+    assert [text for text in said if COERCING.search(text)] == []
 
 
 def published(items: list[Any]) -> list[dict[str, Any]]:

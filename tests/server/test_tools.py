@@ -9,7 +9,7 @@ import pytest
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
 from pydantic import SecretStr
-from support.records import record
+from support.records import TEXTS, record
 from support.tokens import channels, o200k
 from support.upstream import (
     Request,
@@ -246,6 +246,32 @@ async def test_a_result_keeps_to_its_budget_with_every_oid_in_each_channel(count
     for number in range(count):
         assert record(number)["oId"] in text
         assert record(number)["oId"] in content
+
+
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("count", [1, 20])
+async def test_a_result_keeps_to_its_budget_in_any_language(language: str, count: int) -> None:
+    """Personas, failures with Octave's words, and what is collected later."""
+    text = TEXTS[language]
+
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.number % 4 == 3:
+            writer.write(answer(error_envelope(text * 20), status=422))
+            return
+        one = record(request.number) | {"name": text[:60], "description": text * 3}
+        one["data"] = {name: [text] * 9 for name in one["data"] if name != "customFields"}
+        writer.write(answer({"_metadata": metadata(), "data": [one]}))
+
+    async with (
+        upstream(respond) as octave,
+        Client(build_server(Settings(base_url=octave.url, api_key=SecretStr(KEY)))) as client,
+    ):
+        made = await client.call_tool("generate_personas", asking(*(f"{text[:40]} {n}" for n in range(count))))
+        again = await client.call_tool("get_generation", {"generationId": structured(made)["generationId"]})
+        listed = await client.call_tool("get_generation", {})
+    for result in (made, again, listed):
+        shown, content = channels(result)
+        assert o200k(shown) + o200k(content) <= 6000
 
 
 @pytest.mark.parametrize("budget", [1000, 2500, 6000])

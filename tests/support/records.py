@@ -93,3 +93,12 @@ def record(number: int) -> dict[str, Any]:
 def personas(count: int) -> list[Persona]:
     """`count` personas as the client would have read them."""
     return [Persona.model_validate(record(number)) for number in range(count)]
+
+
+TEXTS = {
+    "English": "A director who answers for audits, budgets and the people who prepare both of them every quarter. ",
+    "German": "Die Leiterin verantwortet Prüfungen, Haushalte und die Menschen, die beides jedes Quartal vorbereiten. ",
+    "Japanese": "四半期ごとの監査と予算、そしてそれらを準備する人々に責任を持つ部長です。",
+    "Emoji": "Owns audits 🧾🔍 and budgets 💶📉, with a team 👩‍💼👨🏽‍💻 that works late 🌙🕛. ",
+}
+"""What makes tokens cheap or dear, a sentence of each."""
