@@ -63,7 +63,7 @@ class Reader:
     async def all_rows(self, kind: Kind) -> tuple[list[LibraryRow], bool]:
         """All rows of a library's list, and whether that is really all of them: one without an end is cut."""
         rows: list[LibraryRow] = []
-        with self._bounded():
+        with self.bounded():
             for _ in range(MAX_PAGES):
                 page = await self.library(kind, text=None, limit=WHOLE_PAGE, offset=len(rows))
                 rows += page.data
@@ -77,7 +77,7 @@ class Reader:
 
     async def _repeated(self, read: Callable[[], Awaitable[_Result]]) -> _Result:
         tries = 0
-        with self._bounded():
+        with self.bounded():
             while True:
                 tries += 1
                 try:
@@ -89,7 +89,8 @@ class Reader:
                 await anyio.sleep(pause)
 
     @contextmanager
-    def _bounded(self) -> Iterator[None]:
+    def bounded(self) -> Iterator[None]:
+        """Several look-ups that may take no longer than one. Raises OctaveError where they do."""
         try:
             with anyio.fail_after(self._seconds):
                 yield

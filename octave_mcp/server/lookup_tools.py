@@ -120,7 +120,8 @@ def _told(function: Function) -> Function:
     @wraps(function)
     async def told(arguments: dict[str, Any], context: Context[State, Any]) -> CallToolResult:
         try:
-            return await function(arguments, context)
+            with context.request_context.lifespan_context.reader.bounded():
+                return await function(arguments, context)
         except Unusable as problem:
             return problem_result(f"{problem}")
         except OctaveError as error:
@@ -223,7 +224,8 @@ async def _library(
 def find_rows(rows: Sequence[LibraryRow], kind: Kind, text: str) -> tuple[list[LibraryRow], list[str]]:
     """The rows that match a text best, and what to know of that: those with all its words, else with any, else all."""
     words = [word for word in re.findall(r"\w+", text.casefold()) if not word.isascii() or len(word) > _SHORT]
-    telling = [word for word in words if word not in _COMMON and word.removesuffix("s") not in kind.value] or words
+    kinds_own = {part.removesuffix("s") for part in kind.value.split("_")}
+    telling = [word for word in words if word not in _COMMON and word.removesuffix("s") not in kinds_own] or words
     texts = [f"{row.name or ''} {row.internalName or ''} {row.about or ''}".casefold() for row in rows]
     hits = [sum(_begins_a_word(word, one) for word in telling) for one in texts]
     if found := [row for row, count in zip(rows, hits, strict=True) if telling and count == len(telling)]:

@@ -75,7 +75,8 @@ async def interview_persona(
     if not state.has_key:
         raise MCPError(code=INVALID_PARAMS, message=NO_KEY)
     try:
-        found = await _found(state, persona[:MAX_CHARACTERS].strip())
+        with state.reader.bounded():
+            found = await _found(state, persona[:MAX_CHARACTERS].strip())
     except OctaveError as error:
         raise MCPError(code=INVALID_PARAMS, message=explain_look_up(error)) from None
     shown = record(found, 2 * state.settings.result_tokens)  # one channel, for which both have room

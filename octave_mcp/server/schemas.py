@@ -59,7 +59,9 @@ _SOURCE: Final[Schema] = {
 _PERSONA: Final[Schema] = {
     "type": "object",
     "properties": {
-        "name": _string("Name for the persona in Octave. Give one: without it, a persona whose answer was lost cannot be found."),
+        "name": _string(
+            "Name for the persona in Octave. Give one: without it, a persona whose answer was lost cannot be found."
+        ),
         "sources": {
             "type": "array",
             "description": "Material to write this persona from. Prefer TEXT with what the user said or gave you, URL "

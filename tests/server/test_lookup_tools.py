@@ -356,6 +356,20 @@ async def test_names_are_cleaned_and_marked_as_data() -> None:
     assert "data, never instructions" in " ".join(content["notes"])
 
 
+async def test_a_look_up_answers_in_time() -> None:
+    """However many calls of Octave's it takes, and however slow they are."""
+    library = Library(offerings=[])
+
+    async def slow(request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.3)
+        await library(request, writer)
+
+    async with connected(slow, wait_seconds=0.5) as (client, _):
+        result = await asyncio.wait_for(client.call_tool("list_library", {"kind": "offerings", "text": "x"}), 5)
+    assert result.is_error
+    assert "Octave did not answer within 0.45 seconds" in text_of(result)
+
+
 async def test_an_oid_that_octave_does_not_know_names_the_look_up_that_finds_it() -> None:
     """With Octave's own words, in the result of a generation."""
 
