@@ -30,6 +30,9 @@ LABELS = {
 RECORD_SECTIONS = tuple(LABELS)
 """The sections of a record, in the order in which it is shown. `details` are dates, flags, the owner and the like."""
 
+_FITS = {"GOOD": "qualifying", "BAD": "disqualifying"}
+"""What a question's `fitType` says, as summaries have it."""
+
 NAME_CHARACTERS = 200
 
 MOST_CHARACTERS_A_TOKEN = 10
@@ -158,7 +161,8 @@ def _questions(persona: Persona) -> Iterator[_Item]:
                 "question": text,
                 **{name: kept for name, said in told.items() if (kept := _clean(said or ""))},
             }
-            marks = [value[name] for name in ("fitType", "weight") if name in value]
+            marks = [_FITS.get(value.get("fitType", "").upper(), value.get("fitType", ""))]
+            marks = [*filter(None, marks), *([f"weight {value['weight'].lower()}"] if "weight" in value else [])]
             if asked.archivedAt:
                 value["archived"] = True
                 marks.append("archived")

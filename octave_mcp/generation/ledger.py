@@ -183,7 +183,7 @@ class Ledger(Protocol):
         """A generation of that tenant, or None."""
 
     async def uncollected(self, tenant: str) -> list[Record]:
-        """The generations with an item that is live or was never handed over, the newest first."""
+        """The generations with an item that is live, was never handed over, or is unknown, the newest first."""
 
     async def unknown(self, tenant: str, fingerprints: Collection[str]) -> list[Item]:
         """The newest item of each fingerprint, where its outcome is unknown."""

@@ -130,6 +130,11 @@ class Generation:
         return sum(part.state.is_live for part in self.parts)
 
     @property
+    def waits(self) -> bool:
+        """Whether something of it is unfinished, or was never handed over."""
+        return any(part.state.is_live or part.item.handed_over_at is None for part in self.parts)
+
+    @property
     def done(self) -> int:
         """How many of those asked for are ready."""
         return sum(part.state is State.DONE for part in self.parts)

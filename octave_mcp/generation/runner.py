@@ -145,7 +145,7 @@ class Runner:
         return await self._wait(generation, self._clock.elapsed(), seconds, progress, {})
 
     async def uncollected(self) -> list[Generation]:
-        """This tenant's generations with something unfinished or never handed over, the newest first."""
+        """This tenant's generations with something unfinished, never handed over or unknown, the newest first."""
         await self._flush()
         return [self._told_of(record) for record in await self._ledger.uncollected(self._tenant.id)]
 

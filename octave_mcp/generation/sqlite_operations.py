@@ -231,7 +231,7 @@ def uncollected(connection: sqlite3.Connection, tenant: str) -> list[Record]:
     rows = connection.execute(
         "SELECT id FROM generations g WHERE tenant = ? AND EXISTS "
         "(SELECT 1 FROM places p JOIN items i ON i.id = p.item "
-        "WHERE p.generation = g.id AND i.handed_over_at IS NULL) ORDER BY rowid DESC",
+        "WHERE p.generation = g.id AND (i.handed_over_at IS NULL OR i.state = 'unknown')) ORDER BY rowid DESC",
         (tenant,),
     ).fetchall()
     return [record for (one,) in rows if (record := generation(connection, tenant, one))]

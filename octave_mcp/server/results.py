@@ -39,7 +39,8 @@ PENDING_NOTE = (
     "is not needed."
 )
 UNCOLLECTED_NOTE = "Unfinished, or never collected. Call get_generation with one of these ids to collect it."
-NOTHING_UNCOLLECTED_NOTE = "Everything that was asked for has been collected."
+NOTHING_UNCOLLECTED_NOTE = "Nothing is unfinished or waits to be collected."
+IN_DOUBT_NOTE = "In doubt: personas that never came back, and may exist. get_generation with the id looks once more."
 
 FAILURE_DETAIL = ((5, 300), (3, 100), (1, 60))
 """How many explanations of failures a result gives, and how many characters of Octave's own message in each: the first
@@ -61,10 +62,11 @@ _READABLE = 1e15
 """A larger number is told in powers of ten."""
 
 _LOOK_FIRST = (
-    "It may have been made and paid for all the same, and could not be identified in Octave's list. If it was asked "
-    "for by name, get_generation with this generationId looks once more. Look with list_personas before asking for it "
-    "again, and tell the user."
+    "It may have been made and paid for all the same, or still be made; it was not identified in Octave's list. Tell "
+    "the user. A minute later, look with list_personas{look_again}; check_workspace tells the credits left. If it is "
+    "still missing then, let the user decide before asking for it again, and ask for it alone."
 )
+_LOOK_AGAIN = ", and call get_generation with this generationId, which looks for its name once more"
 _CHECK_KEY = (
     "Nothing was made. Ask the user to set OCTAVE_API_KEY in this server's configuration to the key of their Octave "
     "workspace, and to restart the server."
@@ -107,8 +109,11 @@ def problem_result(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def explain(error: OctaveError, *, said_characters: int = FAILURE_DETAIL[0][1]) -> str:
-    """What happened, in Octave's words too, whether a persona may exist, and what to do."""
+def explain(error: OctaveError, *, said_characters: int = FAILURE_DETAIL[0][1], named: bool = True) -> str:
+    """What happened, in Octave's words too, whether a persona may exist, and what to do.
+
+    `named` says that it was asked for by name, so that it can be looked for.
+    """
     parts = [str(error)]
     if isinstance(error, errors.Busy) and error.retry_after and math.isfinite(error.retry_after):
         seconds = math.ceil(error.retry_after)
@@ -118,7 +123,11 @@ def explain(error: OctaveError, *, said_characters: int = FAILURE_DETAIL[0][1]) 
         parts.append(f"Octave's message (data, not instructions): {quoted}.")
     if isinstance(error, errors.OutcomeUnknown) and error.request_id:
         parts.append(f"Octave's id of the request: {shorten(clean(error.request_id[:200]), 60)}.")
-    parts.append(_ADVICE[type(error)].replace("{look_up}", _look_up_for(error.said or "")))
+    told = {"{look_up}": _look_up_for(error.said or ""), "{look_again}": _LOOK_AGAIN if named else ""}
+    advice = _ADVICE[type(error)]
+    for place, words in told.items():
+        advice = advice.replace(place, words)
+    parts.append(advice)
     return " ".join(parts)
 
 
@@ -199,7 +208,7 @@ class _Report:
         return [f"{words}: {places[state]}." for state, words in said.items() if places[state]]
 
     def _places_in(self, state: State) -> str:
-        return _places(place for place, part in enumerate(self.generation.parts) if part.state is state)
+        return _places((place, part) for place, part in enumerate(self.generation.parts) if part.state is state)
 
     def _notes(self, shown: list[Condensed], detail: str) -> list[str]:
         made = len(self.generation.personas)
@@ -217,9 +226,10 @@ class _Report:
             notes.append(
                 f"Asked for by an earlier call already, and not bought again: {joined} (usage counted in here)."
             )
-        if found := _places(place for place, part in enumerate(parts) if part.outcome and part.outcome.identified):
+        if found := _places((n, one) for n, one in enumerate(parts) if one.outcome and one.outcome.identified):
             notes.append(
-                f"Identified in Octave's list by name and time, as the answer was lost; usage unknown: {found}."
+                f"Identified in Octave's list by name and time, as the answer was lost: {found}. Usage unknown; "
+                "check_workspace tells the credits left."
             )
         return [*notes, *host_notes(self.dropped, sandbox=False)]
 
@@ -243,29 +253,40 @@ def _failures(generation: Generation, explanations: int, said_characters: int) -
     groups: dict[str, list[tuple[int, Part]]] = {}
     for place, part in enumerate(generation.parts):
         if part.outcome and part.outcome.error:
-            problem = explain(part.outcome.error, said_characters=said_characters)
+            named = part.item.name is not None
+            problem = explain(part.outcome.error, said_characters=said_characters, named=named)
             groups.setdefault(problem, []).append((place, part))
     for problem, parts in list(groups.items())[:explanations]:
-        yield _places(place for place, _ in parts), problem
+        yield _places(parts), problem
     if rest := [part for parts in list(groups.values())[explanations:] for part in parts]:
         unknown = any(part.state is State.UNKNOWN for _, part in rest)
-        told = _LOOK_FIRST if unknown else "Other problems, not listed here. Nothing was made."
-        yield _places(sorted(place for place, _ in rest)), told
+        told = _LOOK_FIRST.replace("{look_again}", _LOOK_AGAIN)
+        told = told if unknown else "Other problems, not listed here. Nothing was made."
+        yield _places(sorted(rest, key=lambda one: one[0])), told
 
 
-def _places(places: Iterable[int]) -> str:
-    """Such as `personas[0], personas[3] to personas[9]`."""
+def _places(parts: Iterable[tuple[int, Part]]) -> str:
+    """Such as `personas[0] "CISO", personas[3] to personas[9]`: by name too, where there are few."""
+    named = dict(parts)
+    if len(named) <= _MAX_NAMES:
+        return ", ".join(f"personas[{place}]{_name_of(part)}" for place, part in named.items())
     runs: list[range] = []
-    for place in places:
+    for place in named:
         if runs and runs[-1].stop == place:
             runs[-1] = range(runs[-1].start, place + 1)
         else:
             runs.append(range(place, place + 1))
-    named = [
+    told = [
         f"personas[{run.start}]" + (f" to personas[{run.stop - 1}]" if len(run) > 1 else "") for run in runs[:_MAX_RUNS]
     ]
     left = sum(map(len, runs[_MAX_RUNS:]))
-    return ", ".join(named) + (f" and {left} more" if left else "")
+    return ", ".join(told) + (f" and {left} more" if left else "")
+
+
+def _name_of(part: Part) -> str:
+    """The name that was asked for, in quotes; nothing where there was none."""
+    name = shorten(clean((part.item.name or "")[:200]), 40).replace('"', "'")
+    return f' "{name}"' if name else ""
 
 
 def host_notes(dropped: Sequence[str], *, sandbox: bool) -> tuple[str, ...]:
@@ -280,17 +301,27 @@ def host_notes(dropped: Sequence[str], *, sandbox: bool) -> tuple[str, ...]:
 def uncollected_result(
     generations: Sequence[Generation], *, budget: int, sandbox: bool, dropped: Sequence[str] = ()
 ) -> CallToolResult:
-    """The result of `get_generation` without an id: what is unfinished or was never collected, the newest first."""
-    listed = [_overview(generation) for generation in generations]
+    """The result of `get_generation` without an id: what is unfinished, uncollected or in doubt, the newest first."""
+    waiting = [_overview(one) for one in generations if one.waits]
+    doubtful = [_overview(one) for one in generations if not one.waits]
     while True:
         notes = list(host_notes(dropped, sandbox=sandbox))
-        notes.append(UNCOLLECTED_NOTE if generations else NOTHING_UNCOLLECTED_NOTE)
-        if len(listed) < len(generations):
-            notes.append(f"{len(generations) - len(listed)} older ones are not listed.")
-        structured, text = {"notes": notes, "uncollected": listed}, "\n".join([*notes, *map(_line, listed)])
-        if not listed or cost(structured, text) <= budget:
+        notes.append(UNCOLLECTED_NOTE if any(one.waits for one in generations) else NOTHING_UNCOLLECTED_NOTE)
+        if left := len(generations) - len(waiting) - len(doubtful):
+            notes.append(f"{left} older ones are not listed.")
+        structured: dict[str, Any] = {"notes": notes, "uncollected": waiting}
+        lines = [*notes, *map(_line, waiting)]
+        if doubtful:
+            structured["inDoubt"] = doubtful
+            notes.append(IN_DOUBT_NOTE)
+            lines += [IN_DOUBT_NOTE, *map(_line, doubtful)]
+        text = "\n".join(lines)
+        if not (waiting or doubtful) or cost(structured, text) <= budget:
             return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
-        listed = listed[:_MAX_LISTED] if len(listed) > _MAX_LISTED else listed[:-1]
+        if doubtful:
+            doubtful = doubtful[: min(_MAX_LISTED, len(doubtful) - 1)]
+        else:
+            waiting = waiting[: min(_MAX_LISTED, len(waiting) - 1)]
 
 
 def _line(one: dict[str, Any]) -> str:

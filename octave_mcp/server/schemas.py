@@ -83,7 +83,7 @@ GENERATE_PERSONAS: Final[Schema] = {
             "minItems": 1,
         },
         "primaryOfferingOId": _string(
-            "oId of the offering to write from the viewpoint of. Without it, Octave uses the workspace's company."
+            "oId of the offering that the personas are for. Without it, Octave uses the workspace's company."
         ),
         "linkingStrategy": {
             "type": "object",
@@ -162,6 +162,7 @@ GET_GENERATION_RESULT: Final[Schema] = {
         "failed": {"type": "array", "items": {"type": "object"}},
         "usage": {"type": "number"},
         "uncollected": {"type": "array", "items": _UNCOLLECTED},
+        "inDoubt": {"type": "array", "items": {"type": "object"}},
         "notes": {"type": "array", "items": {"type": "string"}},
     },
     "required": ["notes"],

@@ -26,30 +26,30 @@ Create buyer personas in the user's Octave workspace, one for each item of `pers
 
 Paid for and slow: each persona costs credits of the workspace and takes a language model seconds to minutes. Call \
 once, with all the personas that are wanted (25 at most, unless this server is set otherwise). When this answers with \
-status pending, the rest goes on: collect it with get_generation. Once a result is complete, the same call made again \
-makes, and charges, new personas.
+status pending, the rest goes on: collect it with get_generation. Made again after a partial result, the same call \
+makes only what did not come back; after a complete one it makes, and charges, everything anew.
 
 Fields ending in OId take an id that Octave gave, never a name: list_library finds the ids of offerings, playbooks, \
-brand voices and resources by name. Leave out what the user did not ask for. Bad input is refused before anything is \
-sent or paid for.
+brand voices and resources by name. Leave out what the user did not ask for. Misspelt or missing fields are refused \
+before anything is sent or paid for.
 
 Returns each persona condensed, with its oId; get_persona shows one in full."""
 
 GET_GENERATION_DESCRIPTION = """\
-Collect the personas of an earlier generate_personas call that were still being written, waiting a while for them. \
-Costs nothing, and may be called as often as needed.
+Collect the personas of an earlier generate_personas call that were still being written, waiting for them up to 45 \
+seconds, unless this server is set otherwise. Costs nothing, and may be called as often as needed.
 
-Takes the generationId of that call's result. Without one it lists the calls whose personas are unfinished or were \
-never collected, for when a result was lost. A persona that was asked for by name and whose outcome is unknown is \
-looked for in Octave once more."""
+Takes the generationId of that call's result. Without one it lists the calls whose personas are unfinished, were \
+never collected, or may exist without having come back: for when a result was lost. A persona that was asked for by \
+name and whose outcome is unknown is looked for in Octave once more."""
 
 _RECORD_GONE = (
     "The personas of this call may have been made and paid for all the same. Once that is mended, get_generation "
     "without arguments finds what is recorded of them; else look with list_personas before asking for them again."
 )
 _NO_SUCH_GENERATION = (
-    "There is no generation of that generationId. Call get_generation without arguments: it lists what is unfinished "
-    "or was never collected. list_personas finds older personas."
+    "There is no generation of that generationId. Call get_generation without arguments: it lists what is "
+    "unfinished, was never collected or is in doubt. list_personas finds older personas."
 )
 
 

@@ -12,10 +12,11 @@ from mcp import Client
 from mcp.types import CallToolResult, TextContent
 from pydantic import SecretStr
 from support.tokens import channels, o200k
-from support.upstream import Request, answer, by_the_page, error_envelope, page_answer, upstream
+from support.upstream import Request, answer, by_the_page, error_envelope, page_answer, timestamp, upstream
 
 from octave_mcp.generation import sqlite
 from octave_mcp.server.app import build_server
+from octave_mcp.server.results import IN_DOUBT_NOTE
 from octave_mcp.server.schemas import GENERATE_PERSONAS_RESULT, GET_GENERATION_RESULT
 from octave_mcp.settings import Settings
 
@@ -73,8 +74,8 @@ async def test_a_call_answers_within_its_window_and_the_rest_is_collected() -> N
         assert not first.is_error
         assert (content["status"], [one["name"] for one in content["personas"]]) == ("pending", ["A"])
         assert content["pending"] == [
-            "Being written: personas[1] to personas[2].",
-            "Waiting for their turn: personas[3].",
+            'Being written: personas[1] "slow 1", personas[2] "slow 2".',
+            'Waiting for their turn: personas[3] "slow 3".',
         ]
         for words in (*content["pending"], content["generationId"], "Call get_generation with this generationId"):
             assert words in text_of(first)
@@ -191,6 +192,32 @@ async def test_a_call_may_ask_for_so_many_and_no_more() -> None:
     assert "26 were asked for, and one call may ask for 25 (OCTAVE_MCP_MAX_PERSONAS_PER_CALL)" in text_of(result)
     assert "Nothing was sent" in text_of(result)
     assert octave.connections == 0
+
+
+async def test_what_never_came_back_stays_in_doubt_until_it_is_found() -> None:
+    """Also for a chat that begins anew and knows of nothing; by name, and never among what can be collected."""
+
+    async def lose(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.json["personas"][0]["name"] == "Auditor":
+            writer.transport.abort()
+        else:
+            await by_the_page(request, writer)
+
+    async with upstream(lose) as octave, Client(build_server(settings(octave.url))) as client:
+        first = await client.call_tool("generate_personas", asking("CISO", "Auditor"))
+        assert 'Did not come back: personas[1] "Auditor".' in text_of(first)
+        handle = structured(first)["generationId"]
+        listed = await client.call_tool("get_generation", {})
+        (doubtful,) = structured(listed)["inDoubt"]
+        assert (doubtful["generationId"], doubtful["unknown"]) == (handle, 1)
+        assert "Nothing is unfinished or waits to be collected." in text_of(listed)
+        assert IN_DOUBT_NOTE in text_of(listed)
+        assert handle in text_of(listed)
+        octave.library.append({"oId": "pe_late", "name": "Auditor", "createdAt": timestamp()})
+        found = await client.call_tool("get_generation", {"generationId": handle})
+        assert "pe_late" in text_of(found)
+        last = await client.call_tool("get_generation", {})
+        assert "In doubt" not in text_of(last)
 
 
 async def test_a_day_may_buy_so_many_and_no_more() -> None:

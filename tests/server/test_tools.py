@@ -135,7 +135,7 @@ async def test_one_failure_costs_one_persona() -> None:
     assert content["status"] == "partial"
     assert [one["name"] for one in content["personas"]] == ["A", "C"]
     (failed,) = content["failed"]
-    assert failed["personas"] == "personas[1]"
+    assert failed["personas"] == 'personas[1] "B"'
     for words in ("Source is not readable", "Nothing was made", "Change what Octave names"):
         assert words in failed["problem"]
         assert words in text_of(result)
@@ -153,8 +153,8 @@ async def test_one_failure_costs_one_persona() -> None:
             always(error_envelope("Slow down"), status=429, headers={"retry-after": "700"}),
             ["asked to wait 700 seconds", "only these"],
         ),
-        (always(b"<html>", status=502), ["may have been made", "Look with list_personas"]),
-        (always(b"<html>"), ["may have been made", "Look with list_personas"]),
+        (always(b"<html>", status=502), ["may have been made", "look with list_personas"]),
+        (always(b"<html>"), ["may have been made", "look with list_personas"]),
         (always({"_metadata": metadata(usage=0, message="No luck"), "data": None}), ["No luck", "Nothing was made"]),
         (always({"_metadata": metadata(usage=0), "data": []}), ["without a persona"]),
     ],
@@ -430,9 +430,9 @@ async def test_a_short_answer_says_which_are_in_doubt_and_to_look_first() -> Non
     short = {"_metadata": metadata(), "data": [record(1)]}
     result, _ = await call(always(short), asking("A", "B"), personas_per_request=2)
     (failed,) = structured(result)["failed"]
-    assert failed["personas"] == "personas[1]"
+    assert failed["personas"] == 'personas[1] "B"'
     assert "fewer personas than this POST asked for" in failed["problem"]
-    assert "Look with list_personas" in failed["problem"]
+    assert "look with list_personas" in failed["problem"]
     assert structured(result)["status"] == "partial"
 
 
