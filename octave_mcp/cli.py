@@ -5,20 +5,23 @@ Each command imports what it needs when it runs: a client waits for the server's
 
 import argparse
 import gc
+import io
 import math
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 
 from octave_mcp import __version__
 
 __all__ = ["main"]
 
+FAILED = 1
 BAD_SETTINGS = 2
 INTERRUPTED = 130
 
@@ -27,13 +30,20 @@ GRACE_SECONDS = 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns its exit code: 0, 2 for settings that cannot be used, 130 and 143 as signals have it."""
+    """Run one command. Returns its exit code.
+
+    0; 1 where not all is well; 2 for settings that cannot be used; 130 and 143 as signals have it.
+    """
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # whoever read stdout is gone
+        return FAILED
+    finally:
+        _leave_stdout()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +64,29 @@ def _parser() -> argparse.ArgumentParser:
         "--latency", type=_seconds, default=0.0, metavar="SECONDS", help="for each persona (default: 0)"
     )
     sandbox.set_defaults(command=_sandbox)
+    generate = commands.add_parser(
+        "generate",
+        help="generate personas without an MCP client, from the API's own JSON body",
+        description="Sends the body of POST /api/v2/persona/generate, with the server's record of what was sent, waits "
+        "for all personas, and prints them. Asked again, it joins what is under way or was never printed.",
+        epilog="Exit code: 0 all came back; 1 not all did, or nothing was sent; 2 settings; 130 Ctrl-C.",
+    )
+    wanted = generate.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("file", nargs="?", metavar="FILE", help="the body, as JSON; - reads it from stdin")
+    wanted.add_argument(
+        "--collect", metavar="GENERATION_ID", help="wait for an earlier generation instead, and print it"
+    )
+    generate.add_argument("--json", action="store_true", help="whole records, as one JSON object")
+    generate.set_defaults(command=_generate)
+    doctor = commands.add_parser(
+        "doctor",
+        help="check the key, the way to Octave and the settings; costs nothing",
+        description="Checks one thing after the other, says what to do, and never shows the key. It costs nothing.",
+        epilog="Exit code: 0 all is well; 1 something failed; 2 settings.",
+    )
+    doctor.set_defaults(command=_doctor)
+    for command in (generate, doctor):  # before the command or after it; what is absent here changes nothing there
+        command.add_argument("--sandbox", action="store_true", default=argparse.SUPPRESS, help="use made-up data")
     return parser
 
 
@@ -119,6 +152,67 @@ def _sandbox(options: argparse.Namespace) -> int:
         print(f"Made-up data at {address} (any api_key will do). Ctrl-C ends it.", file=sys.stderr, flush=True)
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
     return 0
+
+
+def _generate(options: argparse.Namespace) -> int:
+    from octave_mcp.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings(sandbox=True) if options.sandbox else load_settings()
+    except SettingsError as error:
+        print(f"octave-mcp generate cannot start:\n{error}", file=sys.stderr)
+        return BAD_SETTINGS
+    import anyio
+
+    from octave_mcp.generate import Job, Unusable, check, read_request
+    from octave_mcp.log import configure_logging
+
+    configure_logging(settings.log_level, settings.api_key)
+    _print_any_text()
+    try:
+        check(settings)
+    except Unusable as problem:
+        print(problem, file=sys.stderr)
+        return BAD_SETTINGS
+    try:
+        wanted = options.collect
+        if wanted is None:
+            wanted = read_request(options.file, settings.max_personas_per_call)
+    except Unusable as problem:
+        print(problem, file=sys.stderr)
+        return FAILED
+    ended, job = _Ended(), Job(settings, wanted, as_json=options.json)
+    with _ended_politely(ended, job.end):
+        code = anyio.run(job.run)
+    return ended.code or code
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    import anyio
+
+    from octave_mcp.doctor import examine
+
+    _print_any_text()
+    report = anyio.run(partial(examine, sandbox=options.sandbox))
+    return BAD_SETTINGS if report.settings_unusable else FAILED if report.failed else 0
+
+
+def _print_any_text() -> None:
+    """Have a terminal that lacks a letter show another, in place of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _leave_stdout() -> None:
+    """Have the interpreter's own flush, at its end, find a stdout that takes it."""
+    try:
+        sys.stdout.flush()
+    except (AttributeError, OSError, ValueError):  # closed from the start, or by its reader, or full
+        with suppress(AttributeError, OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
 
 
 @dataclass

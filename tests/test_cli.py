@@ -53,7 +53,7 @@ def test_the_installed_command_tells_its_version() -> None:
 def test_help_names_every_command() -> None:
     """A person starts there."""
     told = run("--help").stdout
-    for word in ("--sandbox", "demo ", "sandbox ", "--version"):
+    for word in ("--sandbox", "demo ", "sandbox ", "generate ", "doctor ", "--version"):
         assert f"  {word}" in told
 
 

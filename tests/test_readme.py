@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from mcp import Client
 
 from octave_mcp.cli import main
+from octave_mcp.server.app import build_server
 from octave_mcp.server.schemas import GENERATE_PERSONAS
 from octave_mcp.settings import Settings, setting_name
+
+pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,10 +75,14 @@ def test_every_link_into_the_repository_leads_somewhere() -> None:
             assert link.startswith("https://") or (ROOT / link).exists(), link
 
 
-def test_the_tools_table_names_every_argument() -> None:
+async def test_the_tools_tables_name_every_argument_and_every_look_up() -> None:
     """And no other."""
-    table = README.split("## The tools")[1].split("## Settings")[0]
-    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(GENERATE_PERSONAS["properties"])
+    section = README.split("## The tools")[1].split("## Settings")[0]
+    async with Client(build_server(Settings(sandbox=True))) as client:
+        tools = {tool.name for tool in (await client.list_tools()).tools}
+    named = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert named == set(GENERATE_PERSONAS["properties"]) | tools - {"generate_personas", "get_generation"}
+    assert all(f"`{tool}`" in section for tool in tools)
 
 
 def test_what_the_readme_quotes_is_what_the_program_says() -> None:
