@@ -255,9 +255,9 @@ async def test_on_a_terminal_a_bar_tells_how_far_it_is() -> None:
             env=environment(octave),
         )
         os.close(theirs)
-        await asyncio.wait_for(process.communicate(body("A", "B").encode()), 60)
+        out, _ = await asyncio.wait_for(process.communicate(body("A", "B").encode()), 60)
     shown = os.read(ours, 65536).decode()
     os.close(ours)
-    assert process.returncode == 0
+    assert process.returncode == 0, (shown, out)
     assert "0 of 2 ready" in shown
     assert f"\r[{'#' * 24}] 2 of 2 ready" in shown

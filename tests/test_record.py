@@ -98,7 +98,7 @@ def test_a_text_that_alone_is_too_much_is_cut_and_says_so(character: str, budget
         assert o200k(text) + o200k(structured) <= budget
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.text(max_size=400), max_size=40),
     st.lists(st.text(max_size=400), max_size=40),

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.records import personas, record
 from support.tokens import o200k
@@ -204,7 +204,7 @@ HOSTILE: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=150)
 @given(st.lists(HOSTILE, min_size=1, max_size=40, unique_by=lambda one: one["oId"]), st.integers(3000, 6000))
 def test_hostile_personas_fit_lose_nobody_and_break_nothing(records: list[dict[str, Any]], budget: int) -> None:
     """Whatever they hold: the budget is kept by the real tokenizer, and what leaves is JSON and UTF-8."""

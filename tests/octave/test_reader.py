@@ -20,11 +20,6 @@ pytestmark = pytest.mark.anyio
 VALID = {"_metadata": {}, "valid": True, "workspaceName": "W"}
 
 
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "PAUSE_SECONDS", 0.001)
-
-
 @asynccontextmanager
 async def reading(look_up: Respond, *, seconds: float = 10) -> AsyncIterator[tuple[Reader, Upstream]]:
     """A reader of an upstream that answers look-ups so."""

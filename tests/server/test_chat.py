@@ -16,7 +16,6 @@ from support.records import record
 from support.tokens import o200k
 from support.upstream import Request, Respond, Upstream, always, by_the_page, error_envelope, upstream
 
-from octave_mcp.octave import reader
 from octave_mcp.server import completions
 from octave_mcp.server.app import build_server
 from octave_mcp.server.prompts import MAX_CHARACTERS
@@ -27,11 +26,6 @@ pytestmark = pytest.mark.anyio
 KEY = "sk-canary-0123456789"
 OID = record(1)["oId"]
 NAME = record(1)["name"]
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "PAUSE_SECONDS", 0.001)
 
 
 @asynccontextmanager

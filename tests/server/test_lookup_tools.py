@@ -32,11 +32,6 @@ LOOK_UPS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "PAUSE_SECONDS", 0.001)
-
-
 @asynccontextmanager
 async def connected(look_up: Respond, **settings: Any) -> AsyncIterator[tuple[Client, Upstream]]:
     """A client of a server whose look-ups are answered so."""

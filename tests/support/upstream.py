@@ -113,13 +113,9 @@ class Upstream:
         method, target, _ = first.split(" ", 2)
         headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
         length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
-        return Request(
-            len(self.looked_up if method == "GET" else self.requests),
-            method,
-            target,
-            headers,
-            await reader.readexactly(length),
-        )
+        body = await reader.readexactly(length)
+        # Counted when it is all there: two at once would have the same number.
+        return Request(len(self.looked_up if method == "GET" else self.requests), method, target, headers, body)
 
 
 @asynccontextmanager
