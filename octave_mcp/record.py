@@ -8,9 +8,9 @@ than half of it is cut, and says by how much.
 
 import json
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 from octave_mcp.octave.models import Persona
@@ -36,8 +36,7 @@ _FITS = {"GOOD": "qualifying", "BAD": "disqualifying"}
 NAME_CHARACTERS = 200
 
 MOST_CHARACTERS_A_TOKEN = 10
-MOST_TOKENS_A_CHARACTER = 11
-"""In both channels together: an emoji, which JSON may have escaped."""
+"""No prose has more, so that a text of any length is priced in little time."""
 
 MAX_TEXT_CHARACTERS = 100_000
 """Of one text, before it is cut to what fits; what is beyond is not even counted."""
@@ -74,10 +73,10 @@ class Record:
             elif section == "details" and values:
                 parts[section] = dict(values)
             elif section == "customFields" and values:
-                titles = dict.fromkeys(title for title, _ in values)
-                parts[section] = [
-                    {"title": title, "value": [text for other, text in values if other == title]} for title in titles
-                ]
+                fields: dict[str, list[str]] = {}
+                for title, text in values:
+                    fields.setdefault(title, []).append(text)
+                parts[section] = [{"title": title, "value": texts} for title, texts in fields.items()]
             elif values:
                 parts[section] = values
         return parts
@@ -96,33 +95,44 @@ class Record:
 
 def record(persona: Persona, budget: int, sections: Collection[str] = ()) -> Record:
     """The record, or only `sections` of it, in at most `budget` estimated tokens of both channels together."""
-    oid, name = plain_oid(persona.oId), shorten(_clean(_name(persona)[:1000]), NAME_CHARACTERS) or "(no name)"
-    items = [_bounded(item, budget // 2) for item in _items(persona) if not sections or item.section in sections]
-    places: dict[str, int] = {}
-    order = []
-    for item in items:
-        places[item.section] = places.get(item.section, -1) + 1
-        order.append((places[item.section], RECORD_SECTIONS.index(item.section), item))
-    order.sort(key=lambda one: one[:2])
+    oid, name = plain_oid(persona.oId), _bounded_name(_clean(_name(persona)), budget // 4)
+    wanted = [item for item in _items(persona) if not sections or item.section in sections]
+    counts = Counter(item.section for item in wanted)
+    candidates = _first_of_each(wanted, budget)
 
     def shown(count: int) -> Record:
-        kept = {id(item) for *_, item in order[:count]}
-        left = [item.section for *_, item in order[count:]]
+        kept = sorted(candidates[:count], key=lambda one: one[0])
+        left = counts - Counter(item.section for _, item in kept)
         return Record(
             oid,
             name,
-            tuple(item for item in items if id(item) in kept),
-            {section: left.count(section) for section in RECORD_SECTIONS if section in left},
+            tuple(item for _, item in kept),
+            {section: left[section] for section in RECORD_SECTIONS if left[section]},
         )
 
     def price(count: int) -> int:
         one = shown(count)
         return cost(one.structured(), one.text())
 
-    # No prose has more characters to a token, so that a record of any size is priced in little time.
-    lengths = list(accumulate(len(item.line) for *_, item in order))
-    most = bisect_right(lengths, MOST_CHARACTERS_A_TOKEN * budget)
-    return shown(max(0, bisect_right(range(most + 1), budget, key=price) - 1))
+    return shown(max(0, bisect_right(range(len(candidates) + 1), budget, key=price) - 1))
+
+
+def _first_of_each(items: Sequence[_Item], budget: int) -> list[tuple[int, _Item]]:
+    """Items with their places, of every section the first, then the second ones: as many as could fit, and some."""
+    seen: Counter[str] = Counter()
+    order = []
+    for place, item in enumerate(items):
+        order.append((seen[item.section], RECORD_SECTIONS.index(item.section), place))
+        seen[item.section] += 1
+    found: list[tuple[int, _Item]] = []
+    spent = 0
+    for *_, place in sorted(order):
+        if spent > 2 * budget:  # together they cost no less than half of what they cost apart
+            break
+        bounded = _bounded(items[place], budget // 2)
+        spent += cost(bounded.value, bounded.line)
+        found.append((place, bounded))
+    return found
 
 
 def _clean(text: str) -> str:
@@ -196,11 +206,10 @@ def _extras(answer: Answer) -> Iterator[tuple[str, str]]:
 
 def _bounded(item: _Item, room: int) -> _Item:
     """The item, its text cut where it alone would take more than `room` tokens."""
-    if len(item.line) * MOST_TOKENS_A_CHARACTER <= room or cost(item.value, item.line) <= room:
+    fits = len(item.line) <= MOST_CHARACTERS_A_TOKEN * room and cost(item.value, item.line) <= room
+    if fits:
         return item
-    text = item.line[: MOST_CHARACTERS_A_TOKEN * room]
-    while cost(text, text) > room:
-        text = text[: int(len(text) * 0.9 * room / cost(text, text))]
+    text = _cut(item.line, room)
     cut = f"{shorten(text + ' ', len(text))} [{len(item.line) - len(text)} more characters]"
     value: Any = cut
     if item.section == "qualifyingQuestions":
@@ -208,3 +217,15 @@ def _bounded(item: _Item, room: int) -> _Item:
     elif isinstance(item.value, tuple):
         value = (shorten(item.value[0], 20), cut)
     return _Item(item.section, value, cut)
+
+
+def _bounded_name(name: str, room: int) -> str:
+    return shorten(name, min(NAME_CHARACTERS, max(20, len(_cut(name, room))))) or "(no name)"
+
+
+def _cut(text: str, room: int) -> str:
+    """The beginning of a text that takes at most `room` tokens."""
+    text = text[: MOST_CHARACTERS_A_TOKEN * room]
+    while (spent := cost(text, text)) > room:
+        text = text[: int(len(text) * 0.9 * room / spent)]
+    return text

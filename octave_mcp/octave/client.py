@@ -41,6 +41,9 @@ persona, which takes seconds to minutes. The HTTP library's read timeout is for 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """A persona's record is a few kilobytes, so this is hundreds of them; past it the answer is not what was asked for."""
 
+MAX_LOOK_UP_BYTES = 4 * 1024 * 1024
+"""The longest page that is asked for is a hundred records; reading more would hold up everybody else."""
+
 MAX_UNREADABLE_BYTES = 64 * 1024
 """How much of an answer that cannot be read is kept: a dozen personas."""
 
@@ -291,9 +294,10 @@ async def _receive(response: httpx.Response, received: bytearray) -> None:
     """Read the body as it comes, under the cap. Raises ValueError where it is larger, or encoded."""
     if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
         raise ValueError("an encoding that was not asked for")
+    most = MAX_LOOK_UP_BYTES if response.request.method == "GET" else MAX_ANSWER_BYTES
     async for chunk in response.aiter_raw():
         received += chunk
-        if len(received) > MAX_ANSWER_BYTES:
+        if len(received) > most:
             raise ValueError("too large")
 
 

@@ -25,41 +25,63 @@ class Kind(StrEnum):
     RESOURCES = "resources"
 
 
-def _unnested(value: object) -> object:
+MAX_ROWS = 1000
+"""Of one page: nobody asks for more, and each takes time to read."""
+
+
+def _in_one_shape(value: object) -> object:
     """An answer with its rows, and its counts, where most lists have them."""
-    if not isinstance(value, Mapping) or not isinstance(data := value.get("data"), Mapping):
+    if not isinstance(value, Mapping):
         return value
-    rows = next((inner for inner in data.values() if isinstance(inner, list)), None)
-    if data.get("oId") or data.get("name"):  # one row alone
-        return {**value, "data": [data]}
-    if isinstance(data.get("data"), list):
-        rows = data["data"]
-    counts = {name: data[name] for name in ("hasNext", "total") if name in data}
-    return {**value, **counts, "data": list(data.values()) if rows is None else rows}
+    parts, rows = dict(value), value.get("data")
+    while isinstance(rows, Mapping):
+        parts |= {name: rows[name] for name in ("hasNext", "total") if name in rows}
+        rows = _rows_in(rows)
+    rows = rows[:MAX_ROWS] if isinstance(rows, list) else []
+    return {**parts, "data": rows, "received": len(rows)}
+
+
+def _rows_in(data: Mapping[str, Any]) -> object:
+    """Rows that are nested in an object: under its own `data`, in another list, as one row alone, or as its values."""
+    if isinstance(data.get("data"), list | Mapping) and not data.get("oId"):
+        return data["data"]
+    if data.get("oId") or data.get("name"):
+        return [data]
+    lists = (
+        inner for inner in data.values() if isinstance(inner, list) and any(isinstance(row, Mapping) for row in inner)
+    )
+    return next(lists, [inner for inner in data.values() if isinstance(inner, Mapping)])
 
 
 class Page(WithMetadata):
-    """Base of one page of a list. `hasNext` and `total` are None where Octave left them out."""
+    """Base of one page of a list. `hasNext` and `total` are None where Octave left them out.
+
+    `received` counts the rows as they came, also those that cannot be read: the next page begins after them.
+    """
 
     hasNext: Flag = None
     total: Number = None
+    received: int = 0
     data: list[Any] = Field(default_factory=list)
 
     @model_validator(mode="before")
     @classmethod
-    def _in_one_shape(cls, value: object) -> object:
-        return _unnested(value)
+    def _shaped(cls, value: object) -> object:
+        return _in_one_shape(value)
 
-    @property
-    def count(self) -> int | None:
-        """How many there are on all pages together, where Octave told."""
-        return int(self.total) if self.total is not None and self.total >= 0 else None
+    def count(self, offset: int) -> int | None:
+        """How many there are on all pages together: where Octave told, and this page does not contradict it."""
+        if self.total is None or self.total < offset + self.received:
+            return None
+        return None if self.hasNext and self.total == offset + self.received else int(self.total)
 
-    def goes_on(self, offset: int, limit: int) -> bool:
-        """Whether there is more after this page, which began at `offset` and was to have `limit` rows."""
-        if not self.data or self.hasNext is not None:
-            return bool(self.data and self.hasNext)
-        return offset + len(self.data) < self.total if self.total is not None else len(self.data) >= limit
+    def goes_on(self, offset: int) -> bool:
+        """Whether there may be more after this page, which began at `offset`: one count says so, or neither is told."""
+        if not self.received:
+            return False
+        if self.hasNext is None and self.total is None:
+            return True
+        return self.hasNext is True or (self.count(offset) or 0) > offset + self.received
 
 
 class PersonaPage(Page):

@@ -62,14 +62,19 @@ class Reader:
 
     async def all_rows(self, kind: Kind) -> tuple[list[LibraryRow], bool]:
         """All rows of a library's list, and whether that is really all of them: one without an end is cut."""
-        rows: list[LibraryRow] = []
+        rows: dict[object, LibraryRow] = {}
+        offset = 0
         with self.bounded():
             for _ in range(MAX_PAGES):
-                page = await self.library(kind, text=None, limit=WHOLE_PAGE, offset=len(rows))
-                rows += page.data
-                if not page.goes_on(len(rows) - len(page.data), WHOLE_PAGE):
-                    return rows, True
-        return rows, False
+                page = await self.library(kind, text=None, limit=WHOLE_PAGE, offset=offset)
+                known = len(rows)
+                for row in page.data:
+                    rows.setdefault(row.oId or id(row), row)
+                # A list that knows no offset comes again, whole.
+                if not page.goes_on(offset) or len(rows) == known:
+                    return list(rows.values()), True
+                offset += page.received
+        return list(rows.values()), False
 
     async def workspace(self) -> Workspace:
         """Whose the key is, and the credits. Raises KeyProblem where it is nobody's."""

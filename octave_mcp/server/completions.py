@@ -81,9 +81,9 @@ class Completer:
             if kind not in SEARCHABLE:
                 return (await self._reader.all_rows(kind))[0]
             return (await self._reader.library(kind, text=text or None, limit=MAX_VALUES, offset=0)).data
-        asked = self._reader.personas(
-            text=text or None, offering_oid=None, playbook_oid=None, limit=MAX_VALUES, offset=0
-        )
+        # Octave searches names; what is typed for an oId is looked for among the first of all, here.
+        wanted = None if argument == "oId" else text or None
+        asked = self._reader.personas(text=wanted, offering_oid=None, playbook_oid=None, limit=MAX_VALUES, offset=0)
         return (await asked).data
 
 

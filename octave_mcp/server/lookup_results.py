@@ -7,7 +7,7 @@ do not fit, first their descriptions go, then the last rows, and the next call b
 import json
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -35,6 +35,14 @@ __all__ = [
 ]
 
 NAME_CHARACTERS = 120
+SHORT_NAME_CHARACTERS = 20
+NOTES_TOKENS = 150
+"""Set aside for what a result says beside a record; where it says more, the record is made shorter."""
+
+MAX_CALL_CHARACTERS = 160
+"""Of a call that is named in full; the text of a longer one would take the room of what it found."""
+
+WORKSPACE_CHARACTERS = 40
 SAID_CHARACTERS = 300
 
 _NOT_ALLOWED = "Octave does not allow this look-up with the API key of this server."
@@ -76,7 +84,10 @@ def sandbox_note(settings: Settings) -> list[str]:
 
 @dataclass(frozen=True)
 class Rows:
-    """What is to be shown of a list: the rows from `offset` on, how many there are, and the call that found them."""
+    """What is to be shown of a list: the rows from `offset` on, how many there are, and the call that found them.
+
+    `following` is where the next ones begin, if there may be more.
+    """
 
     rows: Sequence[Mapping[str, Any]]
     key: str
@@ -85,7 +96,7 @@ class Rows:
     arguments: Mapping[str, Any]
     offset: int
     total: int | None
-    goes_on: bool
+    following: int | None
     notes: tuple[str, ...] = ()
 
 
@@ -108,12 +119,15 @@ def row_of(row: Persona | LibraryRow) -> dict[str, Any]:
 
 def page_result(page: Rows, *, budget: int) -> CallToolResult:
     """A page of a list."""
-    for rows in (page.rows, [{name: row[name] for name in row if name != "description"} for row in page.rows]):
+    named = [{name: row[name] for name in row if name != "description"} for row in page.rows]
+    for rows in (page.rows, named):
         shown = _page(page, rows)
         if cost(*shown) <= budget:
             return _result(*shown)
-    fitting = bisect_right(range(len(rows) + 1), budget, key=lambda n: cost(*_page(page, rows[:n])))
-    return _result(*_page(page, rows[: max(0, fitting - 1)]))
+    fitting = bisect_right(range(len(named) + 1), budget, key=lambda n: cost(*_page(page, named[:n]))) - 1
+    if fitting < 1:  # one has to be shown, or the next call would be this one again
+        named, fitting = [{**row, "name": shorten(row["name"], SHORT_NAME_CHARACTERS)} for row in named], 1
+    return _result(*_page(page, named[:fitting]))
 
 
 def _page(page: Rows, rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], str]:
@@ -125,7 +139,8 @@ def _page(page: Rows, rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any]
         notes.append(f"{len(page.rows) - len(rows)} of this page did not fit.")
     elif any("description" in row for row in page.rows) and not any("description" in row for row in rows):
         notes.append("Descriptions did not fit; a smaller limit shows them.")
-    more = _call(page.tool, {**page.arguments, "offset": end}) if page.goes_on or len(rows) < len(page.rows) else ""
+    following = end if len(rows) < len(page.rows) else page.following
+    more = "" if following is None else _call(page.tool, page.arguments, following)
     structured: dict[str, Any] = {} if page.total is None else {"total": page.total}
     structured |= {"offset": page.offset, **({"more": more} if more else {}), "notes": notes, page.key: list(rows)}
     of = "" if page.total is None else f" of {page.total}"
@@ -141,15 +156,28 @@ def _line(row: Mapping[str, Any]) -> str:
     return f"- {row['name']} ({', '.join([row['oId'] or 'no oId', *marks])}){about}"
 
 
-def _call(tool: str, arguments: Mapping[str, Any]) -> str:
-    return f"{tool} with {json.dumps(dict(arguments), ensure_ascii=False)}"
+def _call(tool: str, arguments: Mapping[str, Any], offset: int) -> str:
+    told = json.dumps({**arguments, "offset": offset}, ensure_ascii=False)
+    return f"{tool} with {told if len(told) <= MAX_CALL_CHARACTERS else f'the same arguments, but offset {offset}'}"
 
 
 # --- One persona, and the workspace -----------------------------------------------------------------------------------
 
 
-def persona_result(shown: Record, notes: Sequence[str], *, sections: Sequence[str] = ()) -> CallToolResult:
-    """One persona in full, or those sections of it that were asked for."""
+def persona_result(
+    shown_in: Callable[[int], Record], notes: Sequence[str], *, budget: int, sections: Sequence[str] = ()
+) -> CallToolResult:
+    """One persona in full, or those sections of it that were asked for. `shown_in` is the record in so many tokens."""
+    room = budget - NOTES_TOKENS
+    while True:
+        structured, text = _persona(shown_in(room), notes, sections)
+        excess = cost(structured, text) - budget
+        if excess <= 0 or room < NOTES_TOKENS:
+            return _result(structured, text)
+        room -= excess
+
+
+def _persona(shown: Record, notes: Sequence[str], sections: Sequence[str]) -> tuple[dict[str, Any], str]:
     notes = [*notes, DATA_NOTE]
     if sections and not shown.items and not shown.left_out:
         notes.append("The record has nothing in what was asked for.")
@@ -163,7 +191,7 @@ def persona_result(shown: Record, notes: Sequence[str], *, sections: Sequence[st
             notes.append(f"Left out for room: {left}. get_persona with sections {ask}, and so on, shows them.")
         structured["leftOut"] = dict(shown.left_out)
     structured["notes"] = notes
-    return _result(structured, "\n".join([*notes, "", shown.text()]))
+    return structured, "\n".join([*notes, "", shown.text()])
 
 
 _NAMES = {"workspaceName": "Workspace", "workspaceOId": "Workspace oId", "organizationName": "Organization"}
@@ -183,7 +211,7 @@ def workspace_result(workspace: Workspace, notes: Sequence[str]) -> CallToolResu
     """Whose the key is, and the credits as far as Octave told."""
     structured: dict[str, Any] = {}
     for name in _NAMES:
-        if text := shorten(clean((getattr(workspace, name) or "")[:400]), NAME_CHARACTERS):
+        if text := shorten(clean((getattr(workspace, name) or "")[:400]), WORKSPACE_CHARACTERS):
             structured[name] = text
     counts = {name: getattr(workspace.credits, name) for name in _CREDITS}
     credits_ = {name: plain_number(value) for name, value in counts.items() if value is not None}

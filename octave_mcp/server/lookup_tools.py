@@ -5,8 +5,9 @@ by word, over the whole list; and where nothing matches, what there is gets list
 """
 
 import re
+import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context
@@ -61,9 +62,6 @@ Find the oIds that generate_personas takes, by name: offerings (for primaryOffer
 
 CHECK_WORKSPACE_DESCRIPTION = """\
 Tell which Octave workspace this server is connected to, whether its key works, and how many credits are left."""
-
-RECORD_TOKENS_SLACK = 150
-"""Of the budget, for what a result says beside the record."""
 
 Text = Annotated[NonBlank, StringConstraints(max_length=500)]
 OId = Annotated[NonBlank, StringConstraints(max_length=200)]
@@ -135,10 +133,12 @@ async def get_persona(arguments: dict[str, Any], context: Context[State, Any]) -
     state = context.request_context.lifespan_context
     wanted, dropped = read(arguments, state, GET_PERSONA, _GetPersona)
     persona = await state.reader.persona(wanted.oId)
-    room = state.settings.result_tokens - RECORD_TOKENS_SLACK
-    sections = wanted.sections or []
-    shown = record(persona, room, sections)
-    return persona_result(shown, _notes(state, dropped), sections=sections)
+    return persona_result(
+        partial(record, persona, sections=wanted.sections or ()),
+        _notes(state, dropped),
+        budget=state.settings.result_tokens,
+        sections=wanted.sections or (),
+    )
 
 
 async def list_personas(arguments: dict[str, Any], context: Context[State, Any]) -> CallToolResult:
@@ -159,8 +159,8 @@ async def list_personas(arguments: dict[str, Any], context: Context[State, Any])
         "list_personas",
         wanted.model_dump(exclude_unset=True, exclude_none=True),
         wanted.offset,
-        page.count,
-        page.goes_on(wanted.offset, wanted.limit),
+        page.count(wanted.offset),
+        wanted.offset + page.received if page.goes_on(wanted.offset) else None,
         (*_notes(state, dropped), *([_NO_MATCH] if not page.data and wanted.offset == 0 and filtered else [])),
     )
     return page_result(rows, budget=state.settings.result_tokens)
@@ -171,7 +171,7 @@ async def list_library(arguments: dict[str, Any], context: Context[State, Any]) 
     state = context.request_context.lifespan_context
     wanted, dropped = read(arguments, state, LIST_LIBRARY, _ListLibrary)
     kind, limit, offset = Kind(wanted.kind), wanted.limit, wanted.offset
-    found, total, goes_on, notes = await _library(state.reader, kind, wanted.text, limit, offset)
+    found, total, following, notes = await _library(state.reader, kind, wanted.text, limit, offset)
     rows = Rows(
         [row_of(one) for one in found],
         "rows",
@@ -179,7 +179,7 @@ async def list_library(arguments: dict[str, Any], context: Context[State, Any]) 
         wanted.model_dump(exclude_unset=True, exclude_none=True),
         offset,
         total,
-        goes_on,
+        following,
         (*_notes(state, dropped), *notes),
     )
     return page_result(rows, budget=state.settings.result_tokens)
@@ -207,26 +207,28 @@ def _notes(state: State, dropped: Sequence[str]) -> tuple[str, ...]:
 
 async def _library(
     reader: Reader, kind: Kind, text: str | None, limit: int, offset: int
-) -> tuple[Sequence[LibraryRow], int | None, bool, list[str]]:
-    """Rows, how many there are, whether there are more after these, and what to know of them."""
+) -> tuple[Sequence[LibraryRow], int | None, int | None, list[str]]:
+    """Rows, how many there are, where the next ones begin if there are more, and what to know of them."""
     if text is None or kind in SEARCHABLE:
         page = await reader.library(kind, text=text, limit=limit, offset=offset)
+        ended = offset > 0 and not page.data and (await reader.library(kind, text=text, limit=1, offset=0)).data
         # Further pages of what was found here are found here again, not by Octave.
-        if page.data or text is None:
-            return page.data, page.count, page.goes_on(offset, limit), []
+        if page.data or text is None or ended:
+            return page.data, page.count(offset), offset + page.received if page.goes_on(offset) else None, []
     rows, complete = await reader.all_rows(kind)
     found, notes = find_rows(rows, kind, text)
     if not complete:
         notes.append(f"Octave's list is longer than {len(rows)}; only those were searched.")
-    return found[offset : offset + limit], len(found), offset + limit < len(found), notes
+    following = offset + limit if offset + limit < len(found) else None
+    return found[offset : offset + limit], len(found), following, notes
 
 
 def find_rows(rows: Sequence[LibraryRow], kind: Kind, text: str) -> tuple[list[LibraryRow], list[str]]:
     """The rows that match a text best, and what to know of that: those with all its words, else with any, else all."""
-    words = [word for word in re.findall(r"\w+", text.casefold()) if not word.isascii() or len(word) > _SHORT]
+    words = [word for word in re.findall(r"\w+", _plain(text)) if not word.isascii() or len(word) > 1]
     kinds_own = {part.removesuffix("s") for part in kind.value.split("_")}
     telling = [word for word in words if word not in _COMMON and word.removesuffix("s") not in kinds_own] or words
-    texts = [f"{row.name or ''} {row.internalName or ''} {row.about or ''}".casefold() for row in rows]
+    texts = [_plain(f"{row.name or ''} {row.internalName or ''} {row.about or ''} {row.oId or ''}") for row in rows]
     hits = [sum(_begins_a_word(word, one) for word in telling) for one in texts]
     if found := [row for row, count in zip(rows, hits, strict=True) if telling and count == len(telling)]:
         return found, []
@@ -236,10 +238,17 @@ def find_rows(rows: Sequence[LibraryRow], kind: Kind, text: str) -> tuple[list[L
     return list(rows), ["Nothing matches the text, so all are listed."] if rows else []
 
 
-_SHORT = 2
-"""Characters. A shorter word, such as the s of "founder's", tells nothing."""
+_COMMON = frozenset(
+    {"an", "and", "at", "all", "by", "for", "from", "in", "is", "it", "of", "on", "or", "our", "product", "service"}
+    | {"the", "to", "us", "we", "with"}
+)
+"""Words that tell nothing of what is looked for."""
 
-_COMMON = frozenset({"the", "our", "for", "and", "all", "with", "from", "product", "service"})
+
+def _plain(text: str) -> str:
+    """Small letters without accents, as people type them."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(character for character in apart if not unicodedata.combining(character))
 
 
 def _begins_a_word(word: str, text: str) -> bool:

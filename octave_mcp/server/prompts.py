@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.prompts import Prompt
+from mcp.server.mcpserver.prompts.base import Message
 from mcp.shared.exceptions import MCPError
-from mcp.types import INVALID_PARAMS
+from mcp.types import INVALID_PARAMS, InputRequiredResult
 from pydantic import Field
 
 from octave_mcp.octave.errors import InputProblem, OctaveError
@@ -35,7 +36,21 @@ def add_prompts(server: MCPServer[State]) -> None:
         (build_personas, "Build personas", "Build buyer personas in Octave, step by step, and present them."),
         (interview_persona, "Interview a persona", "Talk to a persona of the workspace, played from its record only."),
     ):
-        server.add_prompt(Prompt.from_function(function, title=title, description=description))
+        server.add_prompt(_Prompt.from_function(function, title=title, description=description))
+
+
+class _Prompt(Prompt):
+    """Says which arguments are missing or unknown, where the SDK would call that an internal error."""
+
+    async def render(
+        self, arguments: dict[str, Any] | None, context: Context[Any, Any]
+    ) -> list[Message] | InputRequiredResult:
+        given, known = set(arguments or ()), {one.name: one.required for one in self.arguments or ()}
+        if missing := [name for name, required in known.items() if required and name not in given]:
+            raise MCPError(code=INVALID_PARAMS, message=f"Required, and missing: {', '.join(missing)}.")
+        if given - set(known):
+            raise MCPError(code=INVALID_PARAMS, message=f"Unknown argument. Known here: {', '.join(known)}.")
+        return await super().render(arguments, context)
 
 
 def build_personas(
@@ -105,8 +120,7 @@ async def _found(state: State, wanted: str) -> Persona:
         try:
             return await state.reader.persona(oid)
         except InputProblem:
-            if given:
-                raise
+            pass  # a name may end in brackets too, or be one word
     page = await state.reader.personas(text=wanted, offering_oid=None, playbook_oid=None, limit=MATCHES, offset=0)
     exact = [one for one in page.data if clean(one.name or "").casefold() == clean(wanted).casefold()]
     near = exact or page.data

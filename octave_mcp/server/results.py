@@ -5,6 +5,7 @@ Text and structured content say the same, since some hosts show the model only o
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -87,8 +88,8 @@ _ANY_LOOK_UP = (
     "list_library: kind offerings for primaryOfferingOId and offeringOIds, playbooks for playbookOId, brand_voices for "
     "brandVoiceOId, resources for RESOURCE sources"
 )
-_KINDS = {"offerings": "offering", "playbooks": "playbook", "brand_voices": "voice", "resources": "resource"}
-"""Kinds of the library, and the word in Octave's message that tells of each."""
+_KINDS = {"offerings": "offering|product", "playbooks": "playbook", "brand_voices": "voice", "resources": "resource"}
+"""Kinds of the library, and the words in Octave's message that tell of each."""
 
 _ADVICE: dict[type[OctaveError], str] = {
     errors.OutcomeUnknown: _LOOK_FIRST,
@@ -133,7 +134,7 @@ def explain(error: OctaveError, *, said_characters: int = FAILURE_DETAIL[0][1], 
 
 def _look_up_for(said: str) -> str:
     """The look-up that finds the right oId, by the argument that Octave names, or for all of them."""
-    named = [f"list_library with kind {kind}" for kind, word in _KINDS.items() if word in said.lower()]
+    named = [f"list_library with kind {kind}" for kind, words in _KINDS.items() if re.search(words, said.lower())]
     return named[0] if len(named) == 1 else _ANY_LOOK_UP
 
 

@@ -155,8 +155,10 @@ async def test_building_needs_an_audience_only() -> None:
         text = await prompted(client, "build_personas", audience="CISOs")
         assert "list_library" not in text
         assert "Leave out every field ending in OId" in text
-        with pytest.raises(MCPError):
+        with pytest.raises(MCPError, match="Required, and missing: audience"):
             await prompted(client, "build_personas", offering="Vault")
+        with pytest.raises(MCPError, match="Known here: audience, offering"):
+            await prompted(client, "build_personas", audience="CISOs", tone="warm")
 
 
 async def test_what_a_person_writes_into_a_prompt_stays_one_bounded_line() -> None:
@@ -186,8 +188,11 @@ async def test_an_interview_with_nobody_or_with_several_says_so() -> None:
             await prompted(client, "interview_persona", persona="Twin")
         with pytest.raises(MCPError, match="No persona matches"):
             await prompted(client, "interview_persona", persona="Nobody Atall")
-        with pytest.raises(MCPError, match="No persona has this oId"):
+        with pytest.raises(MCPError, match="No persona matches"):
             await prompted(client, "interview_persona", persona="Gone (pe_9)")
+    bracketed = record(1) | {"oId": "pe_1", "name": "CISO (EMEA)"}
+    async with connected(Library(personas=[bracketed])) as (client, _):
+        assert "CISO (EMEA) (pe_1)" in await prompted(client, "interview_persona", persona="ciso (emea)")
 
 
 # --- Completions ------------------------------------------------------------------------------------------------------
@@ -214,6 +219,7 @@ async def completed(client: Client, ref: Ref, argument: str, typed: str) -> list
         (BUILDING, "count", "", []),
         (INTERVIEW, "persona", NAME[:6], [f"{NAME} ({OID})"]),
         (TEMPLATE, "oId", "", [record(number)["oId"] for number in range(3)]),
+        (TEMPLATE, "oId", OID[:7], [OID]),
     ],
 )
 async def test_names_are_completed(ref: Ref, argument: str, typed: str, values: list[str]) -> None:

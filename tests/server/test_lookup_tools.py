@@ -14,7 +14,17 @@ from pydantic import SecretStr
 from support.library import Library, rows
 from support.records import TEXTS, record
 from support.tokens import channels, o200k
-from support.upstream import Request, Respond, Upstream, always, by_the_page, error_envelope, upstream
+from support.upstream import (
+    Request,
+    Respond,
+    Upstream,
+    always,
+    answer,
+    by_the_page,
+    error_envelope,
+    metadata,
+    upstream,
+)
 
 from octave_mcp.octave import reader
 from octave_mcp.server import schemas
@@ -68,6 +78,8 @@ async def call(client: Client, tool: str, **arguments: Any) -> tuple[dict[str, A
         ("playbooks", None, ["pb_1", "pb_2"]),
         ("brand_voices", "founder's voice", ["bv_1"]),
         ("brand_voices", "CAFÉ", ["bv_3"]),
+        ("brand_voices", "cafe", ["bv_3"]),
+        ("brand_voices", "bv_2", ["bv_2"]),
         ("brand_voices", None, ["bv_1", "bv_2", "bv_3"]),
         ("resources", "may notes", ["rs_1"]),
     ],
@@ -132,15 +144,72 @@ async def test_paging_is_honest_and_each_page_names_the_call_for_the_next() -> N
             assert (len(seen), len(set(seen)), pages) == (7, 7, 3)
 
 
-async def test_a_list_without_counts_goes_on_while_its_pages_are_full() -> None:
-    """And no total is made up."""
+async def test_a_list_without_counts_goes_on_until_a_page_is_empty() -> None:
+    """And no total is made up: Octave may give fewer rows than it was asked for."""
     async with connected(Library(resources=rows("rs", *"ABCDE"))) as (client, _):
         content, shown = await call(client, "list_library", kind="resources", limit=3)
         assert "total" not in content
         assert "Shown: 1 to 3." in shown
         assert '"offset": 3' in content["more"]
-        content, _ = await call(client, "list_library", kind="resources", limit=3, offset=3)
+        content, _ = await call(client, "list_library", kind="resources", limit=3, offset=5)
+        assert content["rows"] == []
         assert "more" not in content
+
+
+async def test_after_what_octave_found_there_is_nothing_else() -> None:
+    """The next page is not all that there is."""
+    library = Library(offerings=rows("o", "Vault A", "Vault B", "Other"))
+    async with connected(library) as (client, _):
+        content, _ = await call(client, "list_library", kind="offerings", text="vault", offset=2)
+        assert content["rows"] == []
+        content, _ = await call(client, "list_library", kind="offerings", text="zebra", offset=2)
+        assert [row["oId"] for row in content["rows"]] == ["o_3"]
+
+
+async def test_rows_that_cannot_be_read_are_passed_over_and_end_no_list() -> None:
+    """The next page begins after them."""
+    library = Library(personas=[record(1), None, None, record(2)])  # type: ignore[list-item]
+    async with connected(library) as (client, _):
+        first, _ = await call(client, "list_personas", limit=3)
+        assert [row["oId"] for row in first["personas"]] == [record(1)["oId"]]
+        assert '"offset": 3' in first["more"]
+
+
+async def test_a_list_that_knows_no_pages_is_read_once() -> None:
+    """It comes again whole, and each row is one row."""
+    library = Library(voices=rows("bv", *"ABC"))
+
+    async def ignoring(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer({"_metadata": metadata(usage=0), "data": {"data": library.voices}}))
+
+    async with connected(ignoring) as (client, octave):
+        content, _ = await call(client, "list_library", kind="brand_voices", text="about")
+        assert [row["oId"] for row in content["rows"]] == ["bv_1", "bv_2", "bv_3"]
+        assert len(octave.looked_up) == 2
+
+
+async def test_a_page_shows_a_row_at_least_whatever_was_searched_for() -> None:
+    """Else the next call would be the same one, for ever."""
+    library = Library(voices=rows("bv", *("🦄" * 100 for _ in range(3))))
+    async with connected(library, result_tokens=1000) as (client, _):
+        text = "🦄" * 400
+        content, shown = await call(client, "list_library", kind="brand_voices", text=text, limit=100)
+        assert len(content["rows"]) >= 1
+        assert content["more"] == f"list_library with the same arguments, but offset {len(content['rows'])}"
+        assert content["more"] in shown
+
+
+async def test_a_huge_answer_holds_up_nobody() -> None:
+    """It is refused before it is read to its end."""
+    endless = Library(voices=rows("bv", *(f"Voice {number} " + "x" * 400 for number in range(12_000))))
+
+    async def all_at_once(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer({"_metadata": metadata(usage=0), "data": endless.voices}))
+
+    async with connected(all_at_once) as (client, _):
+        result = await client.call_tool("list_library", {"kind": "brand_voices"})
+    assert result.is_error
+    assert "cannot be read" in text_of(result)
 
 
 async def test_filters_go_to_octave_as_it_calls_them() -> None:

@@ -58,6 +58,7 @@ class Library:
 
 def _page(found: list[Row], query: dict[str, str]) -> Row:
     """The rows with the text in their name, a page of them."""
-    found = [row for row in found if query.get("text", "").lower() in str(row.get("name")).lower()]
+    text = query.get("text", "").lower()
+    found = [row for row in found if not text or text in str(row.get("name")).lower()]
     start, end = int(query["offset"]), int(query["offset"]) + int(query["limit"])
     return {"hasNext": end < len(found), "total": len(found), "data": found[start:end]}
