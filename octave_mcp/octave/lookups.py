@@ -76,12 +76,13 @@ class Page(WithMetadata):
         return None if self.hasNext and self.total == offset + self.received else int(self.total)
 
     def goes_on(self, offset: int) -> bool:
-        """Whether there may be more after this page, which began at `offset`: one count says so, or neither is told."""
+        """Whether there may be more after this page, which began at `offset`: one count says so, or neither tells."""
         if not self.received:
             return False
-        if self.hasNext is None and self.total is None:
+        end = offset + self.received
+        if self.hasNext is None and (self.total is None or self.total < end):
             return True
-        return self.hasNext is True or (self.count(offset) or 0) > offset + self.received
+        return self.hasNext is True or (self.count(offset) or 0) > end
 
 
 class PersonaPage(Page):

@@ -42,7 +42,6 @@ NOTES_TOKENS = 150
 MAX_CALL_CHARACTERS = 160
 """Of a call that is named in full; the text of a longer one would take the room of what it found."""
 
-WORKSPACE_CHARACTERS = 40
 SAID_CHARACTERS = 300
 
 _NOT_ALLOWED = "Octave does not allow this look-up with the API key of this server."
@@ -207,15 +206,23 @@ _CREDITS = {
 }
 
 
-def workspace_result(workspace: Workspace, notes: Sequence[str]) -> CallToolResult:
+def workspace_result(workspace: Workspace, notes: Sequence[str], *, budget: int) -> CallToolResult:
     """Whose the key is, and the credits as far as Octave told."""
+    for characters in (NAME_CHARACTERS, SHORT_NAME_CHARACTERS):
+        shown = _workspace(workspace, notes, characters)
+        if cost(*shown) <= budget:
+            break
+    return _result(*shown)
+
+
+def _workspace(workspace: Workspace, notes: Sequence[str], characters: int) -> tuple[dict[str, Any], str]:
     structured: dict[str, Any] = {}
     for name in _NAMES:
-        if text := shorten(clean((getattr(workspace, name) or "")[:400]), WORKSPACE_CHARACTERS):
+        if text := shorten(clean((getattr(workspace, name) or "")[:400]), characters):
             structured[name] = text
     counts = {name: getattr(workspace.credits, name) for name in _CREDITS}
     credits_ = {name: plain_number(value) for name, value in counts.items() if value is not None}
-    period = shorten(clean((workspace.credits.period or "")[:100]), 40)
+    period = shorten(clean((workspace.credits.period or "")[:100]), characters)
     lines = [
         "The key works.",
         *(f"{label}: {structured[name]}" for name, label in _NAMES.items() if name in structured),
@@ -227,7 +234,7 @@ def workspace_result(workspace: Workspace, notes: Sequence[str]) -> CallToolResu
     else:
         notes = [*notes, "Octave told nothing of credits."]
     structured["notes"] = list(notes)
-    return _result(structured, "\n".join([*lines, *notes]))
+    return structured, "\n".join([*lines, *notes])
 
 
 def _result(structured: dict[str, Any], text: str) -> CallToolResult:

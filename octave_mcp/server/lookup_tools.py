@@ -192,7 +192,7 @@ async def check_workspace(arguments: dict[str, Any], context: Context[State, Any
     workspace = await state.reader.workspace()
     if workspace.valid is False:
         raise KeyProblem("Octave says that this API key is not valid.")
-    return workspace_result(workspace, _notes(state, dropped))
+    return workspace_result(workspace, _notes(state, dropped), budget=state.settings.result_tokens)
 
 
 _NO_MATCH = "Nothing matches. Without text, offeringOId and playbookOId, list_personas lists all that there are."

@@ -49,7 +49,8 @@ def test_an_object_that_is_one_row_is_one_row() -> None:
         ({"hasNext": False, "total": 9}, 0, True, 9),
         ({"hasNext": True, "total": 2}, 0, True, None),
         ({"hasNext": True, "total": 0}, 0, True, None),
-        ({"total": -1}, 0, False, None),
+        ({"total": -1}, 0, True, None),
+        ({"hasNext": False, "total": 0}, 0, False, None),
     ],
 )
 def test_a_page_knows_whether_there_may_be_more_and_no_total_that_it_contradicts(
