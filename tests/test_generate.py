@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.command import Ran, ended, environment, run, started
-from support.upstream import Request, answer, by_the_page, error_envelope, page_answer, upstream
+from support.upstream import HoldsTheSlow, Request, answer, by_the_page, error_envelope, upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -24,22 +24,6 @@ def body(*names: str, **more: Any) -> str:
     return json.dumps(
         {"personas": [{"name": name, "sources": [{"type": "TEXT", "value": "notes"}]} for name in names], **more}
     )
-
-
-class Holding:
-    """An upstream that holds what is named slow until it is let go."""
-
-    def __init__(self) -> None:
-        """Hold."""
-        self.came = asyncio.Event()
-        self.go = asyncio.Event()
-
-    async def __call__(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        """Hold, or answer by the page."""
-        if request.json["personas"][0]["name"].startswith("slow"):
-            self.came.set()
-            await asyncio.wait_for(self.go.wait(), 30)
-        writer.write(answer(page_answer(request)))
 
 
 async def test_a_file_becomes_summaries(tmp_path: Path) -> None:
@@ -146,7 +130,7 @@ def interrupted(ran: Ran) -> str:
 
 async def test_ctrl_c_says_how_to_collect_the_rest_and_nothing_is_bought_twice() -> None:
     """By the id, or by the same command: what was sent is on record."""
-    held = Holding()
+    held = HoldsTheSlow()
     async with upstream(held) as octave:
         env = environment(octave, OCTAVE_MCP_SHUTDOWN_SECONDS="0", OCTAVE_MCP_CONCURRENCY="2")
         process = await started("generate", "-", env=env, stdin=True)
@@ -167,7 +151,7 @@ async def test_ctrl_c_says_how_to_collect_the_rest_and_nothing_is_bought_twice()
 
 async def test_the_same_command_after_ctrl_c_prints_what_was_finished_meanwhile() -> None:
     """The end waits for what was sent, and nothing is bought again."""
-    held = Holding()
+    held = HoldsTheSlow()
     async with upstream(held) as octave:
         env = environment(octave, OCTAVE_MCP_SHUTDOWN_SECONDS="20")
         process = await started("generate", "-", env=env, stdin=True)

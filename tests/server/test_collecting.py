@@ -12,7 +12,16 @@ from mcp import Client
 from mcp.types import CallToolResult, TextContent
 from pydantic import SecretStr
 from support.tokens import channels, o200k
-from support.upstream import Request, answer, by_the_page, error_envelope, page_answer, timestamp, upstream
+from support.upstream import (
+    HoldsTheSlow,
+    Request,
+    answer,
+    by_the_page,
+    error_envelope,
+    page_answer,
+    timestamp,
+    upstream,
+)
 
 from octave_mcp.generation import sqlite
 from octave_mcp.server.app import build_server
@@ -43,22 +52,6 @@ def structured(result: CallToolResult, schema: dict[str, Any] = GET_GENERATION_R
     return content
 
 
-class Slow:
-    """An upstream that holds what is named slow until it is let go, and answers the rest by the page."""
-
-    def __init__(self) -> None:
-        """Hold."""
-        self.came = asyncio.Event()
-        self.go = asyncio.Event()
-
-    async def __call__(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        """Answer, or hold and then answer."""
-        if request.json["personas"][0]["name"].startswith("slow"):
-            self.came.set()
-            await asyncio.wait_for(self.go.wait(), 10)
-        writer.write(answer(page_answer(request)))
-
-
 def settings(url: str, **more: Any) -> Settings:
     """A server's, with a short window."""
     own: dict[str, Any] = {"base_url": url, "api_key": SecretStr(KEY), "wait_seconds": 0.3, "shutdown_seconds": 2}
@@ -67,7 +60,7 @@ def settings(url: str, **more: Any) -> Settings:
 
 async def test_a_call_answers_within_its_window_and_the_rest_is_collected() -> None:
     """What is ready, what is being written, what waits, and an id for the rest."""
-    slow = Slow()
+    slow = HoldsTheSlow()
     async with upstream(slow) as octave, Client(build_server(settings(octave.url, concurrency=2))) as client:
         first = await client.call_tool("generate_personas", asking("A", "slow 1", "slow 2", "slow 3"))
         content = structured(first, GENERATE_PERSONAS_RESULT)
@@ -89,7 +82,7 @@ async def test_a_call_answers_within_its_window_and_the_rest_is_collected() -> N
 
 async def test_the_same_call_again_while_pending_joins_and_buys_nothing() -> None:
     """What was ready is handed over again, and the rest is waited for."""
-    slow = Slow()
+    slow = HoldsTheSlow()
     async with upstream(slow) as octave, Client(build_server(settings(octave.url))) as client:
         await client.call_tool("generate_personas", asking("A", "slow"))
         slow.go.set()
@@ -127,7 +120,7 @@ async def test_an_edited_retry_buys_only_what_is_not_there(again: list[str]) -> 
 
 async def test_a_lost_handle_costs_nothing() -> None:
     """Without an id, what is unfinished or uncollected is listed; once collected, it is not."""
-    slow = Slow()
+    slow = HoldsTheSlow()
     async with upstream(slow) as octave, Client(build_server(settings(octave.url)), mode="legacy") as client:
         call = asyncio.create_task(client.call_tool("generate_personas", asking("slow")))
         await asyncio.wait_for(slow.came.wait(), 10)
@@ -147,7 +140,7 @@ async def test_a_lost_handle_costs_nothing() -> None:
 
 async def test_the_list_of_what_is_uncollected_keeps_to_the_budget() -> None:
     """However many, and however they are named."""
-    slow = Slow()
+    slow = HoldsTheSlow()
     configured = {"wait_seconds": 0.05, "max_personas_per_call": 20, "result_tokens": 1000, "shutdown_seconds": 0}
     async with upstream(slow) as octave, Client(build_server(settings(octave.url, **configured))) as client:
         for number in range(14):
@@ -171,7 +164,7 @@ async def test_an_id_that_is_none_is_told_with_what_to_do(arguments: dict[str, A
 async def test_a_handle_belongs_to_one_key(tmp_path: Path) -> None:
     """Another key on the same ledger finds nothing, and joins nothing."""
     store = {"state_url": f"sqlite:///{tmp_path / 'ledger'}"}
-    async with upstream(Slow()) as octave:
+    async with upstream(HoldsTheSlow()) as octave:
         async with Client(build_server(settings(octave.url, **store, shutdown_seconds=0))) as client:
             mine = structured(await client.call_tool("generate_personas", asking("slow")))["generationId"]
             other = settings(
@@ -314,7 +307,7 @@ async def test_a_sandbox_keeps_its_record_in_memory(tmp_path: Path) -> None:
 
 async def test_a_record_that_is_removed_under_way_is_not_told_as_nothing_sent(tmp_path: Path) -> None:
     """What was sent may have been made."""
-    slow = Slow()
+    slow = HoldsTheSlow()
     ledger = tmp_path / "ledger"
     configured = {"state_url": f"sqlite:///{ledger}", "wait_seconds": 5, "shutdown_seconds": 0}
     async with upstream(slow) as octave, Client(build_server(settings(octave.url, **configured))) as client:
@@ -335,7 +328,7 @@ async def test_a_ledger_that_fails_after_the_start_is_not_told_as_nothing_sent(
 ) -> None:
     """Another program locks it while the persona is being written."""
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
-    slow, ledger = Slow(), tmp_path / "ledger"
+    slow, ledger = HoldsTheSlow(), tmp_path / "ledger"
     configured = {"state_url": f"sqlite:///{ledger}", "wait_seconds": 1, "shutdown_seconds": 0}
     async with upstream(slow) as octave, Client(build_server(settings(octave.url, **configured))) as client:
         call = asyncio.create_task(client.call_tool("generate_personas", asking("slow")))

@@ -166,6 +166,22 @@ async def by_the_page(request: Request, writer: asyncio.StreamWriter) -> None:
     writer.write(answer(page_answer(request)))
 
 
+class HoldsTheSlow:
+    """Holds what is named slow until it is let go, and answers the rest by the page."""
+
+    def __init__(self) -> None:
+        """Hold."""
+        self.came = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def __call__(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        """Answer, or hold and then answer."""
+        if request.json["personas"][0]["name"].startswith("slow"):
+            self.came.set()
+            await asyncio.wait_for(self.go.wait(), 30)
+        writer.write(answer(page_answer(request)))
+
+
 def always(content: bytes | Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Respond:
     """Answer every request with the same thing."""
 
