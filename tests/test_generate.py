@@ -119,26 +119,34 @@ async def test_what_did_not_come_back_is_named_and_changes_the_exit_code() -> No
     assert KEY not in ran.out + ran.err + again.out + again.err
 
 
-def interrupted(ran: Ran) -> str:
+def states(ledger: Path) -> list[str]:
+    """Of all items."""
+    with closing(sqlite3.connect(ledger)) as rows:
+        return [state for (state,) in rows.execute("SELECT state FROM items")]
+
+
+def interrupted(ran: Ran, code: int = 130) -> str:
     """The command that collects, which an interrupted one told."""
-    assert ran.code == 130
+    assert ran.code == code
     assert ran.out == ""
     assert "buys nothing twice" in ran.err
     (line,) = [line for line in ran.err.splitlines() if "--collect" in line]
     return line.rpartition(" ")[2]
 
 
-async def test_ctrl_c_says_how_to_collect_the_rest_and_nothing_is_bought_twice() -> None:
+async def test_ctrl_c_says_how_to_collect_the_rest_and_nothing_is_bought_twice(tmp_path: Path) -> None:
     """By the id, or by the same command: what was sent is on record."""
     held = HoldsTheSlow()
     async with upstream(held) as octave:
-        env = environment(octave, OCTAVE_MCP_SHUTDOWN_SECONDS="0", OCTAVE_MCP_CONCURRENCY="2")
+        ledger = tmp_path / "ledger"
+        env = environment(octave, OCTAVE_MCP_SHUTDOWN_SECONDS="0", OCTAVE_MCP_STATE_URL=f"sqlite:///{ledger}")
         process = await started("generate", "-", env=env, stdin=True)
         assert process.stdin is not None
         process.stdin.write(body("quick", "slow").encode())
         process.stdin.close()
         await asyncio.wait_for(held.came.wait(), 30)
-        await asyncio.sleep(0.5)  # until the quick one is recorded
+        while "done" not in states(ledger):
+            await asyncio.sleep(0.02)
         process.send_signal(signal.SIGINT)
         handle = interrupted(await ended(process))
         held.go.set()
@@ -149,7 +157,10 @@ async def test_ctrl_c_says_how_to_collect_the_rest_and_nothing_is_bought_twice()
     assert len(octave.requests) == 2
 
 
-async def test_the_same_command_after_ctrl_c_prints_what_was_finished_meanwhile() -> None:
+@pytest.mark.parametrize(("asked", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_the_same_command_after_an_end_prints_what_was_finished_meanwhile(
+    asked: signal.Signals, code: int
+) -> None:
     """The end waits for what was sent, and nothing is bought again."""
     held = HoldsTheSlow()
     async with upstream(held) as octave:
@@ -159,11 +170,11 @@ async def test_the_same_command_after_ctrl_c_prints_what_was_finished_meanwhile(
         process.stdin.write(body("slow").encode())
         process.stdin.close()
         await asyncio.wait_for(held.came.wait(), 30)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(asked)
         assert process.stderr is not None
         assert b"waited for, 20 seconds at most" in await asyncio.wait_for(process.stderr.readline(), 30)
         held.go.set()
-        interrupted(await ended(process))
+        interrupted(await ended(process), code)
         ran = await run("generate", "-", env=env, stdin=body("slow"))
     assert (ran.code, len(octave.requests)) == (0, 1)
     assert "slow (" in ran.out
