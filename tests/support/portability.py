@@ -314,7 +314,7 @@ def inner_objects_have_properties(tool: Tool) -> list[str]:
     A tool without arguments is well: clients leave its empty schema out for Gemini.
 
     Source: mcp-obsidian on GitHub, issue 21 ("should be non-empty for OBJECT type"); the
-    exception: langchain on GitHub, pull request 183
+    exception: langchain for Elixir on GitHub, pull request 183
     """
     return [
         f"{where}: an object without properties"
