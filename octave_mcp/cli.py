@@ -56,6 +56,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sandbox", action="store_true", help="made-up data: no key, no network, nothing is paid for")
     parser.set_defaults(command=_serve)
     commands = parser.add_subparsers(title="commands", metavar="")
+    http = commands.add_parser(
+        "http",
+        help="serve a team over HTTP: tokens, OAuth or each caller's own key; any number of replicas",
+        description="Serves MCP over streamable HTTP at /mcp, with /healthz and /readyz. Without a way to know who "
+        "calls it listens on this machine only; the README lists the settings.",
+    )
+    http.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
+    http.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: %(default)s)")
+    http.set_defaults(command=_http)
     demo = commands.add_parser("demo", help="see the server at work: a real client, three personas, made-up data")
     demo.set_defaults(command=_demo)
     sandbox = commands.add_parser("sandbox", help="serve an Octave-compatible API on made-up data, over HTTP")
@@ -85,7 +94,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 all is well; 1 something failed; 2 settings.",
     )
     doctor.set_defaults(command=_doctor)
-    for command in (generate, doctor):  # before the command or after it; what is absent here changes nothing there
+    for command in (
+        http,
+        generate,
+        doctor,
+    ):  # before the command or after it; what is absent here changes nothing there
         command.add_argument("--sandbox", action="store_true", default=argparse.SUPPRESS, help="use made-up data")
     return parser
 
@@ -122,6 +135,47 @@ def _serve(options: argparse.Namespace) -> int:
         _ended_politely(ended, stdin.end),
     ):
         anyio.run(server.run_stdio_async)
+    return ended.code
+
+
+def _http(options: argparse.Namespace) -> int:
+    with _garbage_kept():
+        import socket
+
+        from octave_mcp.log import configure_logging
+        from octave_mcp.server.http_settings import HttpSettings, Who
+        from octave_mcp.settings import SettingsError, load, this_machine
+
+        try:
+            settings = load(HttpSettings, sandbox=True) if options.sandbox else load(HttpSettings)
+        except SettingsError as error:
+            print(f"octave-mcp http cannot start:\n{error}", file=sys.stderr)
+            return BAD_SETTINGS
+        local = this_machine(options.host)
+        if settings.who is Who.ANYBODY and not local:
+            print(
+                f"octave-mcp http does not listen on {options.host} without knowing who calls: anybody who reached it "
+                "could spend this key's credits. Set OCTAVE_MCP_TOKENS_FILE, OCTAVE_MCP_OAUTH_ISSUER or "
+                "OCTAVE_MCP_CALLER_KEYS, or listen on 127.0.0.1.",
+                file=sys.stderr,
+            )
+            return BAD_SETTINGS
+        from octave_mcp.server.serving import serve
+
+        configure_logging(settings.log_level, settings.api_key)
+    try:
+        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+        listening = socket.create_server((options.host, options.port), family=family, backlog=1024)
+    except (OSError, OverflowError):
+        print(f"octave-mcp http cannot listen on {options.host} port {options.port}", file=sys.stderr)
+        return BAD_SETTINGS
+    with listening:
+        shown = f"[{options.host}]" if ":" in options.host else options.host
+        address = f"http://{shown}:{listening.getsockname()[1]}/mcp"
+        print(f"MCP over HTTP at {address}. Ctrl-C ends it.", file=sys.stderr, flush=True)
+        ended = _Ended()
+        with _ended_politely(ended, lambda: None):
+            serve(settings, listening, local=local)
     return ended.code
 
 

@@ -3,14 +3,14 @@
 import ipaddress
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["Settings", "SettingsError", "load_settings", "setting_name"]
+__all__ = ["Settings", "SettingsError", "is_sendable", "load", "load_settings", "setting_name", "this_machine"]
 
 UNEXPANDED = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|^\$\w+$|^%\w+%$|^<.*>$")
 """A placeholder where a value should be: the host that starts this server, or its user, did not fill it in."""
@@ -23,7 +23,7 @@ QUOTES = frozenset("\"'`")
 
 KEY_RULE = "it may only have letters, digits and other printable ASCII, no spaces or quotes"
 
-MEMORY, SQLITE = "memory://", "sqlite:///"
+MEMORY, SQLITE, REDIS = "memory://", "sqlite:///", ("redis://", "rediss://")
 """The stores that there are."""
 
 HEADROOM_SECONDS = 2.5
@@ -85,8 +85,13 @@ class Settings(BaseSettings):
     )
     state_url: str | None = Field(
         default=None,
-        description="The record of what was sent: `sqlite:///PATH`, or `memory://`, which ends with the process. "
-        "Unset, a file in your data folder; with the sandbox, memory.",
+        repr=False,  # it may hold Redis's password
+        description="The record of what was sent: `sqlite:///PATH`; `redis://HOST:PORT/DB` or `rediss://…` for several "
+        "replicas; or `memory://`, which ends with the process. Unset, a file in your data folder; with the sandbox, "
+        "memory.",
+    )
+    redis_replicas: int = Field(
+        default=0, ge=0, le=10, description="Copies of Redis that must have a record before anything is sent."
     )
     shutdown_seconds: float = Field(
         default=20, ge=0, le=600, description="Seconds that the server waits at its end for what is in flight."
@@ -113,7 +118,7 @@ class Settings(BaseSettings):
     @field_validator("api_key_file")
     @classmethod
     def _holds_a_key(cls, value: Path | None) -> Path | None:
-        if (secret := _secret_in(value)) and not _is_sendable(secret):
+        if (secret := _secret_in(value)) and not is_sendable(secret):
             raise ValueError(f"names a file that holds no API key: {KEY_RULE}")
         return value
 
@@ -123,7 +128,7 @@ class Settings(BaseSettings):
         """Strip the key, and refuse one that no header can carry: the HTTP library would print it in its error."""
         if value is None or not (key := value.get_secret_value().strip()):
             return None
-        if not _is_sendable(value):
+        if not is_sendable(value):
             raise ValueError(f"is no API key: {KEY_RULE}")
         return SecretStr(key)
 
@@ -139,7 +144,7 @@ class Settings(BaseSettings):
             raise ValueError("must be an address such as https://app.octavehq.com")
         if "@" in parts.netloc or parts.path not in {"", "/"} or parts.query or parts.fragment:
             raise ValueError("must be an origin only, such as https://app.octavehq.com: no user, path or query")
-        if parts.scheme == "http" and not _is_this_machine(host):
+        if parts.scheme == "http" and not this_machine(host):
             raise ValueError("must be https, since the key would travel readably; plain http is for this machine only")
         return f"{parts.scheme}://{parts.netloc}"
 
@@ -153,7 +158,14 @@ class Settings(BaseSettings):
     def _known_store(cls, value: str | None) -> str | None:
         if value is None or value == MEMORY or (value.startswith(SQLITE) and value.removeprefix(SQLITE)):
             return value
-        raise ValueError("must be sqlite:///PATH or memory://")
+        if value.startswith(REDIS):
+            try:
+                parts = urlsplit(value)
+                if parts.hostname and parts.port != 0:
+                    return value
+            except ValueError:
+                pass
+        raise ValueError("must be sqlite:///PATH, redis://HOST:PORT/DB, rediss://HOST:PORT/DB or memory://")
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
@@ -168,10 +180,12 @@ class Settings(BaseSettings):
 
     @property
     def ledger_path(self) -> Path | None:
-        """The file of the ledger; None for memory."""
+        """The file of the ledger; None for memory, or Redis."""
         if self.state_url is None:
             return None if self.sandbox else platformdirs.user_data_path("octave-personas-mcp") / "ledger.sqlite3"
-        return None if self.state_url == MEMORY else Path(self.state_url.removeprefix(SQLITE)).expanduser()
+        if self.state_url == MEMORY or self.state_url.startswith(REDIS):
+            return None
+        return Path(self.state_url.removeprefix(SQLITE)).expanduser()
 
     @property
     def ignored_argument_names(self) -> frozenset[str]:
@@ -184,26 +198,34 @@ def load_settings(**overrides: Any) -> Settings:
 
     Raises SettingsError, whose text holds no value of any setting.
     """
+    return load(Settings, **overrides)
+
+
+_Kind = TypeVar("_Kind", bound=Settings)
+
+
+def load(kind: type[_Kind], **overrides: Any) -> _Kind:
+    """`load_settings`, for settings that have more than those."""
     try:
-        return Settings(**overrides)
+        return kind(**overrides)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
         told = [detail for detail in details if detail["type"] != "default_factory_not_called"]  # a consequence
-        raise SettingsError("\n".join(map(_problem, told))) from None
+        raise SettingsError("\n".join(_problem(detail, kind) for detail in told)) from None
 
 
 def setting_name(field: str) -> str:
     """The environment variable of a field, such as `OCTAVE_MCP_RESULT_TOKENS` for `result_tokens`."""
-    alias = Settings.model_fields[field].validation_alias
-    return str(alias) if alias else f"OCTAVE_MCP_{field.upper()}"
+    known = Settings.model_fields.get(field)
+    return str(known.validation_alias) if known and known.validation_alias else f"OCTAVE_MCP_{field.upper()}"
 
 
-def _problem(detail: Any) -> str:
+def _problem(detail: Any, kind: type[Settings]) -> str:
     text = str(detail["msg"]).removeprefix("Value error, ")
     if not detail["loc"]:
         return text
     place = str(detail["loc"][0])
-    name = setting_name(place) if place in Settings.model_fields else place
+    name = setting_name(place) if place in kind.model_fields else place
     return f"{name} {text[0].lower()}{text[1:]}"
 
 
@@ -217,7 +239,7 @@ def _secret_in(path: Path | None) -> SecretStr | None:
         raise ValueError("names a file that cannot be read") from None
 
 
-def _is_sendable(secret: SecretStr) -> bool:
+def is_sendable(secret: SecretStr) -> bool:
     """Whether this, stripped, is nothing or a key that a header can carry."""
     key = secret.get_secret_value().strip()
     if not key:
@@ -225,7 +247,8 @@ def _is_sendable(secret: SecretStr) -> bool:
     return not UNEXPANDED.search(key) and SENDABLE.fullmatch(key) is not None and key[0] not in QUOTES
 
 
-def _is_this_machine(host: str) -> bool:
+def this_machine(host: str) -> bool:
+    """Whether only this machine is reached by that host."""
     if host == "localhost":
         return True
     try:

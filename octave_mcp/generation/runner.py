@@ -103,6 +103,8 @@ class Runner:
         self._sender = Sender(client, ledger, limits, clock, tasks, self._notify)
         self._looker = Looker(client, ledger, clock, self._spawn, self._notify)
         self._ending = False
+        self._drained = False
+        self._under_way = 0
         self._changed = anyio.Event()
         self._told: dict[str, State] = {}
 
@@ -196,7 +198,14 @@ class Runner:
         """Start on something that outlives the call. Raises LedgerError where the server is ending."""
         if self._ending:
             raise LedgerError("This server is ending.")
-        self._tasks.start_soon(work, *values)
+        self._under_way += 1
+        self._tasks.start_soon(self._counted, work, *values)
+
+    async def _counted(self, work: Callable[..., Coroutine[Any, Any, object]], *values: object) -> None:
+        try:
+            await work(*values)
+        finally:
+            self._under_way -= 1
 
     # --- Waiting ------------------------------------------------------------------------------------------------------
 
@@ -224,7 +233,7 @@ class Runner:
             elif now >= next_beat:
                 beats, next_beat = beats + 1, now + HEARTBEAT_SECONDS
                 await _report(progress, settled + beats / (beats + 1), len(record.items), ready, settled)
-            if not pending or now >= until:
+            if not pending or now >= until or self._drained:
                 return self._told_of(record)
             foreign = any(item.owner != self._ledger.owner for item in pending)
             wake = min(next_beat, until, now + POLL_SECONDS if foreign else until)
@@ -253,6 +262,11 @@ class Runner:
         self._changed.set()
         self._changed = anyio.Event()
 
+    @property
+    def busy(self) -> bool:
+        """Whether something of this key's is on its way, or not recorded yet."""
+        return bool(self._under_way or self._sender.working or self._sender.unrecorded or self._told)
+
     # --- Living and ending --------------------------------------------------------------------------------------------
 
     async def keep_alive(self) -> None:
@@ -264,7 +278,7 @@ class Runner:
             await self._sender.record_all()
 
     async def drain(self) -> None:
-        """Send nothing more, and wait a bounded time for what is in flight."""
+        """Send nothing more, and wait a bounded time for what is in flight; then calls answer with what is known."""
         self._ending = self._sender.ending = True
         until = self._clock.elapsed() + self._limits.shutdown_seconds
         if self._sender.working:
@@ -273,6 +287,8 @@ class Runner:
             await self._clock.wait(self._changed, left)
         await self._sender.record_all()
         await quietly(self._flush)
+        self._drained = True
+        self._notify()
 
     async def _confirm(self) -> None:
         await self._clock.sleep(CONFIRM_SECONDS)

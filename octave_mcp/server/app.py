@@ -2,19 +2,21 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 
 from octave_mcp import __version__
-from octave_mcp.server.completions import Completer, add_completions
+from octave_mcp.server.completions import add_completions
 from octave_mcp.server.lookup_tools import lookup_tools
 from octave_mcp.server.prompts import add_prompts
 from octave_mcp.server.resources import add_resources
-from octave_mcp.server.state import State, running
+from octave_mcp.server.state import State, current, running
 from octave_mcp.server.tools import generate_personas_tool, get_generation_tool
 from octave_mcp.settings import Settings
 
-__all__ = ["build_server"]
+__all__ = ["build_server", "make_server"]
 
 INSTRUCTIONS = """\
 Builds buyer personas in Octave, a go-to-market platform, and shows those that its workspace has.
@@ -44,25 +46,33 @@ you present a result."""
 
 
 def build_server(settings: Settings) -> MCPServer[State]:
-    """The server, ready to be run over any transport, or to be given to `mcp.Client` in a test."""
-    completer: list[Completer] = []
+    """The server for one person, ready to be run over stdio, or to be given to `mcp.Client` in a test."""
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[State]) -> AsyncIterator[State]:
         async with running(settings) as state:
-            completer[:] = [Completer(state.reader)] if state.has_key else []
             yield state
 
+    return make_server(settings, lifespan=lifespan, middleware=[_noting_the_state])
+
+
+def make_server(settings: Settings, **options: Any) -> MCPServer[Any]:
+    """The server with everything that it offers. `options` are `MCPServer`'s, and say whose state a request has."""
     server = MCPServer[State](
         "octave-personas",
         title="Octave personas" + (" (sandbox)" if settings.sandbox else ""),
         version=__version__,
         instructions=INSTRUCTIONS + (SANDBOX_INSTRUCTIONS if settings.sandbox else ""),
         tools=[generate_personas_tool(), get_generation_tool(), *lookup_tools()],
-        lifespan=lifespan,
         log_level=settings.log_level,
+        **options,
     )
     add_resources(server)
     add_prompts(server)
-    add_completions(server, lambda: next(iter(completer), None))
+    add_completions(server)
     return server
+
+
+async def _noting_the_state(context: ServerRequestContext[State, Any], call_next: CallNext) -> HandlerResult:
+    current.set(context.lifespan_context)
+    return await call_next(context)

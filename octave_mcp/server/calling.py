@@ -9,25 +9,15 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict
 
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
-from octave_mcp.server.state import State
+from octave_mcp.server.state import State, Unusable
 
-__all__ = ["NO_KEY", "Arguments", "Unusable", "make_tool", "read"]
-
-NO_KEY = (
-    "No Octave API key is set for this server. Ask the user to set OCTAVE_API_KEY in this server's configuration to "
-    "the key of their Octave workspace, and to restart the server. Started with --sandbox, it needs no key and makes "
-    "example data."
-)
+__all__ = ["Arguments", "make_tool", "read"]
 
 
 class Arguments(BaseModel):
     """Base of the arguments of our own tools: nothing unknown, nothing coerced."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
-
-
-class Unusable(Exception):
-    """A call that cannot be made; its text is the result."""
 
 
 class _AsTheyCame(ArgModelBase):
@@ -75,8 +65,8 @@ def read(
 
     Raises Unusable, whose text has `cost`: what a call that cannot be made has cost, where somebody may wonder.
     """
-    if not state.has_key:
-        raise Unusable(f"{NO_KEY} {cost}".rstrip())
+    if state.desk is None:
+        raise Unusable(f"{state.why_not} {cost}".rstrip())
     try:
         return read_arguments(arguments, schema, model, ignored=state.settings.ignored_argument_names)
     except ArgumentsError as error:

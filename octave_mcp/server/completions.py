@@ -1,14 +1,5 @@
-"""Completions of a person's typing: names of what is in the workspace, fast or not at all.
+"""Completions for the arguments of prompts and resources, as the SDK asks for them."""
 
-They are asked for at every keystroke, so an answer is kept for a while, one that takes too long is given up, and
-nothing that goes wrong is told: a person who types a name needs no error.
-"""
-
-import time
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import anyio
 from mcp.server.mcpserver import MCPServer
 from mcp.types import (
     Completion,
@@ -18,88 +9,25 @@ from mcp.types import (
     ResourceTemplateReference,
 )
 
-from octave_mcp.octave.errors import OctaveError
-from octave_mcp.octave.lookups import Kind, LibraryRow
-from octave_mcp.octave.models import Persona
-from octave_mcp.octave.reader import SEARCHABLE, Reader
-from octave_mcp.server.lookup_results import row_of
-from octave_mcp.server.state import State
+from octave_mcp.server.completer import MAX_VALUES, NAMED
+from octave_mcp.server.state import State, current
 
-__all__ = ["Completer", "add_completions"]
-
-SECONDS = 2.0
-"""A person types on; what comes later than this is of no use."""
-
-KEPT_SECONDS = 30.0
-MAX_KEPT = 200
-MAX_VALUES = 50
-MAX_CHARACTERS = 100
-"""Of what was typed: more is no name."""
-
-_KINDS = {"offering": Kind.OFFERINGS, "playbook": Kind.PLAYBOOKS, "voice": Kind.BRAND_VOICES}
-"""Arguments of prompts, and where their values are."""
-
-Row = dict[str, Any]
+__all__ = ["add_completions"]
 
 
-class Completer:
-    """Completes with one reader, which stays the caller's. `now` counts seconds."""
-
-    def __init__(self, reader: Reader, *, now: Callable[[], float] = time.monotonic) -> None:
-        """Remember; nothing is looked up before it is asked for."""
-        self._reader = reader
-        self._now = now
-        self._kept: dict[tuple[str, str], tuple[float, list[Row]]] = {}
-
-    async def values(self, argument: str, typed: str) -> list[str]:
-        """Values that begin with, or have in them, what was typed; none where they cannot be had in time."""
-        text = typed[:MAX_CHARACTERS].strip()
-        rows: list[Row] = []
-        try:
-            with anyio.move_on_after(SECONDS):
-                rows = await self._rows(argument, text)
-        except OctaveError:
-            return []
-        shown = {"oId": "{oId}", "persona": "{name} ({oId})"}.get(argument, "{name}")
-        hits = [row for row in rows if text.casefold() in f"{row['name']} ({row['oId']})".casefold()]
-        hits.sort(key=lambda row: not row["name"].casefold().startswith(text.casefold()))
-        usable = [row for row in hits if row["oId"] or argument in _KINDS]
-        return list(dict.fromkeys(shown.format(**row) for row in usable))[:MAX_VALUES]
-
-    async def _rows(self, argument: str, text: str) -> list[Row]:
-        kept = self._kept.get((argument, text))
-        if kept and self._now() - kept[0] < KEPT_SECONDS:
-            return kept[1]
-        rows = [row_of(one) for one in await self._looked_up(argument, text)]
-        if len(self._kept) >= MAX_KEPT:
-            self._kept.clear()
-        self._kept[argument, text] = (self._now(), rows)
-        return rows
-
-    async def _looked_up(self, argument: str, text: str) -> Sequence[Persona | LibraryRow]:
-        if kind := _KINDS.get(argument):
-            if kind not in SEARCHABLE:
-                return (await self._reader.all_rows(kind))[0]
-            return (await self._reader.library(kind, text=text or None, limit=MAX_VALUES, offset=0)).data
-        # Octave searches names; what is typed for an oId is looked for among the first of all, here.
-        wanted = None if argument == "oId" else text or None
-        asked = self._reader.personas(text=wanted, offering_oid=None, playbook_oid=None, limit=MAX_VALUES, offset=0)
-        return (await asked).data
-
-
-def add_completions(server: MCPServer[State], completer: Callable[[], Completer | None]) -> None:
-    """Offer completions. `completer` gives the one of the running server: the SDK hands a completion no context."""
+def add_completions(server: MCPServer[State]) -> None:
+    """Offer completions, by the completer of whoever asks: the SDK hands a completion no context."""
 
     async def complete(
         ref: PromptReference | ResourceTemplateReference,
         argument: CompletionArgument,
         _: CompletionContext | None,
     ) -> Completion | None:
-        arguments = {"oId"} if isinstance(ref, ResourceTemplateReference) else {"persona", *_KINDS}
-        running = completer()
-        if running is None or argument.name not in arguments:
+        arguments = {"oId"} if isinstance(ref, ResourceTemplateReference) else {"persona", *NAMED}
+        desk = current.get().desk
+        if desk is None or argument.name not in arguments:
             return None
-        values = await running.values(argument.name, argument.value)
+        values = await desk.completer.values(argument.name, argument.value)
         return Completion(values=values, has_more=len(values) == MAX_VALUES)
 
     server.completion()(complete)  # type: ignore[no-untyped-call]

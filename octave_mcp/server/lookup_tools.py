@@ -20,7 +20,7 @@ from octave_mcp.octave.lookups import Kind, LibraryRow
 from octave_mcp.octave.models import NonBlank
 from octave_mcp.octave.reader import SEARCHABLE, Reader
 from octave_mcp.record import RECORD_SECTIONS, record
-from octave_mcp.server.calling import Arguments, Unusable, make_tool, read
+from octave_mcp.server.calling import Arguments, make_tool, read
 from octave_mcp.server.lookup_results import (
     Rows,
     explain_look_up,
@@ -44,7 +44,7 @@ from octave_mcp.server.schemas import (
     MAX_LIMIT,
     Schema,
 )
-from octave_mcp.server.state import State
+from octave_mcp.server.state import State, Unusable
 
 __all__ = ["find_rows", "lookup_tools"]
 

@@ -13,9 +13,8 @@ from pydantic import Field
 from octave_mcp.octave.errors import InputProblem, OctaveError
 from octave_mcp.octave.models import Persona
 from octave_mcp.record import record
-from octave_mcp.server.calling import NO_KEY
 from octave_mcp.server.lookup_results import explain_look_up, row_of
-from octave_mcp.server.state import State
+from octave_mcp.server.state import State, Unusable
 from octave_mcp.text import clean, shorten
 
 __all__ = ["add_prompts"]
@@ -87,11 +86,11 @@ async def interview_persona(
 ) -> str:
     """A persona's record, and how to play it."""
     state = context.request_context.lifespan_context
-    if not state.has_key:
-        raise MCPError(code=INVALID_PARAMS, message=NO_KEY)
     try:
         with state.reader.bounded():
             found = await _found(state, persona[:MAX_CHARACTERS].strip())
+    except Unusable as problem:
+        raise MCPError(code=INVALID_PARAMS, message=f"{problem}") from None
     except OctaveError as error:
         raise MCPError(code=INVALID_PARAMS, message=explain_look_up(error)) from None
     shown = record(found, 2 * state.settings.result_tokens)  # one channel, for which both have room

@@ -13,10 +13,9 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from octave_mcp.octave.errors import InputProblem, OctaveError
 from octave_mcp.record import record
-from octave_mcp.server.calling import NO_KEY
 from octave_mcp.server.lookup_results import explain_look_up, sandbox_note
 from octave_mcp.server.results import DATA_NOTE
-from octave_mcp.server.state import State
+from octave_mcp.server.state import State, Unusable
 
 __all__ = ["PERSONA_URI", "add_resources"]
 
@@ -40,14 +39,14 @@ def add_resources(server: MCPServer[State]) -> None:
 async def read_persona(oId: str, context: Context[State, Any]) -> str:  # noqa: N803 - the template's name for it
     """The record as JSON, within the budget of a result."""
     state = context.request_context.lifespan_context
-    if not state.has_key:
-        raise ResourceError(NO_KEY)
     if not _SAFE_OID.fullmatch(oId):
         raise ResourceNotFoundError("There is no persona of that oId.")
     try:
         persona = await state.reader.persona(oId)
     except InputProblem as error:
         raise ResourceNotFoundError(explain_look_up(error)) from None
+    except Unusable as problem:
+        raise ResourceError(f"{problem}") from None
     except OctaveError as error:
         raise ResourceError(explain_look_up(error)) from None
     shown = record(persona, 2 * state.settings.result_tokens)  # one channel, for which both have room

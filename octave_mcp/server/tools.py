@@ -9,7 +9,7 @@ from mcp.types import CallToolResult, ToolAnnotations
 from octave_mcp.generation.ledger import LedgerError, LimitReached, RecordGone
 from octave_mcp.generation.runner import Progress
 from octave_mcp.octave.models import GenerateRequest, NonBlank
-from octave_mcp.server.calling import Arguments, Unusable, make_tool, read
+from octave_mcp.server.calling import Arguments, make_tool, read
 from octave_mcp.server.results import generation_result, problem_result, uncollected_result
 from octave_mcp.server.schemas import (
     GENERATE_PERSONAS,
@@ -17,7 +17,7 @@ from octave_mcp.server.schemas import (
     GET_GENERATION,
     GET_GENERATION_RESULT,
 )
-from octave_mcp.server.state import State
+from octave_mcp.server.state import State, Unusable
 
 __all__ = ["generate_personas_tool", "get_generation_tool"]
 
@@ -78,9 +78,10 @@ def get_generation_tool() -> Tool:
 async def generate_personas(arguments: dict[str, Any], context: Context[State, Any]) -> CallToolResult:
     """Check the arguments, generate, condense. Never raises for what a caller or Octave did wrong."""
     state = context.request_context.lifespan_context
-    settings, runner = state.settings, state.runner
+    settings = state.settings
     try:
         request, dropped = read(arguments, state, GENERATE_PERSONAS, GenerateRequest, cost=_NOTHING_SENT)
+        runner = state.runner
         _keep_to(settings.max_personas_per_call, len(request.personas))
         generation = await runner.generate(request, settings.window_seconds, _progress(context))
     except Unusable as problem:
@@ -102,9 +103,10 @@ async def generate_personas(arguments: dict[str, Any], context: Context[State, A
 async def get_generation(arguments: dict[str, Any], context: Context[State, Any]) -> CallToolResult:
     """Wait for a generation, or list what is uncollected."""
     state = context.request_context.lifespan_context
-    settings, runner = state.settings, state.runner
+    settings = state.settings
     try:
         wanted, dropped = read(arguments, state, GET_GENERATION, _GetGeneration)
+        runner = state.runner
         if wanted.generationId is None:
             uncollected = await runner.uncollected()
             return uncollected_result(
