@@ -185,14 +185,37 @@ def test_ignored_arguments_are_a_list_separated_by_commas(monkeypatch: pytest.Mo
     assert load_settings().ignored_argument_names == {"traceId", "runId"}
 
 
-@pytest.mark.parametrize("url", ["postgres://x", "sqlite://", "sqlite:///", "ledger.db", "redis://localhost", ""])
+@pytest.mark.parametrize(
+    "url", ["redis://localhost", "redis://u:pw@h:6380/2", "rediss://h", "sqlite:////x", "memory://"]
+)
+def test_a_store_is_named_by_its_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """And it is not shown, as it may hold a password."""
+    monkeypatch.setenv("OCTAVE_MCP_STATE_URL", url)
+    assert load_settings().state_url == url
+    assert url not in repr(load_settings())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://x",
+        "sqlite://",
+        "sqlite:///",
+        "ledger.db",
+        "redis://",
+        "redis://h:99999",
+        "redis://[h",
+        "http://h",
+        "",
+    ],
+)
 def test_a_store_that_there_is_not_is_told(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """An empty value is none."""
     monkeypatch.setenv("OCTAVE_MCP_STATE_URL", url)
     if not url:
         assert load_settings().state_url is None
         return
-    with pytest.raises(SettingsError, match="OCTAVE_MCP_STATE_URL must be sqlite:///PATH or memory://"):
+    with pytest.raises(SettingsError, match="OCTAVE_MCP_STATE_URL must be sqlite:///PATH, redis:"):
         load_settings()
 
 

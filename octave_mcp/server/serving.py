@@ -5,11 +5,12 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import uvicorn
+from sse_starlette.sse import AppStatus
 
 from octave_mcp.server.http import build_app
 from octave_mcp.server.http_settings import HttpSettings
 
-__all__ = ["serve"]
+__all__ = ["make_server", "serve"]
 
 GRACE_SECONDS = 5.0
 """After the wait for what is in flight: for answers to leave."""
@@ -36,6 +37,13 @@ class _Server(uvicorn.Server):
 
 def serve(settings: HttpSettings, listening: socket.socket, *, local: bool) -> None:
     """Serve until SIGINT or SIGTERM. `local`: only this machine is listened to."""
+    # Else the SDK's streams are cut at once, and with them answers that are about to come. They end with their calls.
+    AppStatus.disable_automatic_graceful_drain()
+    make_server(settings, local=local).run(sockets=[listening])
+
+
+def make_server(settings: HttpSettings, *, local: bool) -> uvicorn.Server:
+    """The web server, ready to be run."""
     app = build_app(settings, local=local)
     config = uvicorn.Config(
         app.asgi,
@@ -48,4 +56,4 @@ def serve(settings: HttpSettings, listening: socket.socket, *, local: bool) -> N
         timeout_graceful_shutdown=int(settings.shutdown_seconds + GRACE_SECONDS),
         ws="none",
     )
-    _Server(config, app.drain).run(sockets=[listening])
+    return _Server(config, app.drain)
