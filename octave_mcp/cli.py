@@ -112,11 +112,14 @@ def _seconds(text: str) -> float:
 
 def _serve(options: argparse.Namespace) -> int:
     with _garbage_kept():
+        from octave_mcp.generation.ledger import LedgerError
+        from octave_mcp.server.state import ledger_of
         from octave_mcp.settings import SettingsError, load_settings
 
         try:
             settings = load_settings(sandbox=True) if options.sandbox else load_settings()
-        except SettingsError as error:
+            ledger_of(settings)
+        except (SettingsError, LedgerError) as error:
             print(f"octave-mcp cannot start:\n{error}", file=sys.stderr)
             return BAD_SETTINGS
         import anyio
@@ -142,13 +145,16 @@ def _http(options: argparse.Namespace) -> int:
     with _garbage_kept():
         import socket
 
+        from octave_mcp.generation.ledger import LedgerError
         from octave_mcp.log import configure_logging
         from octave_mcp.server.http_settings import HttpSettings, Who
+        from octave_mcp.server.state import ledger_of
         from octave_mcp.settings import SettingsError, load, this_machine
 
         try:
             settings = load(HttpSettings, sandbox=True) if options.sandbox else load(HttpSettings)
-        except SettingsError as error:
+            ledger_of(settings)
+        except (SettingsError, LedgerError) as error:
             print(f"octave-mcp http cannot start:\n{error}", file=sys.stderr)
             return BAD_SETTINGS
         local = this_machine(options.host)

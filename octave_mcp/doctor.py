@@ -18,13 +18,13 @@ import anyio
 from pydantic import SecretStr
 
 from octave_mcp.generation.ledger import LedgerError
-from octave_mcp.generation.sqlite import SqliteLedger
+from octave_mcp.generation.stores import store
 from octave_mcp.log import configure_logging
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, KeyProblem, OctaveError, SetupProblem
 from octave_mcp.octave.lookups import Credits, Workspace
 from octave_mcp.octave.reader import Reader
-from octave_mcp.settings import DEFAULT_BASE_URL, Settings, SettingsError, load_settings
+from octave_mcp.settings import DEFAULT_BASE_URL, REDIS, Settings, SettingsError, load_settings
 from octave_mcp.text import clean, shorten
 
 __all__ = ["Report", "examine"]
@@ -135,18 +135,21 @@ def _unusable(report: Report, problems: list[str]) -> None:
 
 async def _store(report: Report, settings: Settings) -> None:
     """Write to the ledger, which changes nothing of what it holds."""
-    path = settings.ledger_path
-    ledger = SqliteLedger(path)
+    path, in_redis = settings.ledger_path, (settings.state_url or "").startswith(REDIS)
+    ledger = None
     try:
-        await ledger.renew()
+        ledger = store(settings.state_url, path, redis_replicas=settings.redis_replicas)
+        await ledger.check()
         await ledger.generation("doctor", "none")
     except LedgerError as error:
         report.fail("store", f"{error} The file is {path}" if path else str(error))
     else:
-        report.ok("store", f"{path} can be written" if path else "in memory: it ends with the process")
+        memory = "Redis can be written" if in_redis else "in memory: it ends with the process"
+        report.ok("store", f"{path} can be written" if path else memory)
     finally:
         with suppress(LedgerError):
-            await ledger.close()
+            if ledger:
+                await ledger.close()
 
 
 def _clock(report: Report, workspace: Workspace | None, answered_at: float) -> None:

@@ -23,7 +23,7 @@ from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.printed import as_json, as_text, status
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
 from octave_mcp.server.schemas import GENERATE_PERSONAS
-from octave_mcp.server.state import running
+from octave_mcp.server.state import ledger_of, running
 from octave_mcp.settings import Settings
 from octave_mcp.text import clean, shorten
 
@@ -47,12 +47,16 @@ class Unusable(Exception):
 
 
 def check(settings: Settings) -> None:
-    """Raise Unusable where there is no key."""
+    """Raise Unusable where there is no key, or no store."""
     if settings.api_key is None and not settings.sandbox:
         raise Unusable(
             "No Octave API key is set. Set OCTAVE_API_KEY to the key of your Octave workspace, or OCTAVE_API_KEY_FILE "
             f"to a file that holds it; with --sandbox none is needed. {_NOTHING_SENT}"
         )
+    try:
+        ledger_of(settings)
+    except LedgerError as error:
+        raise Unusable(f"{error} {_NOTHING_SENT}") from None
 
 
 # --- What is asked for ------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ class _Server(uvicorn.Server):
 def serve(settings: HttpSettings, listening: socket.socket, *, local: bool) -> None:
     """Serve until SIGINT or SIGTERM. `local`: only this machine is listened to."""
     # Else the SDK's streams are cut at once, and with them answers that are about to come. They end with their calls.
-    AppStatus.disable_automatic_graceful_drain()
+    AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
     make_server(settings, local=local).run(sockets=[listening])
 
 

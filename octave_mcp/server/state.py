@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import anyio
 from pydantic import SecretStr
@@ -16,6 +15,7 @@ from octave_mcp.generation.ledger import Ledger
 from octave_mcp.generation.limits import Limits
 from octave_mcp.generation.runner import Runner
 from octave_mcp.generation.runner import running as running_runner
+from octave_mcp.generation.stores import store
 from octave_mcp.generation.tenant import Tenant
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.reader import Reader
@@ -113,14 +113,8 @@ def tenant_of(settings: Settings, key: SecretStr) -> Tenant:
 
 
 def ledger_of(settings: Settings) -> Ledger:
-    """The store that is set; nothing is opened before it is used. Raises ImportError where an extra is missing."""
-    if settings.state_url and urlsplit(settings.state_url).scheme in {"redis", "rediss"}:
-        from octave_mcp.generation.redis import RedisLedger  # noqa: PLC0415 - an extra, which only a team needs
-
-        return RedisLedger(settings.state_url, replicas=settings.redis_replicas)
-    from octave_mcp.generation.sqlite import SqliteLedger  # noqa: PLC0415 - one of them is used
-
-    return SqliteLedger(settings.ledger_path)
+    """The store that is set; nothing is opened before it is used. Raises LedgerError where there can be none."""
+    return store(settings.state_url, settings.ledger_path, redis_replicas=settings.redis_replicas)
 
 
 def _client(settings: Settings, key: SecretStr) -> OctaveClient:

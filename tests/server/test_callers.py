@@ -90,7 +90,8 @@ def test_a_file_is_looked_at_now_and_then(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(credentials, "LOOK_SECONDS", 1.0)
     (tmp_path / "f").write_text(TOKENS[0], encoding="utf-8")
     moment = [0.0]
-    watched = Watched("S", tmp_path / "f", read_tokens, frozenset(), now=lambda: moment[0])
+    nobody: frozenset[bytes] = frozenset()
+    watched = Watched("S", tmp_path / "f", read_tokens, nobody, now=lambda: moment[0])
     assert is_among(TOKENS[0], watched.content())
     (tmp_path / "f").write_text(TOKENS[1], encoding="utf-8")
     assert is_among(TOKENS[0], watched.content())
@@ -208,7 +209,7 @@ async def behind_oauth(issuer: Issuer, **settings: Any) -> AsyncIterator[tuple[s
     """The server's address, the upstream, and where the keys are."""
     async with upstream(by_the_page) as octave, upstream(by_the_page) as login:
         login.look_up = issuer
-        known = {"oauth_issuer": ISSUER, "oauth_jwks_url": f"{login.url}/jwks", "public_url": PUBLIC}
+        known: dict[str, Any] = {"oauth_issuer": ISSUER, "oauth_jwks_url": f"{login.url}/jwks", "public_url": PUBLIC}
         async with serving(base_url=octave.url, **known, oauth_scopes="personas", **settings) as url:
             yield url, octave, login
 
@@ -237,9 +238,7 @@ BAD: dict[str, Callable[[Issuer], str]] = {
     "for ever": lambda issuer: issuer.token(exp=None),
     "of another key": lambda _: Issuer().token(),
     "of an unknown key": lambda issuer: issuer.token(header={"kid": "none"}),
-    "unsigned": lambda _: jwt.encode(
-        {"iss": ISSUER, "aud": PUBLIC, "sub": "ann", "exp": 2**33}, None, algorithm="none"
-    ),
+    "unsigned": lambda _: jwt.encode({"iss": ISSUER, "aud": PUBLIC, "sub": "ann", "exp": 2**33}, "", algorithm="none"),
     "signed with what is public": lambda _: jwt.encode(
         {"iss": ISSUER, "aud": PUBLIC, "sub": "ann", "exp": 2**33},
         "p" * 64,

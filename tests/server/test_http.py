@@ -39,8 +39,9 @@ async def test_everything_is_there_in_both_eras(mode: str) -> None:
     """Tools with progress, resources, prompts and completions, without a session."""
     told: list[tuple[float, float | None]] = []
 
-    async def progress(value: float, total: float | None, _: str | None) -> None:
-        told.append((value, total))
+    async def progress(progress: float, total: float | None, message: str | None) -> None:
+        assert message
+        told.append((progress, total))
 
     async with serving(sandbox=True) as url, client(url, mode) as one:
         assert len((await one.list_tools()).tools) == 6
