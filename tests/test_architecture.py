@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "doctor": {"generation", "log", "octave", "sandbox", "settings", "text"},
     "generate": {"generation", "octave", "printed", "server", "settings", "text"},
     "printed": {"generation", "octave", "summary", "text"},
-    "cli": {"demo", "doctor", "generate", "log", "sandbox", "server", "settings", ""},
+    "cli": {"demo", "doctor", "generate", "generation", "log", "sandbox", "server", "settings", ""},
     "__main__": {"cli"},
     "": set(),
 }
@@ -61,10 +61,14 @@ def test_imports_run_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("library", "homes"),
-    [("httpx", {"octave_mcp.octave.client"}), ("mcp", {"octave_mcp.server", "octave_mcp.demo"})],
+    [
+        ("httpx", {"octave_mcp.octave.client"}),
+        ("mcp", {"octave_mcp.server", "octave_mcp.demo"}),
+        ("redis", {"octave_mcp.generation.redis"}),
+    ],
 )
 def test_each_library_has_its_room(library: str, homes: set[str]) -> None:
-    """Only the client knows the HTTP library; only the server, and the demo's client, know MCP."""
+    """Only the client knows the HTTP library; only the server, and the demo's client, know MCP; and one store Redis."""
     users = {name_of(path) for path in MODULES if library in {module.split(".")[0] for module in imports(path)}}
     assert all(any(user.startswith(home) for home in homes) for user in users), users
 

@@ -200,5 +200,8 @@ class Ledger(Protocol):
     async def renew(self) -> None:
         """Renew the leases of this process's live items."""
 
+    async def check(self) -> None:
+        """Raise LedgerError where the store cannot be used now."""
+
     async def close(self) -> None:
         """Leave: what this process has sent and not settled is unknown, what it has queued has failed."""

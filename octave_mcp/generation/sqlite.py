@@ -114,6 +114,10 @@ class SqliteLedger:
         """See `Ledger`."""
         await self._do(operations.renew, self._now(), self.owner)
 
+    async def check(self) -> None:
+        """See `Ledger`."""
+        await self._do(lambda _: None)
+
     async def close(self) -> None:
         """See `Ledger`."""
         try:

@@ -5,13 +5,24 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.redis_server import RedisServer, needs_redis, redis_server
 
-from octave_mcp.generation import sqlite, sqlite_operations
-from octave_mcp.generation.ledger import DAY_SECONDS, RETENTION_SECONDS, Begun, LedgerError, LimitReached, State, Wanted
+from octave_mcp.generation import redis, sqlite, sqlite_operations
+from octave_mcp.generation.ledger import (
+    DAY_SECONDS,
+    RETENTION_SECONDS,
+    Begun,
+    Ledger,
+    LedgerError,
+    LimitReached,
+    State,
+    Wanted,
+)
+from octave_mcp.generation.redis import NAMESPACE, RedisLedger
 from octave_mcp.generation.sqlite import SqliteLedger
 
 pytestmark = pytest.mark.anyio
@@ -35,21 +46,74 @@ def time() -> Time:
     return Time()
 
 
-@pytest.fixture(params=["file", "memory"])
-async def ledger(request: pytest.FixtureRequest, time: Time, tmp_path: Path) -> AsyncIterator[SqliteLedger]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    """One Redis for all tests."""
+    with redis_server() as running:
+        yield running
+
+
+@pytest.fixture
+def opened(request: pytest.FixtureRequest, time: Time, tmp_path: Path) -> Callable[[], Ledger]:
+    """Opens a store, the same at each call, as another process would."""
+    if request.param == "redis":
+        server: RedisServer = request.getfixturevalue("server")
+        with server.client() as client:
+            client.flushall()
+        return lambda: RedisLedger(server.url, now=time)
+    return lambda: SqliteLedger(tmp_path / "folder" / "ledger" if request.param == "file" else None, now=time)
+
+
+ON_REDIS = pytest.param("redis", marks=needs_redis)
+each_store = pytest.mark.parametrize("opened", ["file", "memory", ON_REDIS], indirect=True)
+each_shared_store = pytest.mark.parametrize("opened", ["file", ON_REDIS], indirect=True)
+
+
+@pytest.fixture
+async def ledger(opened: Callable[[], Ledger]) -> AsyncIterator[Ledger]:
     """Each store."""
-    opened = SqliteLedger(tmp_path / "folder" / "ledger" if request.param == "file" else None, now=time)
-    yield opened
-    await opened.close()
+    one = opened()
+    yield one
+    await one.close()
 
 
-async def begin(ledger: SqliteLedger, *names: str, limit: int | None = None, replay: float = 100) -> Begun:
+def server_of(request: pytest.FixtureRequest) -> RedisServer | None:
+    """The Redis of a test, if it is about one."""
+    return request.getfixturevalue("server") if "redis" in request.node.name else None
+
+
+def claims(ledger: Ledger, server: RedisServer | None) -> dict[str, str]:
+    """Who claims which persona: no public door leads there."""
+    if isinstance(ledger, SqliteLedger):
+        assert ledger._connection is not None
+        return dict(ledger._connection.execute("SELECT oid, item FROM claims").fetchall())
+    assert server is not None
+    with server.client() as client:
+        found = client.hgetall(f"{NAMESPACE}:claims")
+    return {oid.decode(): item.decode() for oid, item in found.items()}
+
+
+def kept(ledger: Ledger, server: RedisServer | None) -> tuple[int, int]:
+    """How many items are unknown, and how many unreadable answers are kept: no public door leads there."""
+    if isinstance(ledger, SqliteLedger):
+        assert ledger._connection is not None
+        count = "SELECT count(*), count(unreadable) FROM items WHERE state = 'unknown'"
+        unknown, unreadable = ledger._connection.execute(count).fetchone()
+        return unknown, unreadable
+    assert server is not None
+    with server.client() as client:
+        items = [client.hgetall(name) for name in client.keys(f"{NAMESPACE}:item:*")]
+    lost = [one for one in items if one[b"state"] == b"unknown"]
+    return len(lost), sum(b"unreadable" in one for one in lost)
+
+
+async def begin(ledger: Ledger, *names: str, limit: int | None = None, replay: float = 100) -> Begun:
     """A call that asks for these."""
     wanted = [Wanted(f"print of {name}", name) for name in names]
     return await ledger.begin(T, wanted, replay_seconds=replay, day_limit=limit)
 
 
-async def finish(ledger: SqliteLedger, begun: Begun, *states: State, told: bool = True) -> None:
+async def finish(ledger: Ledger, begun: Begun, *states: State, told: bool = True) -> None:
     """Have what was new end so, each with an oId of its own, and hand all over."""
     for place, state in zip(begun.new, states, strict=True):
         item = begun.record.items[place].id
@@ -61,7 +125,8 @@ async def finish(ledger: SqliteLedger, begun: Begun, *states: State, told: bool 
         await ledger.hand_over({item.id: item.state for item in record.items})
 
 
-async def test_what_was_never_handed_over_is_handed_over_for_a_while(ledger: SqliteLedger, time: Time) -> None:
+@each_store
+async def test_what_was_never_handed_over_is_handed_over_for_a_while(ledger: Ledger, time: Time) -> None:
     """Then it is generated anew."""
     await finish(ledger, await begin(ledger, "A"), State.DONE, told=False)
     time.now += 99
@@ -70,17 +135,19 @@ async def test_what_was_never_handed_over_is_handed_over_for_a_while(ledger: Sql
     assert (await begin(ledger, "A")).new == (0,)
 
 
+@each_store
 @pytest.mark.parametrize(
     ("again", "new"),
     [("AB", (1,)), ("AX", (1,)), ("ABC", (1, 2)), ("BA", (0,)), ("A", (0,)), ("B", (0,)), ("CD", (0, 1))],
 )
-async def test_a_retry_of_what_did_not_all_come_back(ledger: SqliteLedger, again: str, new: tuple[int, ...]) -> None:
+async def test_a_retry_of_what_did_not_all_come_back(ledger: Ledger, again: str, new: tuple[int, ...]) -> None:
     """Edited or not, it is handed what is there; what came back, asked for alone, is asked for on purpose."""
     await finish(ledger, await begin(ledger, "A", "B"), State.DONE, State.FAILED)
     assert (await begin(ledger, *again)).new == new
 
 
-async def test_the_call_that_is_retried_is_the_one_with_most_in_common(ledger: SqliteLedger) -> None:
+@each_store
+async def test_the_call_that_is_retried_is_the_one_with_most_in_common(ledger: Ledger) -> None:
     """Not a smaller one that got its own in between."""
     first = await begin(ledger, "A", "B")
     between = await begin(ledger, "A")
@@ -89,7 +156,8 @@ async def test_the_call_that_is_retried_is_the_one_with_most_in_common(ledger: S
     assert (await begin(ledger, "A", "B")).new == (1,)
 
 
-async def test_an_answer_that_came_late_stands_behind_nothing(ledger: SqliteLedger, time: Time) -> None:
+@each_store
+async def test_an_answer_that_came_late_stands_behind_nothing(ledger: Ledger, time: Time) -> None:
     """It is handed over, though the wish was made again meanwhile, and that failed."""
     lost = await begin(ledger, "A")
     await finish(ledger, lost, State.UNKNOWN)
@@ -101,7 +169,8 @@ async def test_an_answer_that_came_late_stands_behind_nothing(ledger: SqliteLedg
     assert time.now > 0
 
 
-async def test_what_was_refused_waits_only_if_somebody_still_asks_for_it(ledger: SqliteLedger) -> None:
+@each_store
+async def test_what_was_refused_waits_only_if_somebody_still_asks_for_it(ledger: Ledger) -> None:
     """A call that was given up while its POST was under way wants no other."""
     first = await begin(ledger, "A", "B", "C")
     await begin(ledger, "B")
@@ -118,9 +187,10 @@ async def test_what_was_refused_waits_only_if_somebody_still_asks_for_it(ledger:
     assert await ledger.mark_sent(ids) == {ids[1]}
 
 
-async def test_a_lease_begins_anew_when_it_is_sent(time: Time, tmp_path: Path) -> None:
+@each_shared_store
+async def test_a_lease_begins_anew_when_it_is_sent(opened: Callable[[], Ledger], time: Time) -> None:
     """However long it waited for its turn."""
-    owner, other = SqliteLedger(tmp_path / "l", now=time), SqliteLedger(tmp_path / "l", now=time)
+    owner, other = opened(), opened()
     begun = await begin(owner, "A")
     time.now += 29
     await owner.mark_sent([begun.record.items[0].id])
@@ -132,7 +202,10 @@ async def test_a_lease_begins_anew_when_it_is_sent(time: Time, tmp_path: Path) -
     await other.close()
 
 
-async def test_what_is_found_after_its_loss_was_told_is_to_be_handed_over(ledger: SqliteLedger) -> None:
+@each_store
+async def test_what_is_found_after_its_loss_was_told_is_to_be_handed_over(
+    ledger: Ledger, request: pytest.FixtureRequest
+) -> None:
     """It is listed until it is, and a claim is the first one's."""
     lost, other = await begin(ledger, "A"), await begin(ledger, "B")
     await finish(ledger, lost, State.UNKNOWN)
@@ -142,19 +215,19 @@ async def test_what_is_found_after_its_loss_was_told_is_to_be_handed_over(ledger
     item = other.record.items[0].id
     await ledger.mark_sent([item])
     await ledger.settle(item, State.DONE, "{}", oids=["pe_1", "pe_2"])
-    assert ledger._connection is not None
-    claims = dict(ledger._connection.execute("SELECT oid, item FROM claims").fetchall())
-    assert claims == {"pe_1": lost.record.items[0].id, "pe_2": item}
+    assert claims(ledger, server_of(request)) == {"pe_1": lost.record.items[0].id, "pe_2": item}
 
 
-async def test_after_a_complete_result_everything_is_made_anew(ledger: SqliteLedger) -> None:
+@each_store
+async def test_after_a_complete_result_everything_is_made_anew(ledger: Ledger) -> None:
     """Also where an earlier one was not complete."""
     await finish(ledger, await begin(ledger, "A", "B"), State.DONE, State.FAILED)
     await finish(ledger, await begin(ledger, "A", "B"), State.DONE)
     assert (await begin(ledger, "A", "B")).new == (0, 1)
 
 
-async def test_the_limit_of_a_day_counts_what_may_have_been_bought(ledger: SqliteLedger, time: Time) -> None:
+@each_store
+async def test_the_limit_of_a_day_counts_what_may_have_been_bought(ledger: Ledger, time: Time) -> None:
     """Not what failed, nor what was joined; and a day later it is free again."""
     await finish(ledger, await begin(ledger, "A", "B", "C"), State.DONE, State.FAILED, State.UNKNOWN)
     with pytest.raises(LimitReached) as caught:
@@ -166,7 +239,10 @@ async def test_the_limit_of_a_day_counts_what_may_have_been_bought(ledger: Sqlit
     assert (await begin(ledger, "E", "F", "G", limit=3)).new == (0, 1, 2)
 
 
-async def test_what_is_kept_is_bounded(ledger: SqliteLedger, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+@each_store
+async def test_what_is_kept_is_bounded(
+    ledger: Ledger, time: Time, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """In time and in number; what is live is never forgotten."""
     old = await begin(ledger, "old")
     await finish(ledger, old, State.DONE)
@@ -174,19 +250,19 @@ async def test_what_is_kept_is_bounded(ledger: SqliteLedger, time: Time, monkeyp
     time.now += RETENTION_SECONDS + 1
     await begin(ledger, "new")
     assert await ledger.generation(T, old.record.id) is None
-    monkeypatch.setattr(sqlite_operations, "MAX_SETTLED", 2)
-    monkeypatch.setattr(sqlite_operations, "MAX_UNREADABLE", 1)
+    for store in (sqlite_operations, redis):
+        monkeypatch.setattr(store, "MAX_SETTLED", 2)
+        monkeypatch.setattr(store, "MAX_UNREADABLE", 1)
     for name in "ABCD":
         (item,) = (await begin(ledger, name)).record.items
         await ledger.mark_sent([item.id])
         await ledger.settle(item.id, State.UNKNOWN, "{}", unreadable=b"<html>")
     await begin(ledger, "last")
-    assert ledger._connection is not None
-    count = ledger._connection.execute("SELECT count(*), count(unreadable) FROM items WHERE state = 'unknown'")
-    assert count.fetchone() == (2, 1)
+    assert kept(ledger, server_of(request)) == (2, 1)
 
 
-async def test_giving_up_stops_only_what_nobody_else_asks_for(ledger: SqliteLedger) -> None:
+@each_store
+async def test_giving_up_stops_only_what_nobody_else_asks_for(ledger: Ledger) -> None:
     """And nothing that was sent."""
     first = await begin(ledger, "A", "B", "C")
     await ledger.mark_sent([first.record.items[0].id])
@@ -201,7 +277,8 @@ async def test_giving_up_stops_only_what_nobody_else_asks_for(ledger: SqliteLedg
     assert record.items[1].state is State.FAILED
 
 
-async def test_a_persona_is_adopted_only_where_it_is_proven(ledger: SqliteLedger, time: Time) -> None:
+@each_store
+async def test_a_persona_is_adopted_only_where_it_is_proven(ledger: Ledger, time: Time) -> None:
     """One candidate, claimed by none, and no other item that it could be."""
     done, lost = await begin(ledger, "A"), await begin(ledger, "B")
     await finish(ledger, done, State.DONE)
@@ -220,9 +297,10 @@ async def test_a_persona_is_adopted_only_where_it_is_proven(ledger: SqliteLedger
     assert time.now > 0
 
 
-async def test_a_late_answer_is_still_recorded(time: Time, tmp_path: Path) -> None:
+@each_shared_store
+async def test_a_late_answer_is_still_recorded(opened: Callable[[], Ledger], time: Time) -> None:
     """Its owner slept, and was taken for gone; what was told meanwhile does not count as handed over."""
-    owner, other = SqliteLedger(tmp_path / "l", now=time), SqliteLedger(tmp_path / "l", now=time)
+    owner, other = opened(), opened()
     begun = await begin(owner, "A")
     item = begun.record.items[0].id
     await owner.mark_sent([item])
@@ -242,6 +320,14 @@ def _locked(path: Path) -> sqlite3.Connection:
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     return holder
+
+
+@each_store
+async def test_a_store_that_can_be_used_is_found_to_be(ledger: Ledger) -> None:
+    """Before anything was recorded, and after."""
+    await ledger.check()
+    await begin(ledger, "A")
+    await ledger.check()
 
 
 async def test_a_locked_store_says_so_and_is_used_once_it_is_free(

@@ -19,8 +19,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.redis_server import RedisServer, needs_redis, redis_server
 
-from octave_mcp.generation.ledger import LEASE_SECONDS, Item, Record, State, Wanted
+from octave_mcp.generation.ledger import LEASE_SECONDS, Item, Ledger, Record, State, Wanted
+from octave_mcp.generation.redis import RedisLedger
 from octave_mcp.generation.sqlite import SqliteLedger
 
 REPLAY = 600.0
@@ -61,15 +63,20 @@ class LedgerMachine(RuleBasedStateMachine):
         self.adopted: dict[str, str] = {}
         self.whose: dict[str, str] = {}
 
-    def opened(self) -> SqliteLedger:
+    def opened(self) -> Ledger:
         """A process's view of the store."""
         return SqliteLedger(None if self.in_memory else self.folder / "ledger", now=lambda: self.now)
+
+    def crash(self, gone: Ledger) -> None:
+        """End a process as a crash does: without a word."""
+        assert isinstance(gone, SqliteLedger)
+        gone._disconnect()
 
     def do(self, operation: Coroutine[Any, Any, _T]) -> _T:
         """Run one operation to its end."""
         return self.loop.run_until_complete(operation)
 
-    def owner(self, number: int) -> SqliteLedger:
+    def owner(self, number: int) -> Ledger:
         """One of the processes."""
         return self.owners[number % len(self.owners)]
 
@@ -189,7 +196,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if politely:
             self.do(gone.close())
         else:
-            gone._disconnect()  # what a crash leaves: no word
+            self.crash(gone)
         self.owners[place] = self.opened()
 
     @rule(record=records)
@@ -224,9 +231,42 @@ class MemoryMachine(LedgerMachine):
     in_memory = True
 
 
+class RedisMachine(LedgerMachine):
+    """The same in Redis, which is empty at the start of each sequence."""
+
+    server: RedisServer
+
+    def __init__(self) -> None:
+        """Empty the store."""
+        with self.server.client() as client:
+            client.flushall()
+        super().__init__()
+
+    def opened(self) -> RedisLedger:
+        """A process's view of the store."""
+        return RedisLedger(self.server.url, now=lambda: self.now)
+
+    def crash(self, gone: Ledger) -> None:
+        """End a process as a crash does: without a word."""
+        assert isinstance(gone, RedisLedger)
+        self.do(gone._disconnect())
+
+
+@needs_redis
+def test_no_item_moves_but_as_it_may_in_redis() -> None:
+    """Over any sequence of calls, crashes and waits."""
+    with redis_server() as server:
+        run(type("RedisMachine", (RedisMachine,), {"server": server}))
+
+
 @pytest.mark.parametrize("machine", [LedgerMachine, MemoryMachine])
 def test_no_item_moves_but_as_it_may(machine: type[LedgerMachine]) -> None:
     """Over any sequence of calls, crashes and waits, on each store."""
+    run(machine)
+
+
+def run(machine: type[LedgerMachine]) -> None:
+    """Look for a sequence that breaks a rule."""
     run_state_machine_as_test(
         machine,
         settings=settings(
