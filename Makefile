@@ -8,7 +8,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 BIN := .venv/bin
 
-.PHONY: demo test soak check format lock clean
+.PHONY: demo test soak bench check format lock clean
 .DEFAULT_GOAL := test
 
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
@@ -22,6 +22,9 @@ test: check  ## every gate: formatting, lint, types, tests, branch coverage
 
 soak: .venv/ready  ## the counting of tests/soak, for longer
 	@SOAK_ROUNDS=$${SOAK_ROUNDS:-2000} $(BIN)/python -m pytest -q tests/soak
+
+bench: .venv/ready tests/bench/.venv/ready  ## the HTTP server under load, beside what else there is
+	@PYTHONPATH=tests $(BIN)/python -m bench.load $(BENCH)
 
 check: .venv/ready  ## formatting, lint and types
 	@$(BIN)/ruff format --check .
@@ -44,6 +47,12 @@ clean:  ## back to a fresh clone
 	@$(UV) venv --quiet --python "$(PYTHON)" --no-python-downloads .venv
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+tests/bench/.venv/ready: tests/bench/requirements.lock | .venv/ready $(UV)
+	@rm -rf $(@D)
+	@$(UV) venv --quiet --python $(BIN)/python --no-python-downloads $(@D)
+	@$(UV) pip install --quiet --python $(@D)/bin/python --require-hashes -r $<
 	@touch $@
 
 .tools/bin/uv:

@@ -1,0 +1,1 @@
+"""The load benchmark: the HTTP server beside what else there is. `make bench` runs it; no test does."""

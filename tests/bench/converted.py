@@ -1,0 +1,18 @@
+"""A server made from openapi.json alone, by fastmcp. It runs in tests/bench/.venv, the one place that has fastmcp."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import httpx2
+import uvicorn
+from fastmcp import FastMCP  # type: ignore[import-not-found]
+
+if __name__ == "__main__":
+    document = json.loads(Path(__file__).with_name("openapi.json").read_text())
+    octave = httpx2.AsyncClient(
+        base_url=os.environ["OCTAVE_BASE_URL"], headers={"api_key": os.environ["OCTAVE_API_KEY"]}, timeout=120
+    )
+    server = FastMCP.from_openapi(document, client=octave, name="octave-converted")
+    uvicorn.run(server.http_app(stateless_http=True), port=int(sys.argv[1]), log_level="warning")

@@ -1,0 +1,157 @@
+"""The servers, each a process on a port of its own, and what the operating system says of a process."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+__all__ = [
+    "CONVERTED",
+    "HERE",
+    "KEY",
+    "Column",
+    "Running",
+    "columns",
+    "cpu_seconds",
+    "free_port",
+    "redis",
+    "resident_bytes",
+    "running",
+]
+
+HERE: Final = Path(__file__).parent
+CONVERTED: Final = HERE / ".venv" / "bin" / "python"
+"""The interpreter of the one server that needs packages of its own."""
+
+START_SECONDS: Final = 30.0
+END_SECONDS: Final = 15.0
+LIFTED: Final = {"OCTAVE_MCP_CALLS_AT_ONCE": "1000", "OCTAVE_MCP_CALLS_PER_MINUTE": "100000"}
+"""What the server takes from one key is bounded far below what it can do; here all callers have the same key."""
+
+KEY: Final = "sk-bench-0123456789"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A server that is measured: how it is called in the tables, and how it is started."""
+
+    name: str
+    what: str
+    command: tuple[str, ...]
+    """Its port is added."""
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process that listens."""
+
+    port: int
+    pid: int
+
+
+def columns(ours: tuple[str, ...], redis_url: str | None) -> list[Column]:
+    """Every server that this machine can start. `ours` is the command whose last option takes the port."""
+    memory = LIFTED | {"OCTAVE_MCP_STATE_URL": "memory://"}
+    wide = {"OCTAVE_MCP_CONCURRENCY": "32"}
+    found = [
+        Column("thin", "two tools on the same SDK, thin.py", (sys.executable, str(HERE / "thin.py")), {}),
+        Column("openapi", "fastmcp's from_openapi, converted.py", (str(CONVERTED), str(HERE / "converted.py")), {}),
+        Column("ours", "octave-mcp http, 4 POSTs at once for a key (the default), memory://", ours, memory),
+        Column("ours, 32 at once", "the same with OCTAVE_MCP_CONCURRENCY=32", ours, memory | wide),
+    ]
+    if not CONVERTED.exists():
+        found = [one for one in found if one.name != "openapi"]
+    if redis_url is not None:
+        stored = LIFTED | {"OCTAVE_MCP_STATE_URL": redis_url}
+        found.append(Column("ours+redis", "octave-mcp http with Redis on this machine", ours, stored))
+    return found
+
+
+@asynccontextmanager
+async def running(
+    command: tuple[str, ...], port: int, log: Path, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Running]:
+    """Run a command until the block ends, once it listens on the port; `log` gets what it says."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OCTAVE", "OTEL_", "PYTHON"))}
+    with log.open("ab") as said:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said, env={**kept, **(settings or {})}
+        )
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while not await _listens(port):
+                if process.returncode is not None:
+                    break
+                await asyncio.sleep(0.05)
+        if process.returncode is not None:
+            raise RuntimeError(f"{Path(command[0]).name} ended at once:\n{_end_of(log)}")
+        yield Running(port, process.pid)
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), END_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+@asynccontextmanager
+async def redis(log: Path) -> AsyncIterator[str | None]:
+    """The address of a Redis of our own; None where there is no redis-server."""
+    program = shutil.which("redis-server")
+    if program is None:
+        yield None
+        return
+    port = free_port()
+    options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(log.parent))
+    async with running((program, *options), port, log):
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory of a process that is not swapped out."""
+    status = Path(f"/proc/{pid}/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) * 1024
+    told = subprocess.run(("ps", "-o", "rss=", "-p", str(pid)), capture_output=True, check=True)
+    return int(told.stdout) * 1024
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """Processor time that a process has used; None where there is no /proc."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return None
+    user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
