@@ -163,7 +163,12 @@ def condense(personas: Sequence[Persona], budget: int) -> tuple[list[Condensed],
     candidates = [_Candidate(persona) for persona in personas]
     # Twice an equal share is more than can fit, unless records are short; there is no need to try what lies above.
     shares = range(LEAST_SHARE, min(FULL_SHARE, 2 * budget // len(personas)) + 1, SHARE_STEP)
-    fitting = bisect_right(shares, budget, key=lambda share: _total([one.within(share) for one in candidates]))
+
+    def total(share: int) -> int:
+        return _total([one.within(share) for one in candidates])
+
+    # The largest fits nearly always, where few are asked for.
+    fitting = len(shares) if shares and total(shares[-1]) <= budget else bisect_right(shares, budget, key=total)
     if fitting:
         share = shares[fitting - 1]
         return [one.within(share) for one in candidates], _detail(share)

@@ -7,6 +7,7 @@ characters that hide or reorder text, and they may be of any length.
 import math
 import re
 import unicodedata
+from functools import lru_cache
 
 __all__ = ["clean", "shorten", "tokens"]
 
@@ -53,6 +54,7 @@ _UNLIKE_A_WORD = re.compile(r"[^aeiouy]{4}|[aeiouy]{4}|^[^aeiouy]{3}|[jqxz][^aei
 _ALTERNATING = re.compile(r"[^aeiouy]?(?:[aeiouy][^aeiouy])*[aeiouy]?", re.IGNORECASE)
 """Syllables of two letters each: more often than other words these are names, and made up."""
 _SYLLABLE = 3
+_KEPT_CHARACTERS = 24
 _KEY_OF_EACH = "name"
 """Stands in JSON once for each persona, and looks like syllables."""
 _JSON_MARKS = frozenset({'{"', '":"', '","', '"},{"', '":["', '":', '"},', "],", "):", ");", "),"})
@@ -85,12 +87,17 @@ def tokens(text: str) -> int:
     here: by a third in English, by more where a script's letters are few and its words are known. Only words that
     nobody knows, made up by the hundred, cost more: about a seventh.
     """
-    return math.ceil(sum(map(_cost, _PIECES.finditer(text))))
+    return math.ceil(sum(_cost_of(piece) for piece in _PIECES.finditer(text)))
 
 
-def _cost(piece: re.Match[str]) -> float:
-    found, length = piece.group(), len(piece.group())
-    match piece.lastgroup:
+def _cost_of(piece: re.Match[str]) -> float:
+    found = piece.group()
+    return _kept_cost(piece.lastgroup, found) if len(found) <= _KEPT_CHARACTERS else _cost(piece.lastgroup, found)
+
+
+def _cost(kind: str | None, found: str) -> float:
+    length = len(found)
+    match kind:
         case "word" if _UNLIKE_A_WORD.search(found) or (length > 1 and found.isupper()):
             cost = 0.5 + length * 0.64
         case "word" if found == _KEY_OF_EACH:
@@ -110,6 +117,10 @@ def _cost(piece: re.Match[str]) -> float:
         case _:
             cost = _cost_beyond_ascii(found)
     return cost
+
+
+_kept_cost = lru_cache(maxsize=8192)(_cost)
+"""Words come again and again; none that is kept is long, so that what others write takes no memory."""
 
 
 def _cost_beyond_ascii(character: str) -> float:

@@ -18,7 +18,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection
-from contextlib import closing
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,10 @@ def wishing(*names: str) -> dict[str, Any]:
     return {"personas": [{"name": name, "sources": [{"type": "TEXT", "value": "notes"}]} for name in names]}
 
 
+Start = Callable[[], AbstractAsyncContextManager[Client]]
+"""Starts a server, or comes to one that is there."""
+
+
 @dataclass(frozen=True)
 class Made:
     """A persona that the upstream made, and charged for: for which key, under which name, and how it answered."""
@@ -78,11 +82,12 @@ class Made:
 class Octave:
     """The upstream: makes a persona, or not, and answers, or not."""
 
-    def __init__(self, chance: random.Random) -> None:
-        """Take where the faults come from; how many come is drawn once."""
+    def __init__(self, chance: random.Random, mark: str = "") -> None:
+        """Take where the faults come from; how many come is drawn once. `mark` is in all that is made."""
         self.journal: list[Made] = []
         self.odd: list[str] = []
         self.over = asyncio.Event()
+        self._mark = mark
         self._chance = chance
         trouble, refusals = chance.choice([0.0, 0.5, 1.0, 3.0]), chance.choice([0.0, 0.5, 1.5])
         self._faults = {
@@ -153,9 +158,15 @@ class Octave:
             await self.over.wait()
 
     def _make(self, name: str, key: str, fault: str) -> dict[str, Any]:
-        made = Made(f"pe_{len(self.journal):03d}x{self._chance.randrange(16**6):06x}", name, key, fault)
+        made = Made(f"pe_{self._mark}{len(self.journal):03d}x{self._chance.randrange(16**6):06x}", name, key, fault)
         self.journal.append(made)
-        persona = {"oId": made.oid, "name": name, "createdAt": timestamp(), "description": "Signs.", "data": {}}
+        persona = {
+            "oId": made.oid,
+            "name": name,
+            "createdAt": timestamp(),
+            "description": f"Signs. {self._mark}",
+            "data": {},
+        }
         shown = self._chance.choice([0.0, 0.0, 0.2, 0.6, None])
         if shown is not None and self._served is not None:
             asyncio.get_running_loop().call_later(shown, self._served.library.append, persona)
@@ -185,11 +196,15 @@ class Seen:
     given_up: set[str] = field(default_factory=set)
     """The names in calls that a client gave up: it may have been answered all the same, without receiving it."""
     problems: list[str] = field(default_factory=list)
+    foreign: str = ""
+    """A mark that nothing of it may have."""
 
     def take(self, result: CallToolResult) -> list[str]:
         """Note a result. Returns the generations that it lists, where it is a list."""
         text = "".join(block.text for block in result.content if isinstance(block, TextContent))
         content = result.structured_content
+        if self.foreign and self.foreign in result.model_dump_json():
+            self.problems.append(f"another tenant's: {result.model_dump_json()}")
         if "try again" in f"{text}{json.dumps(content)}".lower():
             self.problems.append(f"a result says to try again: {text}")
         if not isinstance(content, dict):
@@ -218,16 +233,22 @@ def places(told: str) -> list[int]:
 class Host:
     """A host: starts servers on one ledger, one after the other, and calls their tools."""
 
-    def __init__(self, seen: Seen, chance: random.Random, names: list[str], *, patient: bool) -> None:
-        """Take where to note what comes, the names to wish for, and whether calls are waited for to their end."""
+    def __init__(
+        self, seen: Seen, chance: random.Random, names: list[str], *, patient: bool, lossy: bool = False
+    ) -> None:
+        """Take where to note what comes, the names to wish for, and whether calls are waited for to their end.
+
+        `lossy`: what is between it and its server may lose an answer.
+        """
         self.seen = seen
         self._chance = chance
         self._names = names
         self._patient = patient
+        self._lossy = lossy
         self._calls: list[asyncio.Task[None]] = []
         self._gone = False
 
-    async def live(self, start: Callable[[], Client], steps: int, *, kill: Callable[[], None] | None = None) -> None:
+    async def live(self, start: Start, steps: int, *, kill: Callable[[], None] | None = None) -> None:
         """Start a server, call some tools, some at once, and end it, maybe with calls under way."""
         self._gone = False
         with anyio.fail_after(LIFE_SECONDS):
@@ -247,6 +268,11 @@ class Host:
                     await asyncio.gather(*self._calls)
                 self._gone = True
             await asyncio.gather(*self._calls)
+        self._calls.clear()
+
+    async def rest(self) -> None:
+        """Return when no call is under way any more, after a life that ended otherwise."""
+        await asyncio.gather(*self._calls, return_exceptions=True)
         self._calls.clear()
 
     async def _step(self, client: Client) -> None:
@@ -283,9 +309,9 @@ class Host:
         if call.done() and not call.cancelled():
             if (error := call.exception()) is None:
                 return self.seen.take(call.result())
-            if not self._gone:
+            if not self._gone and not self._lossy:
                 self.seen.problems.append(f"{tool} raised {error!r}")
-            elif not self._patient:
+            elif not self._patient or self._lossy:
                 self.seen.given_up |= set(names)
         elif call.cancelled() and not self._patient:  # by the end of the client
             self.seen.given_up |= set(names)
