@@ -12,6 +12,9 @@ from octave_mcp.server.http_settings import HttpSettings
 
 __all__ = ["make_server", "serve"]
 
+LAST_SECONDS = 0.25
+"""For requests on connections that were taken already."""
+
 GRACE_SECONDS = 5.0
 """After the wait for what is in flight: for answers to leave."""
 
@@ -30,6 +33,10 @@ class _Server(uvicorn.Server):
         self._drain = drain
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        # A connection that was taken a moment ago has a request on its way, which no proxy may send elsewhere.
+        await asyncio.sleep(LAST_SECONDS)
         draining = asyncio.ensure_future(self._drain())
         await super().shutdown(sockets)
         await draining

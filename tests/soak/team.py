@@ -5,78 +5,27 @@ Octave of its own behind the one address, told apart by the key, and marks all t
 """
 
 import asyncio
-import os
 import random
 import signal
-import socket
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import anyio
-import httpx
 import httpx2
 import redis.asyncio
 from mcp.shared.exceptions import MCPError
 from pydantic import SecretStr
 from support.http import MODES, client
-from support.proxy import round_robin
+from support.proxy import nginx
+from support.replicas import Replica, replicas
 from support.upstream import Request, Upstream, upstream
 
 from octave_mcp.generation.tenant import Tenant
-from soak.counting import COLLECT_SECONDS, LEASE_SECONDS, LIFE_SECONDS, Host, Octave, Recorded, Seen, Start, check
-
-REPLICAS = 3
-
-PROGRAM = f"""
-import sys
-import octave_mcp.generation.lane as lane
-import octave_mcp.generation.reconciliation as reconciliation
-import octave_mcp.generation.redis as redis
-import octave_mcp.generation.runner as runner
-from octave_mcp.cli import main
-redis.LEASE_SECONDS = runner.LEASE_SECONDS = {3 * LEASE_SECONDS}
-lane.UNREACHABLE_PAUSE_SECONDS = lane.BUSY_PAUSE_SECONDS = 0.001
-reconciliation.LOOKS = (0.0, 0.1)
-sys.exit(main(["http", "--port", sys.argv[1]]))
-"""
-"""A replica with short leases and pauses."""
-
-
-@dataclass
-class Replica:
-    """A place for a process, which may be killed and come again."""
-
-    port: int
-    env: dict[str, str]
-    log: Path
-    process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Have it there, and ready."""
-        with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", PROGRAM, str(self.port), stdout=log, stderr=log, env=self.env
-            )
-        async with httpx.AsyncClient() as http:
-            with anyio.fail_after(30):
-                while True:
-                    with suppress(httpx.TransportError):
-                        if (await http.get(f"http://127.0.0.1:{self.port}/readyz")).status_code == 200:
-                            return
-                    await asyncio.sleep(0.05)
-
-    async def end(self, number: int) -> None:
-        """Have it end by a signal, and be gone."""
-        assert self.process is not None
-        if self.process.returncode is None:
-            self.process.send_signal(number)
-        with anyio.fail_after(30):
-            await self.process.wait()
+from soak.counting import COLLECT_SECONDS, LIFE_SECONDS, Host, Octave, Recorded, Seen, Start, check
 
 
 @dataclass
@@ -104,28 +53,12 @@ async def team(redis_url: str, folder: Path) -> AsyncIterator[Team]:
     async def look_up(request: Request, writer: asyncio.StreamWriter) -> None:
         await whose(request)._list(request, writer)
 
-    async with AsyncExitStack() as stack:
-        octave = await stack.enter_async_context(upstream(respond))
+    async with upstream(respond) as octave:
         octave.look_up = look_up
         own = {"OCTAVE_BASE_URL": octave.url, "OCTAVE_MCP_CALLER_KEYS": "true", "OCTAVE_MCP_STATE_URL": redis_url}
         own |= {"OCTAVE_MCP_WAIT_SECONDS": "0.5", "OCTAVE_MCP_SHUTDOWN_SECONDS": "1", "OCTAVE_MCP_LOG_LEVEL": "ERROR"}
-        ports = free_ports(REPLICAS)
-        replicas = [Replica(port, {**os.environ, **own}, folder / f"replica {port}") for port in ports]
-        stack.push_async_callback(_all_end, replicas)
-        await asyncio.gather(*(replica.start() for replica in replicas))
-        url = await stack.enter_async_context(round_robin(ports))
-        yield Team(f"{url}/mcp", redis_url, octave, replicas, by_key)
-
-
-async def _all_end(replicas: list[Replica]) -> None:
-    await asyncio.gather(*(one.end(signal.SIGKILL) for one in replicas if one.process is not None))
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listened on a moment ago."""
-    with ExitStack() as stack:  # all at once, so that no two are the same
-        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in held]
+        async with replicas(3, folder, **own) as there, nginx(*(replica.port for replica in there)) as proxy:
+            yield Team(proxy.url, redis_url, octave, there, by_key)
 
 
 @dataclass

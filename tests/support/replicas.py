@@ -1,0 +1,96 @@
+"""Real processes of the server on ports of their own, with short leases: killed, ended and started again by tests."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import httpx
+
+LEASE_SECONDS = 1.5
+"""In place of thirty."""
+
+BOUND_SECONDS = 60.0
+"""How long a replica may take to start, or to end, on a machine that is busy with something else."""
+
+PROGRAM = f"""
+import sys
+import octave_mcp.generation.lane as lane
+import octave_mcp.generation.reconciliation as reconciliation
+import octave_mcp.generation.redis as redis
+import octave_mcp.generation.runner as runner
+from octave_mcp.cli import main
+redis.LEASE_SECONDS = runner.LEASE_SECONDS = {LEASE_SECONDS}
+lane.UNREACHABLE_PAUSE_SECONDS = lane.BUSY_PAUSE_SECONDS = 0.001
+reconciliation.LOOKS = (0.0, 0.1)
+sys.exit(main(["http", "--port", sys.argv[1]]))
+"""
+"""A replica with short leases and pauses."""
+
+
+@dataclass
+class Replica:
+    """A place for a process, which may be killed and come again."""
+
+    port: int
+    env: dict[str, str]
+    log: Path
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}/mcp"
+
+    @property
+    def logged(self) -> str:
+        """All that its processes wrote."""
+        return self.log.read_text(encoding="utf-8")
+
+    async def start(self) -> None:
+        """Have it there, and ready."""
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", PROGRAM, str(self.port), stdout=log, stderr=log, env=self.env
+            )
+        async with httpx.AsyncClient() as http:
+            with anyio.fail_after(BOUND_SECONDS):
+                while True:
+                    assert self.process.returncode is None, self.logged
+                    with suppress(httpx.TransportError):
+                        if (await http.get(self.url.replace("/mcp", "/readyz"))).status_code == 200:
+                            return
+                    await asyncio.sleep(0.05)
+
+    async def end(self, number: int) -> None:
+        """Have it end by a signal, and be gone."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        with anyio.fail_after(BOUND_SECONDS):
+            await self.process.wait()
+
+
+@asynccontextmanager
+async def replicas(count: int, folder: Path, **settings: str) -> AsyncIterator[list[Replica]]:
+    """So many, with these settings, killed at the end."""
+    ports = free_ports(count)
+    all_ = [Replica(port, {**os.environ, **settings}, folder / f"replica {port}") for port in ports]
+    try:
+        await asyncio.gather(*(replica.start() for replica in all_))
+        yield all_
+    finally:
+        await asyncio.gather(*(one.end(signal.SIGKILL) for one in all_ if one.process is not None))
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listened on a moment ago."""
+    with ExitStack() as stack:  # all at once, so that no two are the same
+        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in held]
