@@ -124,11 +124,13 @@ def _serve(options: argparse.Namespace) -> int:
             return BAD_SETTINGS
         import anyio
 
-        from octave_mcp.log import configure_logging
+        from octave_mcp.log import Secrets, configure_logging
         from octave_mcp.server.app import build_server
         from octave_mcp.server.stdin import repaired_stdin
+        from octave_mcp.telemetry import set_up_telemetry
 
-        configure_logging(settings.log_level, settings.api_key)
+        configure_logging(settings.log_level, Secrets(settings.api_key))
+        end_telemetry = set_up_telemetry()
         server = build_server(settings)
     if sys.stdin.isatty():
         print("An MCP client starts this command and speaks to it; octave-mcp demo shows it at work.", file=sys.stderr)
@@ -137,7 +139,10 @@ def _serve(options: argparse.Namespace) -> int:
         repaired_stdin(lambda: _end_at_the_latest(ended, settings.shutdown_seconds)) as stdin,
         _ended_politely(ended, stdin.end),
     ):
-        anyio.run(server.run_stdio_async)
+        try:
+            anyio.run(server.run_stdio_async)
+        finally:
+            end_telemetry()
     return ended.code
 
 
@@ -172,6 +177,8 @@ def _http(options: argparse.Namespace) -> int:
     try:
         family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
         listening = socket.create_server((options.host, options.port), family=family, backlog=1024)
+        # Inherited by each connection: else an answer in two writes waits for the client to acknowledge the first.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (OSError, OverflowError):
         print(f"octave-mcp http cannot listen on {options.host} port {options.port}", file=sys.stderr)
         return BAD_SETTINGS
@@ -204,6 +211,7 @@ def _sandbox(options: argparse.Namespace) -> int:
     app = build_sandbox(latency_seconds=options.latency)
     try:
         listening = socket.create_server(("127.0.0.1", options.port))
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (OSError, OverflowError):
         print(f"octave-mcp sandbox cannot listen on port {options.port}: choose another with --port", file=sys.stderr)
         return BAD_SETTINGS
@@ -225,9 +233,9 @@ def _generate(options: argparse.Namespace) -> int:
     import anyio
 
     from octave_mcp.generate import Job, Unusable, check, read_request
-    from octave_mcp.log import configure_logging
+    from octave_mcp.log import Secrets, configure_logging
 
-    configure_logging(settings.log_level, settings.api_key)
+    configure_logging(settings.log_level, Secrets(settings.api_key))
     _print_any_text()
     try:
         check(settings)

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from octave_mcp.generation.ledger import LedgerError
 from octave_mcp.generation.stores import store
-from octave_mcp.log import configure_logging
+from octave_mcp.log import Secrets, configure_logging
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, KeyProblem, OctaveError, SetupProblem
 from octave_mcp.octave.lookups import Credits, Workspace
@@ -90,7 +90,8 @@ async def examine(*, sandbox: bool = False) -> Report:
         _unusable(report, str(error).splitlines())
         return report
     # What is logged as a warning is in the report, with what to do.
-    configure_logging("ERROR" if settings.log_level == "WARNING" else settings.log_level, settings.api_key)
+    level = "ERROR" if settings.log_level == "WARNING" else settings.log_level
+    configure_logging(level, Secrets(settings.api_key))
     told = "usable" + ("; the sandbox: made-up data, in this process" if settings.sandbox else "")
     report.ok("settings", told)
     workspace, answered_at = await _octave(report, settings)

@@ -10,7 +10,17 @@ import platformdirs
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["Settings", "SettingsError", "is_sendable", "load", "load_settings", "setting_name", "this_machine"]
+__all__ = [
+    "Settings",
+    "SettingsError",
+    "TelemetrySettings",
+    "is_sendable",
+    "load",
+    "load_settings",
+    "load_telemetry_settings",
+    "setting_name",
+    "this_machine",
+]
 
 UNEXPANDED = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|^\$\w+$|^%\w+%$|^<.*>$")
 """A placeholder where a value should be: the host that starts this server, or its user, did not fill it in."""
@@ -199,6 +209,39 @@ def load_settings(**overrides: Any) -> Settings:
     Raises SettingsError, whose text holds no value of any setting.
     """
     return load(Settings, **overrides)
+
+
+class TelemetrySettings(BaseSettings):
+    """Those of OpenTelemetry's own variables that say whether anything is sent; its SDK reads the others."""
+
+    model_config = SettingsConfigDict(env_prefix="OTEL_", extra="ignore", frozen=True)
+
+    sdk_disabled: str = ""
+    exporter_otlp_endpoint: str = ""
+    exporter_otlp_traces_endpoint: str = ""
+    exporter_otlp_metrics_endpoint: str = ""
+    exporter_otlp_protocol: str = ""
+    traces_exporter: str = ""
+    metrics_exporter: str = ""
+
+    @property
+    def traces(self) -> bool:
+        """Whether spans are sent."""
+        return self._sent(self.exporter_otlp_traces_endpoint, self.traces_exporter)
+
+    @property
+    def metrics(self) -> bool:
+        """Whether metrics are sent."""
+        return self._sent(self.exporter_otlp_metrics_endpoint, self.metrics_exporter)
+
+    def _sent(self, own_endpoint: str, exporter: str) -> bool:
+        named = own_endpoint.strip() or self.exporter_otlp_endpoint.strip()
+        return bool(named) and exporter.strip() != "none" and self.sdk_disabled.strip().lower() != "true"
+
+
+def load_telemetry_settings() -> TelemetrySettings:
+    """Read the environment."""
+    return TelemetrySettings()
 
 
 _Kind = TypeVar("_Kind", bound=Settings)

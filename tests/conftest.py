@@ -26,7 +26,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     """Whatever the developer's own environment and home hold, a test sees none of it."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    for name in [name for name in os.environ if name.startswith("OCTAVE_")]:
+    for name in [name for name in os.environ if name.startswith(("OCTAVE_", "OTEL_"))]:
         monkeypatch.delenv(name)
 
 

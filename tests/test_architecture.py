@@ -12,20 +12,22 @@ PACKAGE = Path(__file__).parent.parent / "octave_mcp"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
-    "octave": {"octave", "text", ""},
-    "generation": {"generation", "octave"},
+    "octave": {"octave", "telemetry", "text", ""},
+    "generation": {"generation", "octave", "telemetry"},
     "summary": {"octave", "text"},
     "record": {"octave", "summary", "text"},
     "text": set(),
     "settings": set(),
-    "log": set(),
+    "log": {"telemetry"},
+    "telemetry": {"collector", "settings", ""},
+    "collector": {"telemetry", ""},
     "sandbox": {"sandbox", "octave"},
-    "server": {"server", "generation", "octave", "record", "sandbox", "settings", "summary", "text", ""},
+    "server": {"server", "generation", "octave", "record", "sandbox", "settings", "summary", "telemetry", "text", ""},
     "demo": {"octave", "sandbox", "settings", "text", "server", ""},
     "doctor": {"generation", "log", "octave", "sandbox", "settings", "text"},
     "generate": {"generation", "octave", "printed", "server", "settings", "text"},
     "printed": {"generation", "octave", "summary", "text"},
-    "cli": {"demo", "doctor", "generate", "generation", "log", "sandbox", "server", "settings", ""},
+    "cli": {"demo", "doctor", "generate", "generation", "log", "sandbox", "server", "settings", "telemetry", ""},
     "__main__": {"cli"},
     "": set(),
 }
@@ -65,11 +67,17 @@ def test_imports_run_one_way(path: Path) -> None:
         ("httpx", {"octave_mcp.octave.client"}),
         ("mcp", {"octave_mcp.server", "octave_mcp.demo"}),
         ("redis", {"octave_mcp.generation.redis"}),
+        ("opentelemetry", {"octave_mcp.telemetry", "octave_mcp.collector", "octave_mcp.octave.observed"}),
+        ("opentelemetry.sdk", {"octave_mcp.collector"}),
+        ("opentelemetry.exporter", {"octave_mcp.collector"}),
     ],
 )
 def test_each_library_has_its_room(library: str, homes: set[str]) -> None:
-    """Only the client knows the HTTP library; only the server, and the demo's client, know MCP; and one store Redis."""
-    users = {name_of(path) for path in MODULES if library in {module.split(".")[0] for module in imports(path)}}
+    """Only the client knows the HTTP library; only the server, and the demo's client, know MCP; and one store Redis.
+
+    Only what sends telemetry knows OpenTelemetry's SDK.
+    """
+    users = {name_of(path) for path in MODULES if any(f"{name}.".startswith(f"{library}.") for name in imports(path))}
     assert all(any(user.startswith(home) for home in homes) for user in users), users
 
 
@@ -105,3 +113,11 @@ def test_a_server_with_a_key_never_loads_the_sandbox() -> None:
     code = "import sys, octave_mcp.server.app; print('octave_mcp.sandbox' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
     assert ran.stdout.strip() == "False"
+
+
+def test_a_server_is_ready_without_what_only_some_need() -> None:
+    """Neither the SDK of OpenTelemetry with what it brings, nor Redis."""
+    heavy = ("opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.metrics", "requests", "redis")
+    code = f"import sys, octave_mcp.cli, octave_mcp.server.app; print([m for m in {heavy} if m in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
+    assert ran.stdout.strip() == "[]"

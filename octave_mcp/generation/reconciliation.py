@@ -19,6 +19,7 @@ from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.lookups import PersonaPage
 from octave_mcp.octave.models import Persona
+from octave_mcp.telemetry import count_found
 
 __all__ = ["Looker", "candidates"]
 
@@ -72,9 +73,11 @@ class Looker:
                     found = await candidates(self._client, item, self._clock)
                 outcomes = {one.oId: Outcome((one,), identified=True).dumps() for one in found if one.oId}
                 if outcomes and await self._ledger.adopt(item.id, outcomes):
+                    count_found()
                     return
         except (OctaveError, LedgerError, ValueError) as error:  # ValueError: a record nested too deep to keep
-            logger.warning("A persona whose answer was lost cannot be looked for: %s", error)
+            told = type(error).__name__ if isinstance(error, ValueError) else error  # its text may quote the record
+            logger.warning("A persona whose answer was lost cannot be looked for: %s", told)
         finally:
             self._looks.pop(item.id).set()
             self._notify()

@@ -32,6 +32,7 @@ from octave_mcp.generation.sender import Sender, quietly
 from octave_mcp.generation.tenant import Tenant
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.models import GenerateRequest
+from octave_mcp.telemetry import count_joined
 
 __all__ = ["Progress", "Runner", "running"]
 
@@ -179,6 +180,7 @@ class Runner:
                 day_limit=self._limits.personas_per_day,
             )
             start.generation = begun.record.id
+            count_joined(len(begun.record.joined))
             if start.given_up or self._ending:
                 await self._give_up(start.generation)
             else:

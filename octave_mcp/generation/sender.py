@@ -17,6 +17,7 @@ from octave_mcp.generation.outcome import NotSent, Outcome
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError, OutcomeUnknown, Refused
 from octave_mcp.octave.models import GenerateRequest
+from octave_mcp.telemetry import About, count_settled
 
 __all__ = ["Sender", "quietly"]
 
@@ -102,13 +103,13 @@ class Sender:
     async def _deliver(self, call: _Call, batch: _Batch) -> None:
         """Send a batch, and again while it is refused and may be."""
         tries = 1
-        while refused := await self._post(call, batch):
+        while refused := await self._post(call, batch, tries):
             if self.ending or not await self._lane.pause(refused, tries):
                 return await self._fail(call, batch.items, refused)
             tries += 1
         return None
 
-    async def _post(self, call: _Call, batch: _Batch) -> Refused | None:
+    async def _post(self, call: _Call, batch: _Batch, tries: int) -> Refused | None:
         """Send a batch once, and record what became of it; or return why it was refused, with its items queued."""
         await self._lane.open()
         if call.stopped_by:
@@ -121,9 +122,11 @@ class Sender:
             if not items:  # given up meanwhile
                 return None
             pairs = zip(batch.items, batch.places, strict=True)
-            personas = [call.request.personas[place] for item, place in pairs if item.id in sent]
-            part = call.request.model_copy(update={"personas": personas})
-            answer = await self._client.generate(part, idempotency_key=str(uuid.UUID(items[0].id)))
+            places = [place for item, place in pairs if item.id in sent]
+            part = call.request.model_copy(update={"personas": [call.request.personas[place] for place in places]})
+            about: About = {"octave.persona.index": places, "octave.try": tries}
+            key = str(uuid.UUID(items[0].id))
+            answer = await self._client.generate(part, idempotency_key=key, about=about)
             await self._settle(items, Outcome.all_of(answer, len(items)))
         except LedgerError as error:
             await self._settle(batch.items, itertools.repeat(Outcome.of(NotSent(str(error)))))
@@ -147,6 +150,7 @@ class Sender:
     async def _settle(self, items: Sequence[Item], outcomes: Iterable[Outcome]) -> None:
         """Record outcomes. What cannot be recorded is told from memory, and recorded later."""
         for item, outcome in zip(items, outcomes, strict=False):
+            count_settled(outcome.state.value, type(outcome.error).__name__ if outcome.error else None, outcome.usage)
             if not await self._record(item.id, outcome):
                 self.unrecorded[item.id] = outcome
 

@@ -8,7 +8,6 @@ leaves as one of `octave_mcp.octave.errors`.
 import json
 import logging
 import ssl
-import time
 from collections.abc import Generator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +25,8 @@ from octave_mcp.octave.decoding import REMOVED, decode
 from octave_mcp.octave.lookups import Kind, LibraryPage, PersonaAnswer, PersonaPage, Workspace
 from octave_mcp.octave.meanings import refusal, request_id_in, said_in
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
+from octave_mcp.octave.observed import Call, observed
+from octave_mcp.telemetry import About
 
 __all__ = ["OctaveClient"]
 
@@ -91,6 +92,7 @@ class OctaveClient:
         and to say what is wrong.
         """
         self._api_key = api_key
+        self._base_url = base_url
         self._deadline_seconds = deadline_seconds
         self._http: httpx.AsyncClient | None = None
         try:
@@ -111,16 +113,28 @@ class OctaveClient:
         if self._http is not None:
             await self._http.__aexit__(kind, error, trace)
 
-    async def generate(self, request: GenerateRequest, *, idempotency_key: str) -> GenerateAnswer:
+    async def generate(
+        self, request: GenerateRequest, *, idempotency_key: str, about: About | None = None
+    ) -> GenerateAnswer:
         """`POST /api/v2/persona/generate`: paid for, slow (seconds to minutes a persona), never repeated from here.
 
         The answer has at least one persona. `idempotency_key` goes along as a header, though Octave is not known to
-        read it. Raises `OctaveError`.
+        read it. `about` is told with the call's span. Raises `OctaveError`.
         """
+        asked = len(request.personas)
+        told = {"octave.personas.asked": asked, **(about or {})}
+        with observed("POST", _GENERATE, self._base_url, told) as call:
+            answer = await self._generate(call, request, idempotency_key)
+            call.credits = answer.metadata.usage
+            if len(answer.data) < asked:
+                call.error, call.outcome = errors.OutcomeUnknown.__name__, "unknown"
+        return answer
+
+    async def _generate(self, call: Call, request: GenerateRequest, idempotency_key: str) -> GenerateAnswer:
         content = json.dumps(request.body(), ensure_ascii=False, allow_nan=False).encode()
         headers = {"content-type": "application/json", "idempotency-key": idempotency_key}
         seconds = self._deadline_seconds * len(request.personas)
-        body = await self._call("POST", _GENERATE, seconds, content=content, headers=headers)
+        body = await self._call(call, seconds, content=content, headers=headers)
         answer = GenerateAnswer.model_validate(body)
         if answer.data:
             return answer
@@ -166,12 +180,12 @@ class OctaveClient:
 
     async def _look_up(self, path: str, **query: str | int | None) -> dict[str, Any]:
         params = {name: str(value) for name, value in query.items() if value is not None}
-        return await self._call("GET", path, LOOK_UP_SECONDS, params=params)
+        with observed("GET", path, self._base_url, {}) as call:
+            return await self._call(call, LOOK_UP_SECONDS, params=params)
 
     async def _call(
         self,
-        method: str,
-        path: str,
+        call: Call,
         seconds: float,
         *,
         params: Mapping[str, str] | None = None,
@@ -183,25 +197,25 @@ class OctaveClient:
             raise errors.KeyProblem("No Octave API key is set.")
         if self._http is None:
             raise errors.SetupProblem("The base URL, or this machine's proxy settings, cannot be used.")
-        request = self._http.build_request(method, path, params=params, content=content, headers=headers)
+        request = self._http.build_request(call.method, call.path, params=params, content=content, headers=headers)
         received = bytearray()
-        started = time.monotonic()
         try:
             with anyio.fail_after(seconds):
                 response = await self._http.send(request, stream=True)
+                call.status = response.status_code
                 try:
-                    return await self._read(response, received)
+                    answer = await self._read(response, received)
                 finally:
                     await response.aclose()
         except errors.OutcomeUnknown as error:
             error.unreadable = self._kept(received)
             raise
         except _FOREIGN as error:
-            logger.warning("%s %s ended with %s", method, path, type(error).__name__)
+            logger.warning("%s %s ended with %s", call.method, call.path, type(error).__name__)
             # Without its cause: the library's errors quote what the peer sent, and a peer may send the key back.
             raise self._mapped(error, seconds, received) from None
-        finally:
-            logger.info("%s %s took %.1f s", method, path, time.monotonic() - started)
+        call.request_id = request_id_in(answer)
+        return answer
 
     async def _read(self, response: httpx.Response, received: bytearray) -> dict[str, Any]:
         """The answer's JSON object, or the error that the answer stands for. Its bytes are added to `received`."""

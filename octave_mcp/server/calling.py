@@ -1,6 +1,7 @@
 """Between the SDK and a tool: a tool made of its schemas as they are written, and arguments read in the API's terms."""
 
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 from mcp.server.mcpserver.tools import Tool
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
 from octave_mcp.server.state import State, Unusable
+from octave_mcp.telemetry import count_call
 
 __all__ = ["Arguments", "make_tool", "read"]
 
@@ -43,7 +45,7 @@ def make_tool(
     """A tool named as its function, with its schemas as they are written and both result channels its own."""
     arguments, result = schemas
     return Tool(
-        fn=function,
+        fn=_counted(function),
         name=function.__name__,
         title=title,
         description=description,
@@ -53,6 +55,20 @@ def make_tool(
         context_kwarg="context",
         annotations=annotations,
     )
+
+
+def _counted(function: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Awaitable[CallToolResult]]:
+    @wraps(function)
+    async def counted(**arguments: Any) -> CallToolResult:
+        try:
+            result = await function(**arguments)
+        except BaseException as error:  # a cancel, as when the caller is gone
+            count_call(function.__name__, type(error).__name__)
+            raise
+        count_call(function.__name__, "problem" if result.is_error else "ok")
+        return result
+
+    return counted
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
