@@ -151,7 +151,7 @@ def _http(options: argparse.Namespace) -> int:
         import socket
 
         from octave_mcp.generation.ledger import LedgerError
-        from octave_mcp.log import configure_logging
+        from octave_mcp.log import Secrets, configure_logging
         from octave_mcp.server.http_settings import HttpSettings, Who
         from octave_mcp.server.state import ledger_of
         from octave_mcp.settings import SettingsError, load, this_machine
@@ -172,8 +172,11 @@ def _http(options: argparse.Namespace) -> int:
             )
             return BAD_SETTINGS
         from octave_mcp.server.serving import serve
+        from octave_mcp.telemetry import set_up_telemetry
 
-        configure_logging(settings.log_level, settings.api_key)
+        secrets = Secrets(settings.api_key)
+        configure_logging(settings.log_level, secrets, form=settings.log_format)
+        end_telemetry = set_up_telemetry()
     try:
         family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
         listening = socket.create_server((options.host, options.port), family=family, backlog=1024)
@@ -188,7 +191,10 @@ def _http(options: argparse.Namespace) -> int:
         print(f"MCP over HTTP at {address}. Ctrl-C ends it.", file=sys.stderr, flush=True)
         ended = _Ended()
         with _ended_politely(ended, lambda: None):
-            serve(settings, listening, local=local)
+            try:
+                serve(settings, listening, local=local, learn=secrets.add)
+            finally:
+                end_telemetry()
     return ended.code
 
 

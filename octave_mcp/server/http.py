@@ -16,7 +16,7 @@ from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAut
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
-from pydantic import AnyHttpUrl
+from pydantic import AnyHttpUrl, SecretStr
 from starlette.applications import Starlette
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.cors import CORSMiddleware
@@ -51,13 +51,16 @@ class App:
     drain: Callable[[], Awaitable[None]]
 
 
-def build_app(settings: HttpSettings, *, local: bool) -> App:
-    """The app. Nothing is opened before its lifespan begins. `local`: only this machine is listened to."""
+def build_app(settings: HttpSettings, *, local: bool, learn: Callable[[SecretStr], None]) -> App:
+    """The app. Nothing is opened before its lifespan begins.
+
+    `local`: only this machine is listened to. `learn` is told each Octave key before it is used.
+    """
     house = _House()
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[Any]) -> AsyncIterator[Tenants]:
-        async with running(settings, callers(settings)) as tenants:
+        async with running(settings, callers(settings), learn) as tenants:
             house.tenants = tenants
             yield tenants
 

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import uvicorn
+from pydantic import SecretStr
 from sse_starlette.sse import AppStatus
 
 from octave_mcp.server.http import build_app
@@ -42,16 +43,18 @@ class _Server(uvicorn.Server):
         await draining
 
 
-def serve(settings: HttpSettings, listening: socket.socket, *, local: bool) -> None:
-    """Serve until SIGINT or SIGTERM. `local`: only this machine is listened to."""
+def serve(settings: HttpSettings, listening: socket.socket, *, local: bool, learn: Callable[[SecretStr], None]) -> None:
+    """Serve until SIGINT or SIGTERM. See `build_app`."""
     # Else the SDK's streams are cut at once, and with them answers that are about to come. They end with their calls.
     AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
-    make_server(settings, local=local).run(sockets=[listening])
+    make_server(settings, local=local, learn=learn).run(sockets=[listening])
 
 
-def make_server(settings: HttpSettings, *, local: bool) -> uvicorn.Server:
+def make_server(
+    settings: HttpSettings, *, local: bool, learn: Callable[[SecretStr], None] = lambda _: None
+) -> uvicorn.Server:
     """The web server, ready to be run."""
-    app = build_app(settings, local=local)
+    app = build_app(settings, local=local, learn=learn)
     config = uvicorn.Config(
         app.asgi,
         log_config=None,  # as all others log

@@ -55,12 +55,14 @@ class _Place:
 
 
 @asynccontextmanager
-async def running(settings: HttpSettings, callers: Callers) -> AsyncIterator["Tenants"]:
-    """All desks, as long as the server runs. The ledger is theirs."""
+async def running(
+    settings: HttpSettings, callers: Callers, learn: Callable[[SecretStr], None]
+) -> AsyncIterator["Tenants"]:
+    """All desks, as long as the server runs. The ledger is theirs. `learn` is told each key before it is used."""
     ledger = ledger_of(settings)
     try:
         async with anyio.create_task_group() as tasks:
-            tenants = Tenants(settings, callers, ledger, tasks)
+            tenants = Tenants(settings, callers, ledger, tasks, learn=learn)
             tasks.start_soon(tenants.keep_house)
             try:
                 yield tenants
@@ -86,14 +88,16 @@ class Tenants:
         ledger: Ledger,
         tasks: anyio.abc.TaskGroup,
         *,
+        learn: Callable[[SecretStr], None] = lambda _: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Use all of these. `now` counts seconds."""
+        """Use all of these. `learn` is told each key before it is used; `now` counts seconds."""
         self.ending = False
         self._settings = settings
         self._callers = callers
         self._ledger = ledger
         self._tasks = tasks
+        self._learn = learn
         self._now = now
         self._places: dict[str, _Place] = {}
         self._opening = anyio.Lock()
@@ -126,6 +130,7 @@ class Tenants:
         async with self._opening:
             if tenant not in self._places:
                 self._make_room()
+                self._learn(key)
                 with anyio.CancelScope(shield=True):  # it takes no time, and half a desk helps nobody
                     await self._tasks.start(self._keep, tenant, key)
             place = self._places[tenant]

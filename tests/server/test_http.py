@@ -234,13 +234,20 @@ async def test_its_end_is_polite_and_bounded(status: str, mode: str) -> None:
             assert not [line for line in server.log if "Traceback" in line]
 
 
-async def test_no_callers_address_or_key_is_logged() -> None:
-    """Not at any level."""
+async def test_the_log_is_json_and_has_octaves_request_ids_and_nothing_of_a_caller() -> None:
+    """Whatever its level: no key, token, name, source or address."""
+    asking = {"personas": [{"name": "Marked Name", "sources": [{"type": "TEXT", "value": "marked source"}]}]}
     async with upstream(by_the_page) as octave:
         env = environment(octave, OCTAVE_MCP_STATE_URL="memory://", OCTAVE_MCP_LOG_LEVEL="DEBUG")
-        async with process(env) as server:
-            await called(server.url, "generate_personas", ASKING)
-            await post(server.url, "tools/list", host="evil\x7f.example")
-        log = "\n".join(server.log)
-        assert KEY not in log
-        assert "POST /mcp" not in log
+        own = env | {"OCTAVE_MCP_CALLER_KEYS": "true", "OCTAVE_API_KEY": ""}
+        async with process(own) as server:
+            result = await called(server.url, "generate_personas", asking, x_octave_api_key=KEY)
+            assert not result["isError"]
+            await post(server.url, "tools/list", host="evil.example")
+    lines = [json.loads(line) for line in server.log if not line.startswith("MCP over HTTP")]
+    log = "\n".join(server.log)
+    assert not any(marked in log for marked in (KEY, "Marked Name", "marked source"))
+    (told,) = [line for line in lines if line.get("method") == "POST"]
+    assert (told["path"], told["status"]) == ("/api/v2/persona/generate", 200)
+    assert told["request_id"]
+    assert any("OCTAVE_MCP_ALLOWED_HOSTS" in line["message"] for line in lines)
