@@ -38,6 +38,11 @@ format: .venv/ready  ## put the code in order
 lock: $(UV)  ## take the newest dependencies that pyproject.toml allows; hashes, and no registry's name
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
 		--no-annotate --group dev --extra redis --extra otel --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--extra redis --extra otel --constraint requirements.lock --custom-compile-command 'make lock' \
+		--output-file packaging/requirements.lock pyproject.toml
+	@echo hatchling | $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--constraint requirements.lock --custom-compile-command 'make lock' --output-file packaging/build.lock -
 
 clean:  ## back to a fresh clone
 	@rm -rf .venv .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

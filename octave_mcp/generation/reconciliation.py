@@ -7,7 +7,7 @@ transaction. What was asked for without a name, or is listed with a date only, p
 
 import logging
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime
 
 import anyio
@@ -47,9 +47,9 @@ class Looker:
         ledger: Ledger,
         clock: Clock,
         spawn: Callable[..., None],
-        notify: Callable[[], None],
+        notify: Callable[[Collection[str]], None],
     ) -> None:
-        """Use all of these, which stay the caller's. `spawn` starts a task, `notify` is called when a look is over."""
+        """Use all of these, which stay the caller's. `spawn` starts a task, `notify` is told whose look is over."""
         self._client = client
         self._ledger = ledger
         self._clock = clock
@@ -80,7 +80,7 @@ class Looker:
             logger.warning("A persona whose answer was lost cannot be looked for: %s", told)
         finally:
             self._looks.pop(item.id).set()
-            self._notify()
+            self._notify([item.id])
 
 
 async def candidates(client: OctaveClient, item: Item, clock: Clock) -> list[Persona]:

@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import anyio.abc
 
+from octave_mcp.generation.bell import Bell
 from octave_mcp.generation.clock import Clock
 from octave_mcp.generation.ledger import (
     LEASE_SECONDS,
@@ -101,12 +102,12 @@ class Runner:
         self._limits = limits
         self._clock = clock
         self._tasks = tasks
-        self._sender = Sender(client, ledger, limits, clock, tasks, self._notify)
-        self._looker = Looker(client, ledger, clock, self._spawn, self._notify)
+        self._bell = Bell()
+        self._sender = Sender(client, ledger, limits, clock, tasks, self._bell.ring)
+        self._looker = Looker(client, ledger, clock, self._spawn, self._bell.ring)
         self._ending = False
         self._drained = False
         self._under_way = 0
-        self._changed = anyio.Event()
         self._told: dict[str, State] = {}
 
     # --- What a caller asks for ---------------------------------------------------------------------------------------
@@ -194,7 +195,7 @@ class Runner:
 
     async def _give_up(self, generation: str) -> None:
         await quietly(partial(self._ledger.give_up, generation))
-        self._notify()
+        self._bell.ring()
 
     def _spawn(self, work: Callable[..., Coroutine[Any, Any, object]], *values: object) -> None:
         """Start on something that outlives the call. Raises LedgerError where the server is ending."""
@@ -218,28 +219,29 @@ class Runner:
         until = began + seconds
         told, beats, next_beat = 0, 0, began + HEARTBEAT_SECONDS
         while True:
-            changed = self._changed
-            record = await self._read(generation, until)
-            if record is None:
-                return None
-            lost = [one for one in record.items if one.state is State.UNKNOWN and not self._ending]
-            looked |= {item.id: self._looker.look(item) for item in lost if item.id not in looked}
-            looking = {item for item, over in looked.items() if not over.is_set()}
-            pending = [item for item in record.items if self._sender.state(item).is_live or item.id in looking]
-            settled, now = len(record.items) - len(pending), self._clock.elapsed()
-            ready = sum(self._sender.state(item) is State.DONE for item in record.items)
-            for number in range(told + 1, settled + 1):
-                await _report(progress, number, len(record.items), max(0, ready - settled + number), number)
-            if settled != told:
-                told, beats, next_beat = settled, 0, now + HEARTBEAT_SECONDS
-            elif now >= next_beat:
-                beats, next_beat = beats + 1, now + HEARTBEAT_SECONDS
-                await _report(progress, settled + beats / (beats + 1), len(record.items), ready, settled)
-            if not pending or now >= until or self._drained:
-                return self._told_of(record)
-            foreign = any(item.owner != self._ledger.owner for item in pending)
-            wake = min(next_beat, until, now + POLL_SECONDS if foreign else until)
-            await self._clock.wait(changed, wake - now)
+            with self._bell.heard() as changed:
+                record = await self._read(generation, until)
+                if record is None:
+                    return None
+                self._bell.only(changed, [item.id for item in record.items])
+                lost = [one for one in record.items if one.state is State.UNKNOWN and not self._ending]
+                looked |= {item.id: self._looker.look(item) for item in lost if item.id not in looked}
+                looking = {item for item, over in looked.items() if not over.is_set()}
+                pending = [item for item in record.items if self._sender.state(item).is_live or item.id in looking]
+                settled, now = len(record.items) - len(pending), self._clock.elapsed()
+                ready = sum(self._sender.state(item) is State.DONE for item in record.items)
+                for number in range(told + 1, settled + 1):
+                    await _report(progress, number, len(record.items), max(0, ready - settled + number), number)
+                if settled != told:
+                    told, beats, next_beat = settled, 0, now + HEARTBEAT_SECONDS
+                elif now >= next_beat:
+                    beats, next_beat = beats + 1, now + HEARTBEAT_SECONDS
+                    await _report(progress, settled + beats / (beats + 1), len(record.items), ready, settled)
+                if not pending or now >= until or self._drained:
+                    return self._told_of(record)
+                foreign = any(item.owner != self._ledger.owner for item in pending)
+                wake = min(next_beat, until, now + POLL_SECONDS if foreign else until)
+                await self._clock.wait(changed, wake - now)
 
     async def _read(self, generation: str, until: float) -> Record | None:
         """Read a generation, patiently. Raises LedgerError."""
@@ -258,11 +260,6 @@ class Runner:
             for item in record.items
         )
         return Generation(record.id, record.created_at, tuple(parts))
-
-    def _notify(self) -> None:
-        """Wake whoever waits."""
-        self._changed.set()
-        self._changed = anyio.Event()
 
     @property
     def busy(self) -> bool:
@@ -286,11 +283,12 @@ class Runner:
         if self._sender.working:
             await quietly(self._ledger.give_up_queued)
         while self._sender.posting and (left := until - self._clock.elapsed()) > 0:
-            await self._clock.wait(self._changed, left)
+            with self._bell.heard() as changed:
+                await self._clock.wait(changed, left)
         await self._sender.record_all()
         await quietly(self._flush)
         self._drained = True
-        self._notify()
+        self._bell.ring()
 
     async def _confirm(self) -> None:
         await self._clock.sleep(CONFIRM_SECONDS)

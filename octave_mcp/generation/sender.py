@@ -3,7 +3,7 @@
 import itertools
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -55,9 +55,9 @@ class Sender:
         limits: Limits,
         clock: Clock,
         tasks: anyio.abc.TaskGroup,
-        notify: Callable[[], None],
+        notify: Callable[[Collection[str]], None],
     ) -> None:
-        """Use all of these, which stay the caller's to open and close. `notify` is called after each change."""
+        """Use all of these, which stay the caller's to open and close. `notify` is told which items changed."""
         self.working = 0
         self.posting = 0
         self.ending = False
@@ -138,14 +138,14 @@ class Sender:
             await self._fail(call, items, error)
         finally:
             self.posting -= 1
-            self._notify()
+            self._notify([item.id for item in batch.items])
         return None
 
     async def _fail(self, call: _Call, items: Sequence[Item], error: OctaveError) -> None:
         if error.meets_every_call:
             call.stopped_by = error
         await self._settle(items, itertools.repeat(Outcome.of(error)))
-        self._notify()
+        self._notify([item.id for item in items])
 
     async def _settle(self, items: Sequence[Item], outcomes: Iterable[Outcome]) -> None:
         """Record outcomes. What cannot be recorded is told from memory, and recorded later."""
