@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS, GetPromptResult, InputRequiredResult
 
 from octave_mcp import __version__
 from octave_mcp.server.completions import add_completions
@@ -58,7 +60,7 @@ def build_server(settings: Settings) -> MCPServer[State]:
 
 def make_server(settings: Settings, **options: Any) -> MCPServer[Any]:
     """The server with everything that it offers. `options` are `MCPServer`'s, and say whose state a request has."""
-    server = MCPServer[State](
+    server = _Server(
         "octave-personas",
         title="Octave personas" + (" (sandbox)" if settings.sandbox else ""),
         version=__version__,
@@ -71,6 +73,18 @@ def make_server(settings: Settings, **options: Any) -> MCPServer[Any]:
     add_prompts(server)
     add_completions(server)
     return server
+
+
+class _Server(MCPServer[State]):
+    """Says that a prompt is unknown, where the SDK calls that an internal error, and logs a traceback."""
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[State, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        known = [prompt.name for prompt in await self.list_prompts()]
+        if name not in known:
+            raise MCPError(code=INVALID_PARAMS, message=f"Unknown prompt. Known here: {', '.join(known)}.")
+        return await super().get_prompt(name, arguments, context)
 
 
 async def _noting_the_state(context: ServerRequestContext[State, Any], call_next: CallNext) -> HandlerResult:

@@ -72,10 +72,10 @@ class HttpSettings(Settings):
     )
     max_request_bytes: int = Field(default=1_048_576, ge=1024, le=16_777_216, description="Largest request body.")
     calls_at_once: int = Field(default=32, ge=1, le=1000, description="Calls of one key under way at once.")
+    calls_per_minute: int = Field(default=600, ge=1, le=100_000, description="Calls of one key begun in a minute.")
     log_format: Literal["json", "text"] = Field(
         default="json", description="How the log is written, on stderr: `json`, an object in each line, or `text`."
     )
-    calls_per_minute: int = Field(default=600, ge=1, le=100_000, description="Calls of one key begun in a minute.")
 
     @field_validator("tokens")
     @classmethod
