@@ -45,7 +45,8 @@ lock: $(UV)  ## take the newest dependencies that pyproject.toml allows; hashes,
 		--constraint requirements.lock --custom-compile-command 'make lock' --output-file packaging/build.lock -
 
 clean:  ## back to a fresh clone
-	@rm -rf .venv .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@rm -rf .venv .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist \
+		tests/bench/.venv tests/conformance/node_modules
 
 .venv/ready: requirements.lock pyproject.toml | $(UV)
 	@rm -rf .venv

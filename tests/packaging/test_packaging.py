@@ -69,7 +69,7 @@ def test_the_guides_links_and_quotes_are_so() -> None:
 def locked(path: Path) -> dict[str, str]:
     """The version of each package of a lock, each of which has hashes."""
     entries = re.split(r"\n(?=[a-z0-9])", path.read_text(encoding="utf-8"))
-    found = {}
+    found: dict[str, tuple[str, str, int]] = {}
     for entry in entries:
         if match := re.match(r"([a-z0-9.-]+)==([^\s;\\]+)", entry):
             assert "--hash=sha256:" in entry

@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from mcp.types import PromptReference
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS, PromptReference
 from support.command import environment, run
 from support.http import ASKING, HEADERS, MODES, called, client, post, process, result_in, said, serving, until
 from support.upstream import Request, answer, by_the_page, page_answer, upstream
@@ -251,3 +252,14 @@ async def test_the_log_is_json_and_has_octaves_request_ids_and_nothing_of_a_call
     assert (told["path"], told["status"]) == ("/api/v2/persona/generate", 200)
     assert told["request_id"]
     assert any("OCTAVE_MCP_ALLOWED_HOSTS" in line["message"] for line in lines)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_unknown_prompt_is_the_callers_mistake(mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Not an internal error, with a traceback in the log for whoever asks."""
+    async with serving(sandbox=True) as url, client(url, mode) as one:
+        with pytest.raises(MCPError) as raised:
+            await one.get_prompt("nope")
+    assert raised.value.error.code == INVALID_PARAMS
+    assert "build_personas" in raised.value.error.message
+    assert not [record for record in caplog.records if record.exc_info]
