@@ -62,8 +62,8 @@ def configuration(port: int, replicas: Sequence[int], folder: Path) -> str:
     for shipped, here in (
         (block, ours),
         ("listen 8080;", listens),
-        ("/etc/nginx/tls/", f"{folder}/tls/"),
         (" /tmp/", f" {folder}/"),
+        ("/etc/nginx/tls/", f"{folder}/tls/"),
     ):
         assert shipped in text, shipped
         text = text.replace(shipped, here)
