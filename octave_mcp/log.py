@@ -140,7 +140,9 @@ class _Json(logging.Formatter):
             fields["stack"] = record.stack_info
         ordered = ("time", "level", "logger", "message")
         names = [*ordered, *(name for name in fields if name not in ordered)]
-        return json.dumps({self._secrets.removed_from(name): self._plain(fields[name]) for name in names})
+        # Whoever brings a key may choose it: no choice of theirs blanks what a line is found by.
+        told = {name: value if name in ordered[:3] else self._plain(value) for name, value in fields.items()}
+        return json.dumps({self._secrets.removed_from(name): told[name] for name in names})
 
     def _plain(self, value: Any) -> Any:
         """A value that JSON has, without secrets."""

@@ -52,6 +52,9 @@ LEDGER_PATIENCE_SECONDS = 2.0
 CONFIRM_SECONDS = 1.0
 """A result counts as handed over so long after it left, so that a process that ends on the way loses none."""
 
+RECORD_SECONDS = 3.0
+"""At the end, for recording what was not waited for: a ledger that hangs may not hold it up."""
+
 Progress = Callable[[float, int, str], Awaitable[None]]
 """Told how far it is, strictly increasing, of how many, and in words: `2 of 5 ready`."""
 
@@ -275,10 +278,17 @@ class Runner:
             if self._sender.working:
                 await quietly(self._ledger.renew)
             await self._sender.record_all()
+            await quietly(self._flush)
 
     async def drain(self) -> None:
         """Send nothing more, and wait a bounded time for what is in flight; then calls answer with what is known."""
-        self._ending = self._sender.ending = True
+        again, self._ending, self._sender.ending = self._ending, True, True
+        with anyio.move_on_after(RECORD_SECONDS if again else self._limits.shutdown_seconds + RECORD_SECONDS):
+            await self._come_to_rest()
+        self._drained = True
+        self._bell.ring()
+
+    async def _come_to_rest(self) -> None:
         until = self._clock.elapsed() + self._limits.shutdown_seconds
         if self._sender.working:
             await quietly(self._ledger.give_up_queued)
@@ -287,8 +297,6 @@ class Runner:
                 await self._clock.wait(changed, left)
         await self._sender.record_all()
         await quietly(self._flush)
-        self._drained = True
-        self._bell.ring()
 
     async def _confirm(self) -> None:
         await self._clock.sleep(CONFIRM_SECONDS)

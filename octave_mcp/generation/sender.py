@@ -160,10 +160,11 @@ class Sender:
         return await quietly(partial(settle, oids=outcome.oids, unreadable=unreadable))
 
     async def record_all(self) -> None:
-        """Record what could not be recorded before."""
+        """Record what could not be recorded before, until the ledger fails again: it would for each."""
         for item, outcome in list(self.unrecorded.items()):
-            if await self._record(item, outcome):
-                self.unrecorded.pop(item, None)
+            if not await self._record(item, outcome):
+                return
+            self.unrecorded.pop(item, None)
 
 
 async def quietly(operation: Callable[[], Awaitable[object]]) -> bool:

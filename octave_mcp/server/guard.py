@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 BODY_SECONDS: Final = 30.0
 """In which a body has to arrive, once its headers have."""
 
+MAX_HELD_BYTES: Final = 64 * 1024 * 1024
+"""Of bodies that are still arriving, all together: whoever sends many of them slowly takes no more memory."""
+
 LOCAL_ORIGINS = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?")
 """Of pages that this machine serves itself."""
 
@@ -60,6 +63,12 @@ class Guard:
         if method != "POST":
             # Nothing is sent but in answer to a call, and there are no sessions to end.
             return _problem(405, "Only POST is taken here.", allow="POST")
+        return self._confused(headers)
+
+    def _confused(self, headers: Headers) -> Response | None:
+        """Why it cannot be said who calls, or with which key; None where it can."""
+        if len(headers.getlist("authorization")) > 1:
+            return _problem(400, "The header Authorization came more than once.")
         keys = headers.getlist(KEY_HEADER)
         if self._callers_own and len(keys) > 1:
             return _problem(400, "The header X-Octave-Api-Key came more than once. Nothing was done.")
@@ -83,6 +92,7 @@ class WholeBody:
         """Take the app behind it, and how large a body may be."""
         self._app = app
         self._max_bytes = max_bytes
+        self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request, or hand it on with its whole body."""
@@ -98,16 +108,22 @@ class WholeBody:
         if length.isdecimal() and int(length[:20]) > self._max_bytes:
             return too_large
         body = bytearray()
-        with anyio.move_on_after(BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    return _problem(400, "The request ended early.")
-                body += message.get("body", b"")
-                if len(body) > self._max_bytes:
-                    return too_large
-                if not message.get("more_body", False):
-                    return bytes(body)
+        try:
+            with anyio.move_on_after(BODY_SECONDS):
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return _problem(400, "The request ended early.")
+                    body += message.get("body", b"")
+                    self._held_bytes += len(message.get("body", b""))
+                    if len(body) > self._max_bytes:
+                        return too_large
+                    if not message.get("more_body", False):
+                        return bytes(body)
+                    if self._held_bytes > MAX_HELD_BYTES:
+                        return _problem(503, "Too many requests are on their way.")
+        finally:
+            self._held_bytes -= len(body)
         return _problem(408, f"The request did not arrive within {BODY_SECONDS:g} seconds.")
 
 

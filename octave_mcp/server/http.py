@@ -14,9 +14,10 @@ from typing import Any
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
+from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
-from pydantic import AnyHttpUrl, SecretStr
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.cors import CORSMiddleware
@@ -64,7 +65,7 @@ def build_app(settings: HttpSettings, *, local: bool, learn: Callable[[SecretStr
             house.tenants = tenants
             yield tenants
 
-    server = make_server(settings, lifespan=lifespan, middleware=[house])
+    server = make_server(settings, lifespan=lifespan, middleware=[house], subscriptions=False)
     server.streamable_http_app(
         stateless_http=True,
         # The guard has looked, and its log names the setting; the body was read, and bounded.
@@ -83,6 +84,7 @@ def build_app(settings: HttpSettings, *, local: bool, learn: Callable[[SecretStr
         ],
         lifespan=lambda _: server.session_manager.run(),
     )
+    app.router.redirect_slashes = False  # a redirect may lead a key elsewhere
     return App(
         CORSMiddleware(
             app,
@@ -155,9 +157,18 @@ def _authenticated(app: ASGIApp, settings: HttpSettings) -> tuple[ASGIApp, list[
     if settings.who is Who.TOKENS:
         verifier, metadata_url, routes = StaticTokens(settings), None, []
     elif settings.who is Who.OAUTH:
-        public_url, issuer = AnyHttpUrl(settings.public_url or ""), AnyHttpUrl(settings.oauth_issuer or "")
-        verifier, metadata_url = Jwts(settings), build_resource_metadata_url(public_url)
-        routes = create_protected_resource_routes(public_url, [issuer], settings.scopes or None)
+        published = AuthSettings.model_validate(  # keeps addresses as they are set, which clients compare
+            {
+                "issuer_url": settings.oauth_issuer,
+                "resource_server_url": settings.public_url,
+                "validate_token_resource": False,  # the verifier does
+            }
+        )
+        assert published.resource_server_url is not None  # noqa: S101 - the settings have both
+        verifier, metadata_url = Jwts(settings), build_resource_metadata_url(published.resource_server_url)
+        routes = create_protected_resource_routes(
+            published.resource_server_url, [published.issuer_url], settings.scopes or None
+        )
     else:
         return app, []
     required = RequireAuthMiddleware(app, settings.scopes, metadata_url)

@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -113,6 +113,18 @@ class HttpSettings(Settings):
         if parts.scheme == "http" and not this_machine(host):
             raise ValueError("must be https; plain http is for this machine only")
         return value.strip()
+
+    @field_validator("public_url")
+    @classmethod
+    def _as_published(cls, value: str | None) -> str | None:
+        """With its host in small letters and without a port that goes without saying, as it is compared."""
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        usual = {"https": 443, "http": 80}[parts.scheme]
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        port = "" if parts.port in {None, usual} else f":{parts.port}"
+        return urlunsplit((parts.scheme, f"{host}{port}", parts.path, parts.query, ""))
 
     @field_validator("allowed_hosts")
     @classmethod

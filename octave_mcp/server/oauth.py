@@ -81,7 +81,7 @@ class Jwts(TokenVerifier):
             token="",  # which nothing here needs again
             client_id=client if isinstance(client, str) else claims["sub"],
             scopes=_scopes(claims),
-            expires_at=int(claims["exp"] + LEEWAY_SECONDS),
+            expires_at=int(claims["exp"]) + int(LEEWAY_SECONDS),
             resource=self._audience,
             subject=claims["sub"],
             claims={"iss": claims["iss"]},
@@ -89,16 +89,28 @@ class Jwts(TokenVerifier):
 
     async def _key(self, token: str) -> jwt.PyJWK:
         """The published key that a token names. Raises NoKeysError, and what the library raises where there is none."""
+        kid = jwt.get_unverified_header(token).get("kid")
+        if not isinstance(kid, str):
+            raise jwt.InvalidTokenError("names no key")
+        if (known := self._kept().get(kid)) is not None:
+            return known  # also while others cannot be had
         if self._now() < self._rests_until:
             raise NoKeysError
         try:
-            return await anyio.to_thread.run_sync(
-                self._source.get_signing_key_from_jwt, token, limiter=self._one_at_a_time
-            )
-        except (jwt.PyJWKClientConnectionError, jwt.PyJWKSetError, ValueError) as error:
+            return await anyio.to_thread.run_sync(self._source.get_signing_key, kid, limiter=self._one_at_a_time)
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
+            are_there = isinstance(error, jwt.PyJWKClientError) and self._kept()
+            if are_there and not isinstance(error, jwt.PyJWKClientConnectionError):
+                raise  # and this is none of them
             self._rests_until = self._now() + REST_SECONDS
             logger.error("The keys of OCTAVE_MCP_OAUTH_JWKS_URL cannot be had: %s", type(error).__name__)  # noqa: TRY400
             raise NoKeysError from error
+
+    def _kept(self) -> dict[str | None, jwt.PyJWK]:
+        """The keys that were fetched a while ago, by their ids."""
+        kept = self._source.jwk_set_cache.get() if self._source.jwk_set_cache else None
+        keys = kept.keys if isinstance(kept, jwt.PyJWKSet) else []
+        return {key.key_id: key for key in keys if key.public_key_use in {"sig", None}}
 
 
 def _scopes(claims: dict[str, Any]) -> list[str]:

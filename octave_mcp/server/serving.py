@@ -1,8 +1,12 @@
 """Runs the HTTP server: on a socket that is open already, until it is asked to end, and then to a bounded end."""
 
 import asyncio
+import os
+import signal
 import socket
+import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import uvicorn
 from pydantic import SecretStr
@@ -19,6 +23,9 @@ LAST_SECONDS = 0.25
 GRACE_SECONDS = 5.0
 """After the wait for what is in flight: for answers to leave."""
 
+HELD_SECONDS = 10.0
+"""After that, in which the process ends, whatever holds it."""
+
 MAX_CONNECTIONS = 2000
 """Open at once; past it a connection is told that the server is busy."""
 
@@ -34,13 +41,39 @@ class _Server(uvicorn.Server):
         self._drain = drain
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
+        ended = self._captured_signals[0] if self._captured_signals else signal.SIGTERM
+        seconds = (self.config.timeout_graceful_shutdown or 0) + HELD_SECONDS
+        timer = threading.Timer(seconds, os._exit, [128 + ended])
+        timer.daemon = True
+        timer.start()
+        await self._take_the_last(sockets or [])
         # A connection that was taken a moment ago has a request on its way, which no proxy may send elsewhere.
         await asyncio.sleep(LAST_SECONDS)
         draining = asyncio.ensure_future(self._drain())
         await super().shutdown(sockets)
         await draining
+        timer.cancel()
+
+    async def _take_the_last(self, sockets: list[socket.socket]) -> None:
+        """Listen no more, and take those connections that wait to be taken: they would be broken by it."""
+        waiting = [listening.dup() for listening in sockets]
+        for server in self.servers:
+            server.close()
+        taken = []
+        for listening in waiting:
+            with listening, suppress(BlockingIOError):
+                listening.setblocking(False)
+                while True:
+                    taken.append(listening.accept()[0])
+        for connection in taken:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """What serves a connection, as uvicorn itself makes it."""
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
 
 def serve(settings: HttpSettings, listening: socket.socket, *, local: bool, learn: Callable[[SecretStr], None]) -> None:
