@@ -263,7 +263,7 @@ async def test_a_bad_access_token_does_not() -> None:
         async with httpx.AsyncClient() as http:
             told = (await http.get(url.replace("/mcp", "/.well-known/oauth-protected-resource/mcp"))).json()
         assert (told["resource"], told["scopes_supported"]) == (PUBLIC, ["personas"])
-        assert [one.rstrip("/") for one in told["authorization_servers"]] == [ISSUER]
+        assert told["authorization_servers"] == [ISSUER]
         assert not octave.looked_up
 
 
@@ -291,6 +291,64 @@ async def test_made_up_tokens_do_not_have_the_keys_fetched_each_time() -> None:
         for _ in range(5):
             assert (await post(url, "tools/list", authorization=f"Bearer {issuer.token()}")).status_code == 503
         assert len(login.looked_up) == 1
+
+
+async def test_a_forged_token_shuts_nobody_out_while_keys_cannot_be_had() -> None:
+    """Whose key is known is let in all the same."""
+    issuer = Issuer()
+    async with behind_oauth(issuer, api_key=KEY) as (url, _, login):
+        good = f"Bearer {issuer.token()}"
+        assert (await post(url, "tools/list", authorization=good)).status_code == 200
+        login.respond = login.look_up = _no_keys
+        forged = f"Bearer {Issuer().token(header={'kid': 'another'})}"
+        assert (await post(url, "tools/list", authorization=forged)).status_code in {401, 503}
+        assert (await post(url, "tools/list", authorization=good)).status_code == 200
+
+
+@pytest.mark.parametrize("content", [b"[]", b"<html>", b"[" * 200_000, b"{}", b'{"keys": []}'])
+async def test_keys_that_are_none_are_keys_that_cannot_be_had(content: bytes) -> None:
+    """Whatever is published in their place."""
+
+    async def publish(_: Request, writer: Any) -> None:
+        writer.write(answer(content))
+
+    issuer = Issuer()
+    async with behind_oauth(issuer, api_key=KEY) as (url, _, login):
+        login.look_up = publish
+        assert (await post(url, "tools/list", authorization=f"Bearer {issuer.token()}")).status_code == 503
+
+
+async def test_a_token_that_counts_in_words_is_no_servers_error() -> None:
+    """As some authorization servers write it."""
+    issuer = Issuer()
+    async with behind_oauth(issuer, api_key=KEY) as (url, _, __):
+        odd = await post(url, "tools/list", authorization=f"Bearer {issuer.token(exp='9999999999')}")
+        assert odd.status_code in {200, 401}
+
+
+async def test_two_tokens_are_one_too_many() -> None:
+    """Which of them is meant, nobody can tell."""
+    async with serving(sandbox=True, tokens=TOKENS[0]) as url, httpx.AsyncClient() as http:
+        one = ("authorization", f"Bearer {TOKENS[0]}")
+        assert (await http.post(url, content="{}", headers=[*HEADERS.items(), one, one])).status_code == 400
+
+
+async def _no_keys(_: Request, writer: Any) -> None:
+    writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("given", "published"),
+    [
+        ("https://Personas.Example.com:443/mcp", "https://personas.example.com/mcp"),
+        ("https://personas.example.com", "https://personas.example.com"),
+        ("https://personas.example.com:8443/mcp", "https://personas.example.com:8443/mcp"),
+        ("http://[::1]:80/mcp", "http://[::1]/mcp"),
+    ],
+)
+def test_the_public_url_is_as_clients_compare_it(given: str, published: str) -> None:
+    """Small letters, and no port that goes without saying."""
+    assert load(HttpSettings, public_url=given).public_url == published
 
 
 async def test_each_account_has_the_key_that_is_held_for_it(tmp_path: Path) -> None:

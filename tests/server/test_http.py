@@ -146,6 +146,29 @@ async def test_there_is_no_stream_to_open_and_no_session_to_end(method: str) -> 
         assert (await http.request(method, url, headers=HEADERS)).status_code == 405
 
 
+@pytest.mark.parametrize("path", ["/mcp/", "//mcp", "/healthz/", "/MCP", "/"])
+async def test_no_path_leads_elsewhere(path: str) -> None:
+    """A redirect could take a key along, readably."""
+    async with serving(sandbox=True) as url, httpx.AsyncClient() as http:
+        answered = await http.post(url.removesuffix("/mcp") + path, headers={**HEADERS, "host": "evil.example"})
+        assert answered.status_code == 404
+        assert "location" not in answered.headers
+
+
+async def test_there_is_no_stream_to_listen_to() -> None:
+    """It would be held open for ever, and tell nothing."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+    }
+    headers = {"mcp_protocol_version": "2026-07-28", "mcp_method": "subscriptions/listen"}
+    params = {"notifications": {"toolsListChanged": True}, "_meta": meta}
+    async with serving(sandbox=True) as url, asyncio.timeout(10):
+        refused = await post(url, "subscriptions/listen", params, **headers)
+        assert "error" in refused.json()
+
+
 async def test_a_large_body_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """By its length, and by what comes where it tells none; a slow one too."""
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from support.http import ASKING, called, said, serving, until
+from support.command import environment
+from support.http import ASKING, called, process, said, serving, until
 from support.redis_server import RedisServer, needs_redis, redis_server
 from support.upstream import Request, answer, by_the_page, page_answer, upstream
 
@@ -86,3 +87,29 @@ async def until_ready(url: str) -> None:
     async with asyncio.timeout(20):
         while not await ready(url):  # noqa: ASYNC110 - asked over HTTP
             await asyncio.sleep(0.05)
+
+
+async def test_a_redis_that_hangs_does_not_hold_up_the_end(redis: RedisServer) -> None:
+    """However much there is to record."""
+    go = asyncio.Event()
+
+    async def hold(request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.wait_for(go.wait(), 30)
+        writer.write(answer(page_answer(request)))
+
+    many = {"personas": [{**ASKING["personas"][0], "name": f"P{number}"} for number in range(12)]}
+    async with upstream(hold) as octave:
+        own = {"OCTAVE_MCP_STATE_URL": redis.url, "OCTAVE_MCP_SHUTDOWN_SECONDS": "1", "OCTAVE_MCP_CONCURRENCY": "12"}
+        async with process(environment(octave, **own)) as server:
+            call = asyncio.create_task(called(server.url, "generate_personas", many))
+            await until(lambda: len(octave.requests) == len(many["personas"]))
+            redis.pause()
+            try:
+                server.process.terminate()
+                go.set()
+                async with asyncio.timeout(25):
+                    await server.process.wait()
+            finally:
+                redis.go_on()
+            await asyncio.wait([call])
+            call.exception()
