@@ -16,8 +16,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from octave_mcp import __version__
+
+if TYPE_CHECKING:
+    import socket
 
 __all__ = ["main"]
 
@@ -94,11 +98,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 all is well; 1 something failed; 2 settings.",
     )
     doctor.set_defaults(command=_doctor)
-    for command in (
-        http,
-        generate,
-        doctor,
-    ):  # before the command or after it; what is absent here changes nothing there
+    # Before the command or after it; what is absent here changes nothing there.
+    for command in (http, generate, doctor):
         command.add_argument("--sandbox", action="store_true", default=argparse.SUPPRESS, help="use made-up data")
     return parser
 
@@ -148,8 +149,6 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _http(options: argparse.Namespace) -> int:
     with _garbage_kept():
-        import socket
-
         from octave_mcp.generation.ledger import LedgerError
         from octave_mcp.log import Secrets, configure_logging
         from octave_mcp.server.http_settings import HttpSettings, Who
@@ -178,10 +177,7 @@ def _http(options: argparse.Namespace) -> int:
         configure_logging(settings.log_level, secrets, form=settings.log_format)
         end_telemetry = set_up_telemetry()
     try:
-        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-        listening = socket.create_server((options.host, options.port), family=family, backlog=1024)
-        # Inherited by each connection: else an answer in two writes waits for the client to acknowledge the first.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listening = _listening(options.host, options.port)
     except (OSError, OverflowError):
         print(f"octave-mcp http cannot listen on {options.host} port {options.port}", file=sys.stderr)
         return BAD_SETTINGS
@@ -208,16 +204,13 @@ def _demo(_: argparse.Namespace) -> int:
 
 
 def _sandbox(options: argparse.Namespace) -> int:
-    import socket
-
     import uvicorn
 
     from octave_mcp.sandbox import build_sandbox
 
     app = build_sandbox(latency_seconds=options.latency)
     try:
-        listening = socket.create_server(("127.0.0.1", options.port))
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listening = _listening("127.0.0.1", options.port)
     except (OSError, OverflowError):
         print(f"octave-mcp sandbox cannot listen on port {options.port}: choose another with --port", file=sys.stderr)
         return BAD_SETTINGS
@@ -269,6 +262,17 @@ def _doctor(options: argparse.Namespace) -> int:
     _print_any_text()
     report = anyio.run(partial(examine, sandbox=options.sandbox))
     return BAD_SETTINGS if report.settings_unusable else FAILED if report.failed else 0
+
+
+def _listening(host: str, port: int) -> "socket.socket":
+    """A socket that listens there. Raises OSError and OverflowError."""
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=1024)
+    # Inherited by each connection: else an answer in two writes waits for the client to acknowledge the first.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _print_any_text() -> None:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from octave_mcp.server.credentials import Watched, is_among, read_subject_keys, read_tokens
 from octave_mcp.server.http_settings import HttpSettings, Who
-from octave_mcp.server.state import NO_KEY, Unusable
+from octave_mcp.server.state import NO_KEY, Unusable, held_key
 from octave_mcp.settings import is_sendable
 
 __all__ = ["KEY_HEADER", "Callers", "StaticTokens", "callers"]
@@ -46,7 +46,7 @@ class _HeldKey:
     """Everybody who was let in uses the server's key."""
 
     def __init__(self, settings: HttpSettings) -> None:
-        self._key = SecretStr("sandbox") if settings.sandbox else settings.api_key
+        self._key = held_key(settings)
 
     def key_of(self, _: Request) -> SecretStr:
         if self._key is None:

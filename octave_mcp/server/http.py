@@ -70,7 +70,7 @@ def build_app(settings: HttpSettings, *, local: bool, learn: Callable[[SecretStr
         stateless_http=True,
         # The guard has looked, and its log names the setting; the body was read, and bounded.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
-        max_request_body_size=settings.max_request_bytes + 1024,
+        max_request_body_size=settings.max_request_bytes,
     )
     endpoint, metadata = _authenticated(
         WholeBody(server.session_manager.asgi_app, settings.max_request_bytes), settings

@@ -61,9 +61,10 @@ class Jwts(TokenVerifier):
     async def verify_token(self, token: str) -> AccessToken | None:
         """See the SDK. Raises NoKeysError."""
         try:
-            if jwt.get_unverified_header(token).get("alg") not in ALGORITHMS:
+            header = jwt.get_unverified_header(token)
+            if header.get("alg") not in ALGORITHMS:
                 return None
-            key = await self._key(token)
+            key = await self._key(header.get("kid"))
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
@@ -87,9 +88,8 @@ class Jwts(TokenVerifier):
             claims={"iss": claims["iss"]},
         )
 
-    async def _key(self, token: str) -> jwt.PyJWK:
-        """The published key that a token names. Raises NoKeysError, and what the library raises where there is none."""
-        kid = jwt.get_unverified_header(token).get("kid")
+    async def _key(self, kid: object) -> jwt.PyJWK:
+        """The published key of that id. Raises NoKeysError, and what the library raises where there is none."""
         if not isinstance(kid, str):
             raise jwt.InvalidTokenError("names no key")
         if (known := self._kept().get(kid)) is not None:

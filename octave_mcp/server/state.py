@@ -22,7 +22,7 @@ from octave_mcp.octave.reader import Reader
 from octave_mcp.server.completer import Completer
 from octave_mcp.settings import Settings
 
-__all__ = ["NO_KEY", "Desk", "State", "Unusable", "current", "desk", "ledger_of", "running", "tenant_of"]
+__all__ = ["NO_KEY", "Desk", "State", "Unusable", "current", "desk", "held_key", "ledger_of", "running", "tenant_of"]
 
 NO_KEY = (
     "No Octave API key is set for this server. Ask the user to set OCTAVE_API_KEY in this server's configuration to "
@@ -76,7 +76,7 @@ current: ContextVar[State] = ContextVar("current")
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[State]:
     """The one state of a server for one person, as long as it runs."""
-    key = SecretStr("sandbox") if settings.sandbox else settings.api_key
+    key = held_key(settings)
     if key is None:
         yield State(settings, None, NO_KEY)
         return
@@ -105,6 +105,11 @@ async def desk(settings: Settings, ledger: Ledger, key: SecretStr) -> AsyncItera
     ):
         reader = Reader(client, seconds=settings.window_seconds)
         yield Desk(runner, reader, Completer(reader))
+
+
+def held_key(settings: Settings) -> SecretStr | None:
+    """The key that the server itself holds; the sandbox takes any."""
+    return SecretStr("sandbox") if settings.sandbox else settings.api_key
 
 
 def tenant_of(settings: Settings, key: SecretStr) -> Tenant:
