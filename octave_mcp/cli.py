@@ -16,12 +16,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from octave_mcp import __version__
 
 if TYPE_CHECKING:
     import socket
+
+    from octave_mcp.settings import Settings
+
+    _Kind = TypeVar("_Kind", bound=Settings)
 
 __all__ = ["main"]
 
@@ -113,15 +117,10 @@ def _seconds(text: str) -> float:
 
 def _serve(options: argparse.Namespace) -> int:
     with _garbage_kept():
-        from octave_mcp.generation.ledger import LedgerError
-        from octave_mcp.server.state import ledger_of
-        from octave_mcp.settings import SettingsError, load_settings
+        from octave_mcp.settings import load_settings
 
-        try:
-            settings = load_settings(sandbox=True) if options.sandbox else load_settings()
-            ledger_of(settings)
-        except (SettingsError, LedgerError) as error:
-            print(f"octave-mcp cannot start:\n{error}", file=sys.stderr)
+        settings = _usable(load_settings, "octave-mcp", sandbox=options.sandbox)
+        if settings is None:
             return BAD_SETTINGS
         import anyio
 
@@ -147,19 +146,29 @@ def _serve(options: argparse.Namespace) -> int:
     return ended.code
 
 
+def _usable(load: Callable[..., "_Kind"], command: str, *, sandbox: bool) -> "_Kind | None":
+    """The settings, where they can be read and name a store that there can be; else None, and why is told."""
+    from octave_mcp.generation.ledger import LedgerError
+    from octave_mcp.server.state import ledger_of
+    from octave_mcp.settings import SettingsError
+
+    try:
+        settings = load(sandbox=True) if sandbox else load()
+        ledger_of(settings)
+    except (SettingsError, LedgerError) as error:
+        print(f"{command} cannot start:\n{error}", file=sys.stderr)
+        return None
+    return settings
+
+
 def _http(options: argparse.Namespace) -> int:
     with _garbage_kept():
-        from octave_mcp.generation.ledger import LedgerError
         from octave_mcp.log import Secrets, configure_logging
         from octave_mcp.server.http_settings import HttpSettings, Who
-        from octave_mcp.server.state import ledger_of
-        from octave_mcp.settings import SettingsError, load, this_machine
+        from octave_mcp.settings import load, this_machine
 
-        try:
-            settings = load(HttpSettings, sandbox=True) if options.sandbox else load(HttpSettings)
-            ledger_of(settings)
-        except (SettingsError, LedgerError) as error:
-            print(f"octave-mcp http cannot start:\n{error}", file=sys.stderr)
+        settings = _usable(partial(load, HttpSettings), "octave-mcp http", sandbox=options.sandbox)
+        if settings is None:
             return BAD_SETTINGS
         local = this_machine(options.host)
         if settings.who is Who.ANYBODY and not local:

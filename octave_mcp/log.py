@@ -81,16 +81,10 @@ def _forms(secret: str) -> frozenset[str]:
     return frozenset(once | twice | {quote(secret, safe="")})
 
 
-def configure_logging(
-    level: str, secrets: Secrets | SecretStr | None, *, form: Literal["text", "json"] = "text"
-) -> None:
-    """Send every log record of `level` and above to stderr, as `form`. Call it once, before anything logs.
-
-    A key in place of `secrets` is the only one that there will be.
-    """
-    known = secrets if isinstance(secrets, Secrets) else Secrets(secrets)
+def configure_logging(level: str, secrets: Secrets, *, form: Literal["text", "json"] = "text") -> None:
+    """Send every log record of `level` and above to stderr, as `form`. Call it once, before anything logs."""
     handler = _Stderr()
-    handler.setFormatter(_Json(known) if form == "json" else _Text(known))
+    handler.setFormatter(_Json(secrets) if form == "json" else _Text(secrets))
     heard = logging.getLevelNamesMapping()[level]
     logging.basicConfig(level=max(heard, logging.WARNING), handlers=[handler], force=True)
     for name in TALKATIVE:

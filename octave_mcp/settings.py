@@ -4,7 +4,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
@@ -14,6 +14,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "TelemetrySettings",
+    "address_in",
     "is_sendable",
     "load",
     "load_settings",
@@ -145,16 +146,12 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _safe_origin(cls, value: str) -> str:
-        try:
-            parts = urlsplit(value.strip())
-            host, _ = parts.hostname, parts.port
-        except ValueError as error:
-            raise ValueError("must be an address such as https://app.octavehq.com") from error
-        if parts.scheme not in {"https", "http"} or not host:
+        parts = address_in(value)
+        if parts is None:
             raise ValueError("must be an address such as https://app.octavehq.com")
         if "@" in parts.netloc or parts.path not in {"", "/"} or parts.query or parts.fragment:
             raise ValueError("must be an origin only, such as https://app.octavehq.com: no user, path or query")
-        if parts.scheme == "http" and not this_machine(host):
+        if parts.scheme == "http" and not this_machine(parts.hostname or ""):
             raise ValueError("must be https, since the key would travel readably; plain http is for this machine only")
         return f"{parts.scheme}://{parts.netloc}"
 
@@ -288,6 +285,16 @@ def is_sendable(secret: SecretStr) -> bool:
     if not key:
         return True
     return not UNEXPANDED.search(key) and SENDABLE.fullmatch(key) is not None and key[0] not in QUOTES
+
+
+def address_in(value: str) -> SplitResult | None:
+    """An address of https or http, taken apart; None where it is none."""
+    try:
+        parts = urlsplit(value.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return parts if host and parts.scheme in {"https", "http"} else None
 
 
 def this_machine(host: str) -> bool:

@@ -205,6 +205,6 @@ def test_a_record_that_cannot_be_written_is_lost_and_not_shown(
     ours: logging.Logger, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Logging's own way prints it as it is, key included."""
-    configure_logging("INFO", SecretStr(CANARY))
+    configure_logging("INFO", Secrets(SecretStr(CANARY)))
     ours.info("%d", CANARY)
     assert capfd.readouterr().err == ""

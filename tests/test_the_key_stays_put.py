@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from support.records import record
 from support.upstream import Request, answer, by_the_page, error_envelope, metadata, upstream
 
-from octave_mcp.log import configure_logging
+from octave_mcp.log import Secrets, configure_logging
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.models import GenerateRequest
@@ -107,7 +107,7 @@ def logs_at_debug(key: SecretStr) -> Iterator[None]:
     """Logging as the command line sets it up, at its most talkative; put back afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    configure_logging("DEBUG", key)
+    configure_logging("DEBUG", Secrets(key))
     try:
         yield
     finally:

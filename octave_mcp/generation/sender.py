@@ -162,9 +162,11 @@ class Sender:
     async def record_all(self) -> None:
         """Record what could not be recorded before, until the ledger fails again: it would for each."""
         for item, outcome in list(self.unrecorded.items()):
-            if not await self._record(item, outcome):
-                return
+            recorded = await self._record(item, outcome)
             self.unrecorded.pop(item, None)
+            if not recorded:
+                self.unrecorded[item] = outcome  # the last now: one that is never taken holds up no other
+                return
 
 
 async def quietly(operation: Callable[[], Awaitable[object]]) -> bool:

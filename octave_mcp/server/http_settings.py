@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from octave_mcp.server.credentials import read_subject_keys, read_tokens, text_of
-from octave_mcp.settings import Settings, this_machine
+from octave_mcp.settings import Settings, address_in, this_machine
 
 __all__ = ["HttpSettings", "Who"]
 
@@ -103,14 +103,10 @@ class HttpSettings(Settings):
     def _address(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        try:
-            parts = urlsplit(value.strip())
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            host = None
-        if not host or parts.scheme not in {"http", "https"} or "@" in parts.netloc or parts.fragment:
+        parts = address_in(value)
+        if parts is None or "@" in parts.netloc or parts.fragment:
             raise ValueError("must be an address such as https://login.example.com")
-        if parts.scheme == "http" and not this_machine(host):
+        if parts.scheme == "http" and not this_machine(parts.hostname or ""):
             raise ValueError("must be https; plain http is for this machine only")
         return value.strip()
 
