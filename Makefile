@@ -8,7 +8,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 BIN := .venv/bin
 
-.PHONY: demo test soak bench check format lock clean
+.PHONY: demo test soak bench check format lock lock-npm clean
 .DEFAULT_GOAL := test
 
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
@@ -46,7 +46,10 @@ lock: $(UV)  ## take the newest dependencies that pyproject.toml allows; hashes,
 
 clean:  ## back to a fresh clone
 	@rm -rf .venv .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist \
-		tests/bench/.venv tests/conformance/node_modules
+		tests/bench/.venv tests/npm/node_modules
+
+lock-npm: .venv/ready  ## the same for what tests take from npm
+	@PYTHONPATH=tests $(BIN)/python -m support.npm
 
 .venv/ready: requirements.lock pyproject.toml | $(UV)
 	@rm -rf .venv

@@ -1,15 +1,12 @@
 """The protocol's own conformance suite against the server over HTTP; `ledger.toml` says what does not apply, and why.
 
-The suite and a Node recent enough for it are npm packages, which are installed beside this file once.
+The suite and a Node recent enough for it are npm packages (`support/npm.py`).
 """
 
 import asyncio
 import json
 import os
-import platform
 import re
-import shutil
-import subprocess
 import tomllib
 from asyncio.subprocess import PIPE, STDOUT
 from collections import defaultdict
@@ -20,21 +17,11 @@ from typing import Any
 
 import pytest
 from support.http import process
+from support.npm import node, script
 
 HERE = Path(__file__).parent
-MODULES = HERE / "node_modules"
-LOCK = HERE / "package-lock.json"
-INSTALLED = MODULES / ".installed-lock.json"
-"""A copy of the lock that was installed, put there last of all."""
-
-INSTALL_SECONDS = 90.0
-"""For some 60 MB, which take a tenth of it. With `RUN_SECONDS` it stays below pytest's own limit for a test."""
-
 RUN_SECONDS = 80.0
 """For all runs of the suite, which take a quarter of it."""
-
-UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH")
-"""What npm says where it gets no answer. Anything else that it says is a fault of what is here."""
 
 LISTED = re.compile(r"^\s+- (\S+) \[(.+)\]$", re.MULTILINE)
 DATED = re.compile(r"server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
@@ -69,33 +56,7 @@ class Met:
 @pytest.fixture(scope="module")
 def suite() -> tuple[str, str]:
     """The suite's command."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not on the PATH, and the conformance suite is an npm package")
-    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    if platform.system() != "Linux" or machine not in {"x64", "arm64"}:
-        pytest.skip("package-lock.json has a Node for Linux on x64 and arm64 only")
-    if not INSTALLED.exists() or INSTALLED.read_bytes() != LOCK.read_bytes():
-        _install(npm)
-    return (
-        str(MODULES / f"node-linux-{machine}" / "bin" / "node"),
-        str(MODULES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"),
-    )
-
-
-def _install(npm: str) -> None:
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    try:
-        installing = subprocess.run(
-            command, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=INSTALL_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"npm did not install the conformance suite within {INSTALL_SECONDS:g} seconds")
-    said = installing.stdout.decode(errors="replace")
-    if installing.returncode and UNREACHABLE.search(said):
-        pytest.skip("npm cannot reach its registry, and the conformance suite is not installed yet")
-    assert not installing.returncode, said
-    shutil.copyfile(LOCK, INSTALLED)
+    return node(), script("@modelcontextprotocol/conformance", "dist/index.js")
 
 
 @pytest.fixture(scope="module")
@@ -197,14 +158,3 @@ def test_every_message_fits_the_schema_of_its_version(met: Met) -> None:
     """Where a scenario does not apply, too: what the server says in answer is the protocol's all the same."""
     assert not [name for name, outcome in met.outcomes.items() if SCHEMA in outcome.failed]
     assert [name for name, outcome in met.outcomes.items() if SCHEMA in outcome.passed]
-
-
-def test_the_lock_holds_hashes_and_names_no_address() -> None:
-    """So that it works wherever packages come from, and takes nothing else."""
-    text = LOCK.read_text(encoding="utf-8")
-    assert "://" not in text
-    packages = json.loads(text)["packages"]
-    assert all(one["integrity"].startswith("sha512-") for path, one in packages.items() if path)
-    wanted = json.loads((HERE / "package.json").read_text(encoding="utf-8"))
-    exact = {**wanted["dependencies"], **wanted["optionalDependencies"]}
-    assert {name: packages[f"node_modules/{name}"]["version"] for name in exact} == exact
