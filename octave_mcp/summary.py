@@ -13,8 +13,10 @@ items are the same in both, and the budget covers both.
 import json
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from octave_mcp.octave.models import Persona, QualifyingQuestion
@@ -50,9 +52,12 @@ MAX_OID_CHARACTERS = 64
 """A longer oId is none that Octave makes, and could take any amount of room."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Section:
-    """One kind of line: its name in the API and in structured content, and its label in text."""
+    """One kind of line: its name in the API and in structured content, and its label in text.
+
+    There is one object of each, which is its own key.
+    """
 
     key: str
     label: str
@@ -80,6 +85,9 @@ _PLAN = (
     *(PAINS, OBJECTIVES, TITLES, RESPONSIBILITIES, CUSTOM, TO_US),
 )
 """The order in which they are chosen, an item at a time."""
+
+_MOST = Counter(_PLAN)
+"""How many items of a kind are chosen at most."""
 
 _LABEL_COSTS = {section: tokens(section.key) + tokens(section.label) + 6 for section in SECTIONS}
 """What the first item of a kind costs beside itself."""
@@ -164,14 +172,18 @@ def condense(personas: Sequence[Persona], budget: int) -> tuple[list[Condensed],
     # Twice an equal share is more than can fit, unless records are short; there is no need to try what lies above.
     shares = range(LEAST_SHARE, min(FULL_SHARE, 2 * budget // len(personas)) + 1, SHARE_STEP)
 
+    @cache
+    def within(share: int) -> list[Condensed]:
+        return [one.within(share) for one in candidates]
+
     def total(share: int) -> int:
-        return _total([one.within(share) for one in candidates])
+        return _total(within(share))
 
     # The largest fits nearly always, where few are asked for.
     fitting = len(shares) if shares and total(shares[-1]) <= budget else bisect_right(shares, budget, key=total)
     if fitting:
         share = shares[fitting - 1]
-        return [one.within(share) for one in candidates], _detail(share)
+        return within(share), _detail(share)
     for length in NAME_CHARACTERS:
         shown = [one.named(length) for one in candidates]
         if _total(shown) <= budget:
@@ -214,7 +226,7 @@ class _Candidate:
         self._description = first_sentence(persona.description)
         sections = [(section, texts) for section, texts in _sections(persona) if texts]
         self._counts = {section: len(texts) for section, texts in sections}
-        self._items = {section: _priced(texts[: _PLAN.count(section)]) for section, texts in sections}
+        self._items = {section: _priced(texts[: _MOST[section]]) for section, texts in sections}
 
     def named(self, characters: int) -> Condensed:
         """This persona by name, of at most so many characters, and oId."""

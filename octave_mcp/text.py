@@ -7,7 +7,6 @@ characters that hide or reorder text, and they may be of any length.
 import math
 import re
 import unicodedata
-from functools import lru_cache
 
 __all__ = ["clean", "shorten", "tokens"]
 
@@ -45,16 +44,22 @@ def shorten(text: str, length: int) -> str:
 
 # --- Tokens -----------------------------------------------------------------------------------------------------------
 
-_PIECES = re.compile(
-    r"(?P<escape>\\u[0-9a-f]{4})|(?P<word>[A-Z]?[a-z]+|[A-Z]+)|(?P<digits>[ ]?[0-9]{1,3})|(?P<space>\s+)"
-    r"|(?P<mark>[!-/:-@\[-`{-~]+)|(?P<other>.)",
-    re.DOTALL,
-)
+_KINDS = {
+    "escape": r"\\u[0-9a-f]{4}",
+    "word": r"[A-Z]?[a-z]+|[A-Z]+",
+    "digits": r"[ ]?[0-9]{1,3}",
+    "space": r"\s+",
+    "mark": r"[!-/:-@\[-`{-~]+",
+    "other": r".",
+}
+_PIECES = re.compile("|".join(_KINDS.values()), re.DOTALL)
+_KIND = re.compile("|".join(f"(?P<{kind}>{piece})" for kind, piece in _KINDS.items()), re.DOTALL)
 _UNLIKE_A_WORD = re.compile(r"[^aeiouy]{4}|[aeiouy]{4}|^[^aeiouy]{3}|[jqxz][^aeiouy]|[^aeiouycnst][qxz]", re.IGNORECASE)
 _ALTERNATING = re.compile(r"[^aeiouy]?(?:[aeiouy][^aeiouy])*[aeiouy]?", re.IGNORECASE)
 """Syllables of two letters each: more often than other words these are names, and made up."""
 _SYLLABLE = 3
 _KEPT_CHARACTERS = 24
+_KEPT_PIECES = 8192
 _KEY_OF_EACH = "name"
 """Stands in JSON once for each persona, and looks like syllables."""
 _JSON_MARKS = frozenset({'{"', '":"', '","', '"},{"', '":["', '":', '"},', "],", "):", ");", "),"})
@@ -87,12 +92,26 @@ def tokens(text: str) -> int:
     here: by a third in English, by more where a script's letters are few and its words are known. Only words that
     nobody knows, made up by the hundred, cost more: about a seventh.
     """
-    return math.ceil(sum(_cost_of(piece) for piece in _PIECES.finditer(text)))
+    return math.ceil(sum(map(_costs.__getitem__, _PIECES.findall(text))))
 
 
-def _cost_of(piece: re.Match[str]) -> float:
-    found = piece.group()
-    return _kept_cost(piece.lastgroup, found) if len(found) <= _KEPT_CHARACTERS else _cost(piece.lastgroup, found)
+class _Costs(dict[str, float]):
+    """What each piece costs, worked out once: words come again and again, and a result is measured many times.
+
+    No long piece is kept, nor more than so many, so that what others write takes no memory.
+    """
+
+    def __missing__(self, piece: str) -> float:
+        found = _KIND.match(piece)
+        cost = _cost(found.lastgroup if found else None, piece)
+        if len(piece) <= _KEPT_CHARACTERS:
+            if len(self) >= _KEPT_PIECES:
+                self.clear()
+            self[piece] = cost
+        return cost
+
+
+_costs = _Costs()
 
 
 def _cost(kind: str | None, found: str) -> float:
@@ -117,10 +136,6 @@ def _cost(kind: str | None, found: str) -> float:
         case _:
             cost = _cost_beyond_ascii(found)
     return cost
-
-
-_kept_cost = lru_cache(maxsize=8192)(_cost)
-"""Words come again and again; none that is kept is long, so that what others write takes no memory."""
 
 
 def _cost_beyond_ascii(character: str) -> float:

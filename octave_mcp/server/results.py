@@ -145,9 +145,10 @@ def generation_result(
     for explanations, said_characters in FAILURE_DETAIL:
         failed = tuple(_failures(generation, explanations, said_characters))
         report = _Report(generation, failed, sandbox=sandbox, dropped=tuple(dropped))
-        if report.cost() <= budget // 2:
+        spent = report.cost()
+        if spent <= budget // 2:
             break
-    shown, detail = condense(generation.personas, budget - report.cost())
+    shown, detail = condense(generation.personas, budget - spent)
     structured, text = report.structured(shown, detail), report.text(shown, detail)
     return CallToolResult(
         content=[TextContent(type="text", text=text)],
