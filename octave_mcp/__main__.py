@@ -2,7 +2,7 @@
 
 import sys
 
-from octave_mcp.cli import main
+from octave_personas_mcp import main
 
 if __name__ == "__main__":
     sys.exit(main())
