@@ -8,7 +8,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 BIN := .venv/bin
 
-.PHONY: demo test soak bench check format lock lock-npm clean
+.PHONY: demo test soak bench check format configs lock lock-npm clean
 .DEFAULT_GOAL := test
 
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
@@ -34,6 +34,9 @@ check: .venv/ready  ## formatting, lint and types
 format: .venv/ready  ## put the code in order
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+configs: .venv/ready  ## the configurations in examples/ and in the README, as `octave-mcp config` prints them
+	@PYTHONPATH=tests $(BIN)/python -m support.configurations
 
 lock: $(UV)  ## take the newest dependencies that pyproject.toml allows; hashes, and no registry's name
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \

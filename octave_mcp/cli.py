@@ -19,6 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
 from octave_mcp import __version__
+from octave_mcp.config import add_config
 
 if TYPE_CHECKING:
     import socket
@@ -102,8 +103,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 all is well; 1 something failed; 2 settings.",
     )
     doctor.set_defaults(command=_doctor)
+    config = add_config(commands.add_parser)
     # Before the command or after it; what is absent here changes nothing there.
-    for command in (http, generate, doctor):
+    for command in (http, generate, doctor, config):
         command.add_argument("--sandbox", action="store_true", default=argparse.SUPPRESS, help="use made-up data")
     return parser
 

@@ -63,7 +63,7 @@ def test_the_source_distribution_has_what_its_tests_need(built: Path) -> None:
         "tests/test_package.py",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
-        "examples/vscode.json",
+        "examples/key/vscode.json",
     ):
         assert name in names
 

@@ -1,6 +1,5 @@
 """The README claims what is so: its settings, its configurations, its commands, its links."""
 
-import json
 import re
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from mcp import Client
+from support import configurations
 
 from octave_mcp.cli import main
 from octave_mcp.server.app import build_server
@@ -43,12 +43,22 @@ def test_the_settings_table_is_the_settings() -> None:
     assert table == code
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").glob("*.json")))
-def test_each_configuration_in_examples_is_the_readmes(name: str) -> None:
-    """Byte for byte, and valid JSON."""
-    (block,) = re.findall(rf"<!-- examples/{name} -->\n```json\n(.*?)```", README, re.DOTALL)
-    assert block == (ROOT / "examples" / name).read_text(encoding="utf-8")
-    json.loads(block)
+@pytest.mark.parametrize(("path", "text"), [*configurations.files()])
+def test_each_configuration_in_examples_is_what_the_command_prints(path: str, text: str) -> None:
+    """Byte for byte, but for the absolute path, which is each machine's own; `make configs` writes them anew."""
+    assert (ROOT / path).read_text(encoding="utf-8") == text
+
+
+def test_examples_holds_no_other_configuration() -> None:
+    """One that nothing generates would grow old."""
+    found = [path for ending in ("json", "toml") for path in (ROOT / "examples").rglob(f"*.{ending}")]
+    assert {path.relative_to(ROOT).as_posix() for path in found} == {path for path, _ in configurations.files()}
+
+
+def test_the_readmes_configurations_are_what_the_command_prints() -> None:
+    """And the places where they go; `make configs` writes them anew."""
+    assert configurations.PART.search(README)
+    assert configurations.readme(README) == README
 
 
 def test_every_command_of_ours_is_one() -> None:
@@ -98,7 +108,7 @@ def test_what_the_readme_quotes_is_what_the_program_says() -> None:
 
 def test_no_document_has_anyone_install_the_other_package() -> None:
     """PyPI's `octave-mcp` is someone else's."""
-    texts = [path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *ROOT.glob("examples/*"))]
+    texts = [path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *ROOT.glob("examples/**/*.*"))]
     assert not re.search(r"(?:pip install|uvx|uv tool install|pipx \w+) octave-mcp", "\n".join(texts))
     assert "someone else's" in README
     assert "not affiliated with Octave" in README
