@@ -8,7 +8,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 BIN := .venv/bin
 
-.PHONY: demo test soak bench check format configs lock lock-npm clean
+.PHONY: demo test soak bench bundle check format configs lock lock-npm clean
 .DEFAULT_GOAL := test
 
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
@@ -25,6 +25,9 @@ soak: .venv/ready  ## the counting of tests/soak, for longer
 
 bench: .venv/ready tests/bench/.venv/ready  ## the HTTP server under load, beside what else there is
 	@PYTHONPATH=tests $(BIN)/python -m bench.load $(BENCH)
+
+bundle: .venv/ready  ## dist/octave-personas.mcpb, for Claude Desktop; it needs npm
+	@PYTHONPATH=tests $(BIN)/python -m support.bundle
 
 check: .venv/ready  ## formatting, lint and types
 	@$(BIN)/ruff format --check .

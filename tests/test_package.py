@@ -1,5 +1,6 @@
 """What is shipped: the wheel has the whole package, and it runs where nothing else of ours is."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.distributions import build
 
 from octave_mcp import __version__
 
@@ -18,10 +20,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel and the source distribution."""
-    folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
-    return folder
+    return build(tmp_path_factory.mktemp("dist"))
 
 
 def test_the_wheel_has_every_module_and_nothing_else(built: Path, tmp_path: Path) -> None:
@@ -32,10 +31,12 @@ def test_the_wheel_has_every_module_and_nothing_else(built: Path, tmp_path: Path
         metadata = archive.read(f"octave_personas_mcp-{__version__}.dist-info/METADATA").decode()
         archive.extractall(tmp_path)
     files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "octave_mcp").rglob("*") if path.is_file()}
-    assert names == {name for name in files if "__pycache__" not in name}
+    assert names == {name for name in files if "__pycache__" not in name} | {"octave_personas_mcp.py"}
     assert "octave_mcp/py.typed" in names
     assert "Requires-Python: >=3.11" in metadata
     assert "License-Expression: MIT" in metadata
+    registered = json.loads((ROOT / "packaging" / "server.json").read_text(encoding="utf-8"))["name"]
+    assert f"mcp-name: {registered} " in metadata, "the registry takes the package for another's without it"
     ran = subprocess.run(
         [sys.executable, "-P", "-m", "octave_mcp", "--version"],
         cwd=tmp_path,
@@ -56,11 +57,15 @@ def test_the_source_distribution_has_what_its_tests_need(built: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     for name in (
         "pyproject.toml",
+        "octave_personas_mcp.py",
+        "packaging/server.json",
+        "packaging/mcpb/manifest.json",
         "README.md",
         "LICENSE",
         "Makefile",
         "requirements.lock",
         "tests/test_package.py",
+        "tests/npm/package-lock.json",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
         "examples/key/vscode.json",
