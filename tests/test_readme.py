@@ -1,8 +1,6 @@
 """The README claims what is so: its settings, its configurations, its commands, its links."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -112,21 +110,3 @@ def test_no_document_has_anyone_install_the_other_package() -> None:
     assert not re.search(r"(?:pip install|uvx|uv tool install|pipx \w+) octave-mcp", "\n".join(texts))
     assert "someone else's" in README
     assert "not affiliated with Octave" in README
-
-
-def test_the_example_program_builds_a_persona_from_each_file(tmp_path: Path) -> None:
-    """With made-up data, since no key is set."""
-    for name in ("bank", "plant"):
-        (tmp_path / name).write_text(f"The {name} manager loses hours to reports.", encoding="utf-8")
-    program = ROOT / "examples" / "build_personas.py"
-    ran = subprocess.run(
-        [sys.executable, program, tmp_path / "bank", tmp_path / "plant"],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-        env={"PATH": str(Path(sys.executable).parent)},
-    )
-    assert ran.stderr == ""
-    assert len(re.findall(r"^\S.*\(pe_\w+\)$", ran.stdout, re.MULTILINE)) == 2
