@@ -6,8 +6,9 @@
 The list has the columns `segment` and `source`, an address or a text; a segment may have several rows. Uses made-up
 data unless `OCTAVE_API_KEY` or `OCTAVE_API_KEY_FILE` is set.
 
-Run it again whenever it was interrupted, or something did not come back: a segment that has a persona of its name in
-the workspace is read and not bought, and what is still being written is waited for.
+Run it again when it was interrupted, or something did not come back: a segment that has a persona of its name in the
+workspace is read and not bought, and what is still being written is waited for. Where the report says that a persona
+may have been made, look in Octave first.
 """
 
 import asyncio
@@ -44,7 +45,9 @@ def main(segments: Path, report: Path) -> int:
     try:
         records, problems = asyncio.run(research(wanted))
     except KeyboardInterrupt:
-        sys.exit("Interrupted. What was asked for is not lost: run the same again to collect it.")
+        sys.exit(
+            "Interrupted. What was asked for may still be made: run the same again in a minute, which looks first."
+        )
     parts = ["# Personas", *map(chapter, records), *(["## Did not come back", bullets(problems)] if problems else [])]
     report.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print("\n".join([*problems, f"{len(records)} of {len(wanted)} are in {report}"]))

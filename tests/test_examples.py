@@ -152,12 +152,17 @@ async def test_segments_become_a_report(tmp_path: Path) -> None:
 
 
 async def test_a_second_run_of_the_research_buys_only_what_failed(tmp_path: Path) -> None:
-    """What failed is told, on the terminal and in the report, and its exit code says so."""
+    """What was pending is collected; what failed is told, on the terminal and in the report, as by the exit code."""
     report, segments = tmp_path / "report.md", tmp_path / "segments.csv"
     segments.write_text("segment,source\nA <b>,notes\nB,https://example.com\nB,more\n", encoding="utf-8")
     octave = Workspace(refused={"B"})
-    async with octave.serving() as sent:
-        first = await ran("research.py", segments, report, env=environment(sent))
+    async with octave.serving(held=True) as sent:
+        env = environment(sent, OCTAVE_MCP_WAIT_SECONDS="1")
+        running = await begun("research.py", segments, report, env=env)
+        await until(lambda: len(sent.requests) == 2)
+        await asyncio.sleep(1.2)
+        octave.go.set()
+        first = await ended(running)
         assert (first.code, first.err) == (1, "")
         assert "1 of 2 are in " in first.out
         text = report.read_text(encoding="utf-8")
