@@ -1,1 +1,1 @@
-"""The load benchmark: the HTTP server beside what else there is. `make bench` runs it; no test does."""
+"""The benchmarks: over stdio (chat.py) and of the HTTP server under load (load.py). `make bench` runs both."""

@@ -13,7 +13,25 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-__all__ = ["ERAS", "Call", "Connection", "Era", "Load", "Server", "Wrong", "call_many", "newest_era"]
+from bench.octave import LISTED
+
+__all__ = [
+    "CALL_SECONDS",
+    "ERAS",
+    "GENERATE",
+    "LIST",
+    "Call",
+    "Connection",
+    "Era",
+    "Load",
+    "Server",
+    "Wrong",
+    "asking_for",
+    "asking_for_many",
+    "call_many",
+    "names",
+    "newest_era",
+]
 
 MODERN, LEGACY = "2026-07-28", "2025-06-18"
 
@@ -40,16 +58,22 @@ class Era:
     def request(self, tool: str, arguments: dict[str, Any]) -> tuple[dict[str, str], bytes]:
         """The headers and the body of a call."""
         headers = {"mcp-protocol-version": self.version}
-        parameters: dict[str, Any] = {"name": tool, "arguments": arguments}
         if self.is_modern:
             headers |= {"mcp-method": "tools/call", "mcp-name": tool}
-            parameters["_meta"] = {
-                "io.modelcontextprotocol/protocolVersion": self.version,
-                "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
-                "io.modelcontextprotocol/clientCapabilities": {},
-            }
+        parameters = self.parameters({"name": tool, "arguments": arguments})
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": parameters}
         return headers, json.dumps(body).encode()
+
+    def parameters(self, own: dict[str, Any]) -> dict[str, Any]:
+        """A message's parameters, with what its revision adds to each."""
+        if not self.is_modern:
+            return own
+        meta = {
+            "io.modelcontextprotocol/protocolVersion": self.version,
+            "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+        return {**own, "_meta": meta}
 
 
 ERAS: Final = (Era(MODERN), Era(LEGACY))
@@ -112,6 +136,21 @@ class Call:
     """For a name that no other call has."""
     holds: str | None
     """None: that name."""
+
+
+def asking_for(*names: str) -> dict[str, Any]:
+    """A body that asks for so many personas."""
+    source = {"type": "TEXT", "value": "VP of Sales professionals who manage enterprise deals and drive growth"}
+    return {"personas": [{"name": name, "sources": [source]} for name in names]}
+
+
+def asking_for_many(count: int) -> Call:
+    """A call for so many personas at once. Their names begin with its name."""
+    return Call("generate_personas", lambda name: asking_for(*(f"{name} {n}" for n in range(1, count + 1))), None)
+
+
+GENERATE: Final = Call("generate_personas", asking_for, None)
+LIST: Final = Call("list_personas", lambda _: {"limit": 10}, LISTED)
 
 
 @dataclass(frozen=True)

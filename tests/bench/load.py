@@ -12,32 +12,27 @@ persona before it is sent and once it came, checks arguments and condenses; the 
 import argparse
 import asyncio
 import json
-import os
-import platform
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from bench.caller import Call, Connection, Server, call_many, names, newest_era
-from bench.octave import LISTED
+from bench.about import about, told
+from bench.caller import GENERATE, LIST, Call, Connection, Server, asking_for, call_many, names, newest_era
 from bench.processes import (
-    CONVERTED,
-    HERE,
     KEY,
     Column,
     columns,
     cpu_seconds,
     free_port,
+    octave,
+    octave_settings,
     redis,
     resident_bytes,
     running,
@@ -49,15 +44,6 @@ STEP_CALLS = 5000
 """After each of which memory is looked at."""
 
 MEMORY_CALLERS = 16
-
-
-def _asking_for(name: str) -> dict[str, Any]:
-    source = {"type": "TEXT", "value": "VP of Sales professionals who manage enterprise deals and drive growth"}
-    return {"personas": [{"name": name, "sources": [source]}]}
-
-
-GENERATE = Call("generate_personas", _asking_for, None)
-LIST = Call("list_personas", lambda _: {"limit": 10}, LISTED)
 
 
 @dataclass(frozen=True)
@@ -82,10 +68,8 @@ class Bench:
     @asynccontextmanager
     async def prepared(self) -> AsyncIterator[None]:
         """Start what all servers share."""
-        port = free_port()
         latency = ("--latency", f"{self._options.latency}")
-        command = (sys.executable, str(HERE / "octave.py"), "--port", f"{port}", *latency)
-        async with running(command, port, self._log("octave")), redis(self._log("redis")) as url:
+        async with octave(self._log("octave"), *latency) as port, redis(self._log("redis")) as url:
             self._upstream = port
             wanted = self._options.only
             every = columns(tuple(shlex.split(self._options.ours)), url)
@@ -97,10 +81,8 @@ class Bench:
     async def started(self, column: Column) -> AsyncIterator[Started]:
         """Start a server and find out what it speaks."""
         port = free_port()
-        own = {"OCTAVE_API_KEY": KEY, "OCTAVE_BASE_URL": f"http://127.0.0.1:{self._upstream}"}
-        async with running(
-            (*column.command, f"{port}"), port, self._log(column.name), own | dict(column.settings)
-        ) as it:
+        settings = {**octave_settings(self._upstream), **column.settings}
+        async with running((*column.command, f"{port}"), port, self._log(column.name), settings) as it:
             era = await newest_era(port, GENERATE)
             yield Started(column, Server(port, era), it.pid)
 
@@ -115,7 +97,7 @@ async def _rate_of_upstream(port: int) -> float:
     async def caller() -> None:
         async with Connection(port, "/api/v2/persona/generate") as connection:
             for name, _ in zip(names(), range(count // callers), strict=False):
-                status, _, content = await connection.post({"api_key": KEY}, json.dumps(_asking_for(name)).encode())
+                status, _, content = await connection.post({"api_key": KEY}, json.dumps(asking_for(name)).encode())
                 assert status == 200
                 assert json.loads(content)["data"]
 
@@ -187,29 +169,13 @@ async def _memory(bench: Bench, options: argparse.Namespace) -> list[Memory]:
     return found
 
 
-def _about() -> dict[str, Any]:
-    """When, on what machine, and with which versions."""
-    versions = {name: version(name) for name in ("mcp", "uvicorn", "httpx", "octave-personas-mcp")}
-    if CONVERTED.exists():
-        asked = "from importlib.metadata import version; print(version('fastmcp'), version('mcp'))"
-        told = subprocess.run((CONVERTED, "-c", asked), capture_output=True, text=True, check=True).stdout.split()
-        versions |= {"fastmcp": told[0], "mcp of openapi": told[1]}
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
 async def _run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     bench = Bench(options, folder)
     async with bench.prepared():
         measured, eras = await _speeds(bench, options)
         memory = await _memory(bench, options)
     return {
-        "about": _about(),
+        "about": about(),
         "rounds": options.rounds,
         "seconds": options.seconds,
         "upstream": {"calls_a_second": bench.upstream_rate, "latency": options.latency},
@@ -221,14 +187,11 @@ async def _run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _markdown(found: dict[str, Any]) -> str:
-    about = found["about"]
-    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     upstream = found["upstream"]
-    machine = f"{about['cores']} cores, {about['system']}, Python {about['python']}"
     alone = f"{upstream['calls_a_second']:.0f} calls a second, latency {upstream['latency']:g} s"
     how = f"Medians of {found['rounds']} rounds of {found['seconds']:g} s, in turns; each answer was checked."
     parts = [
-        f"{about['date']}; {machine}; {versions}.",
+        told(found["about"]),
         f"{how} Upstream and callers alone: {alone}.",
         "\n".join(f"- {one['name']}: {one['what']}; MCP {one['protocol']}" for one in found["columns"]),
         speed_table(found["summaries"]),

@@ -1,65 +1,83 @@
 """An upstream that costs next to nothing: Octave's two endpoints that the benchmark uses, on raw asyncio, kept alive.
 
-The sandbox will not do here: it has a workspace's credits, and lists that grow.
+The sandbox will not do here: it has a workspace's credits, and lists that grow. Its records are those of
+support/records.py, under the name that was asked for. It also tells, at /posted, how many personas it was asked for.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-__all__ = ["LISTED", "main"]
+from support.records import record
+
+__all__ = ["LISTED", "POSTED", "main"]
 
 LISTED: Final = "Head of Procurement"
 """A name that each list has."""
 
-SENTENCE = "They answer for audits, budgets and the people who prepare both of them every quarter"
+POSTED: Final = "/posted"
+"""Answers with a number."""
+
+RECORDS: Final = [json.dumps(record(number) | {"oId": "@oid@", "name": "@name@"}) for number in range(30)]
+"""As many as there are without one being alike another."""
+
+ROWS: Final = json.dumps([record(n) | {"oId": f"pe_listed{n}", "name": f"{LISTED} {n}"} for n in range(10)])
 
 
-def record(oid: str, name: str) -> dict[str, Any]:
-    """A persona as the API's page has it, of the size that is usual."""
+class Octave:
+    """What all connections share: how long an answer takes, and what was asked for."""
 
-    def lines(count: int) -> list[str]:
-        return [f"{SENTENCE}, number {number}" for number in range(count)]
+    def __init__(self, latency: float = 0.0, seconds_a_persona: float = 0.0) -> None:
+        """`latency` is for each answer; the personas of a body are written one after the other."""
+        self._latency, self._seconds_a_persona = latency, seconds_a_persona
+        self._numbers = itertools.count(1)
+        self._posted = 0
 
-    lists = ("primaryResponsibilities", "painPoints", "keyConcerns", "keyObjectives", "commonJobTitles")
-    question = {"rationale": SENTENCE, "fitType": "GOOD", "weight": "MEDIUM", "archivedAt": None}
-    return {
-        "oId": oid,
-        "name": name,
-        "internalName": name,
-        "description": f"{SENTENCE}. Buys rarely, carefully, and with four other people.",
-        **dict.fromkeys(("createdAt", "updatedAt"), "2026-02-03T10:11:12.000Z"),
-        **dict.fromkeys(("deletedAt", "archivedAt")),
-        "unrecognized": False,
-        "rejected": False,
-        "active": True,
-        "data": {
-            "internalName": name,
-            **{field: lines(5) for field in lists},
-            "whyTheyMatterToUs": lines(3),
-            "whyWeMatterToThem": lines(4),
-            "customFields": [{"title": "Buying committee", "value": ["Finance partner", "Security architect"]}],
-        },
-        "qualifyingQuestions": [{"question": f"What stops purchase {number}?", **question} for number in range(5)],
-        "user": {"oId": "u_1", "firstName": "Sam", "lastName": "Example"},
-        "workspace": {"oId": "wa_1"},
-    }
+    def answer(self, method: str, path: str, body: bytes) -> tuple[float, bytes]:
+        """After how many seconds, and what."""
+        seconds = self._latency
+        match method, path:
+            case "POST", "/api/v2/persona/generate":
+                asked = json.loads(body)["personas"]
+                self._posted += len(asked)
+                made = [self._made(one.get("name", "Nobody")) for one in asked]
+                seconds += self._seconds_a_persona * len(made)
+                content = f'{{{_metadata(len(made))},"data":[{",".join(made)}]}}'
+            case "GET", "/api/v2/persona/list":
+                content = f'{{{_metadata(0)},"hasNext":false,"total":10,"data":{ROWS}}}'
+            case "GET", path if path == POSTED:
+                seconds, content = 0.0, f"{self._posted}"
+            case _:
+                return 0.0, _response("404 Not Found", "{}")
+        return seconds, _response("200 OK", content)
+
+    def _made(self, name: str) -> str:
+        number = next(self._numbers)
+        quoted = json.dumps(name)[1:-1]
+        return RECORDS[number % len(RECORDS)].replace("@oid@", f"pe_{number:010d}").replace("@name@", quoted)
 
 
-PERSONA = json.dumps(record("@oid@", "@name@"))
-ROWS = json.dumps([record(f"pe_listed{number}", f"{LISTED} {number}") for number in range(10)])
+def _metadata(usage: int) -> str:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f'"_metadata":{{"usage":{usage},"requestId":"req_1","message":"ok","timestamp":"{now}"}}'
+
+
+def _response(status: str, content: str) -> bytes:
+    encoded = content.encode()
+    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(encoded)}\r\n\r\n"
+    return head.encode() + encoded
 
 
 class Connection(asyncio.Protocol):
     """One client's connection: a request, its answer, the next request."""
 
-    def __init__(self, numbers: Iterator[int], latency: float) -> None:
-        """Answer after `latency` seconds; `numbers` are those of all connections."""
-        self._numbers, self._latency = numbers, latency
+    def __init__(self, octave: Octave) -> None:
+        """Nothing has come yet."""
+        self._octave = octave
         self._received = b""
         self._transport: asyncio.Transport | None = None
 
@@ -78,41 +96,21 @@ class Connection(asyncio.Protocol):
             if len(self._received) < at + 4 + length:
                 return
             body, self._received = self._received[at + 4 : at + 4 + length], self._received[at + 4 + length :]
-            answer = self._answer(first, body)
-            if self._latency:
-                asyncio.get_running_loop().call_later(self._latency, self._write, answer)
+            method, target, _ = first.split(" ", 2)
+            seconds, answer = self._octave.answer(method, urlsplit(target).path, body)
+            if seconds:
+                asyncio.get_running_loop().call_later(seconds, self._write, answer)
             else:
                 self._write(answer)
-
-    def _answer(self, first: str, body: bytes) -> bytes:
-        method, target, _ = first.split(" ", 2)
-        match method, urlsplit(target).path:
-            case "POST", "/api/v2/persona/generate":
-                made = [self._made(one.get("name", "Nobody")) for one in json.loads(body)["personas"]]
-                rest, usage = f'"data":[{",".join(made)}]', len(made)
-            case "GET", "/api/v2/persona/list":
-                rest, usage = f'"hasNext":false,"total":10,"data":{ROWS}', 0
-            case _:
-                return b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        metadata = f'"usage":{usage},"requestId":"req_1","message":"ok","timestamp":"{now}"'
-        content = f'{{"_metadata":{{{metadata}}},{rest}}}'.encode()
-        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
-        return head.encode() + content
-
-    def _made(self, name: str) -> str:
-        quoted = json.dumps(name)[1:-1]
-        return PERSONA.replace("@oid@", f"pe_{next(self._numbers):010d}").replace("@name@", quoted)
 
     def _write(self, answer: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(answer)
 
 
-async def _serve(port: int, latency: float) -> None:
-    numbers = iter(range(10**10))
+async def _serve(port: int, octave: Octave) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(numbers, latency), "127.0.0.1", port)
+    server = await loop.create_server(lambda: Connection(octave), "127.0.0.1", port)
     await server.serve_forever()
 
 
@@ -121,8 +119,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--seconds-a-persona", type=float, default=0.0, help="for each persona of a body")
     options = parser.parse_args()
-    asyncio.run(_serve(options.port, options.latency))
+    asyncio.run(_serve(options.port, Octave(options.latency, options.seconds_a_persona)))
 
 
 if __name__ == "__main__":

@@ -19,9 +19,14 @@ __all__ = [
     "KEY",
     "Column",
     "Running",
+    "chat_columns",
     "columns",
     "cpu_seconds",
+    "environment",
     "free_port",
+    "octave",
+    "octave_settings",
+    "proportional_bytes",
     "redis",
     "resident_bytes",
     "running",
@@ -76,15 +81,47 @@ def columns(ours: tuple[str, ...], redis_url: str | None) -> list[Column]:
     return found
 
 
+def chat_columns(ours: tuple[str, ...], folder: Path) -> list[Column]:
+    """Every server that this machine can start over stdio; `folder` is what they have for a home."""
+    home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
+    thin, floor = ((sys.executable, str(HERE / name)) for name in ("thin.py", "floor.py"))
+    found = [
+        Column("ours", "octave-mcp as it is: all defaults, its ledger in a file", ours, home),
+        Column("thin", "two tools on the same SDK, typed with pydantic, thin.py", thin, home),
+        Column("openapi", "fastmcp's from_openapi, converted.py", (str(CONVERTED), str(HERE / "converted.py")), home),
+        Column("floor", "one tool that does nothing on the same SDK, floor.py", floor, home),
+    ]
+    return [one for one in found if one.name != "openapi" or CONVERTED.exists()]
+
+
+def octave_settings(port: int) -> dict[str, str]:
+    """What a server is told of its upstream."""
+    return {"OCTAVE_API_KEY": KEY, "OCTAVE_BASE_URL": f"http://127.0.0.1:{port}"}
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without what would change a server, and with these settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OCTAVE", "OTEL_", "PYTHON"))}
+    return {**kept, **settings}
+
+
+@asynccontextmanager
+async def octave(log: Path, *options: str) -> AsyncIterator[int]:
+    """Run the upstream until the block ends. Yields its port."""
+    port = free_port()
+    command = (sys.executable, "-m", "bench.octave", "--port", f"{port}", *options)
+    async with running(command, port, log, {"PYTHONPATH": str(HERE.parent)}):
+        yield port
+
+
 @asynccontextmanager
 async def running(
     command: tuple[str, ...], port: int, log: Path, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[Running]:
     """Run a command until the block ends, once it listens on the port; `log` gets what it says."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OCTAVE", "OTEL_", "PYTHON"))}
     with log.open("ab") as said:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said, env={**kept, **(settings or {})}
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said, env=environment(settings or {})
         )
     try:
         async with asyncio.timeout(START_SECONDS):
@@ -155,3 +192,12 @@ def cpu_seconds(pid: int) -> float | None:
         return None
     user, system = stat.read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def proportional_bytes(pid: int) -> int | None:
+    """The same with each shared page divided by those who share it; None where there is no /proc."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup")
+    if not rollup.exists():
+        return None
+    line = next(line for line in rollup.read_text().splitlines() if line.startswith("Pss:"))
+    return int(line.split()[1]) * 1024

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-__all__ = ["BESIDE", "Measured", "Memory", "Summary", "memory_table", "speed_table", "summarised"]
+__all__ = ["BESIDE", "Measured", "Memory", "Summary", "memory_table", "speed_table", "summarised", "table"]
 
 BESIDE = "thin"
 """The server that the others are divided by."""
@@ -92,7 +92,7 @@ def speed_table(summaries: Iterable[Summary]) -> str:
         for one in sorted(summaries, key=lambda one: (one.tool, one.callers))
     ]
     heads = ("tool", "callers", "server", "calls a second", f"x {BESIDE}", "median ms", "p95 ms", "CPU ms a call")
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def memory_table(memory: Sequence[Memory]) -> str:
@@ -101,7 +101,7 @@ def memory_table(memory: Sequence[Memory]) -> str:
     held = {(one.column, one.calls): f"{one.resident_bytes / 2**20:.1f}" for one in memory}
     counts = sorted({one.calls for one in memory})
     rows = [(f"{calls}", *(held.get((column, calls), "") for column in columns)) for calls in counts]
-    return _table(("after calls", *(f"{column}, MiB" for column in columns)), rows)
+    return table(("after calls", *(f"{column}, MiB" for column in columns)), rows)
 
 
 def _ratio(one: Summary) -> str:
@@ -111,6 +111,7 @@ def _ratio(one: Summary) -> str:
     return f"{one.times_thin:.2f}" + (f" ({least:.2f} to {most:.2f})" if one.column != BESIDE else "")
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,12 +1,15 @@
-"""What a competent person writes in thirty lines: the API's two endpoints as two tools, on the same SDK."""
+"""What a competent person writes in fifty lines: the API's two endpoints as two tools, on the same SDK.
+
+With a port it serves over HTTP, without one over stdio.
+"""
 
 import os
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import httpx
-import uvicorn
 from mcp.server.mcpserver import MCPServer
+from pydantic import BaseModel
 
 server = MCPServer("octave-thin", log_level="WARNING")
 octave = httpx.AsyncClient(
@@ -14,10 +17,54 @@ octave = httpx.AsyncClient(
 )
 
 
+class Source(BaseModel):
+    """Material that a persona is made from."""
+
+    type: Literal["TEXT", "URL", "RESOURCE"]
+    value: str
+
+
+class PersonaRequest(BaseModel):
+    """One persona to be made."""
+
+    sources: list[Source]
+    name: str | None = None
+
+
+class LinkingStrategy(BaseModel):
+    """Which offerings the personas are linked to."""
+
+    mode: Literal["ALL", "SPECIFIC"]
+    offeringOIds: list[str] | None = None
+
+
+class GenerateRequest(BaseModel):
+    """The API's body."""
+
+    personas: list[PersonaRequest]
+    primaryOfferingOId: str | None = None
+    linkingStrategy: LinkingStrategy | None = None
+    playbookOId: str | None = None
+    brandVoiceOId: str | None = None
+
+
 @server.tool()
-async def generate_personas(personas: list[dict[str, Any]]) -> dict[str, Any]:
-    """Generate personas in Octave."""
-    answer = await octave.post("/api/v2/persona/generate", json={"personas": personas})
+async def generate_personas(
+    personas: list[PersonaRequest],
+    primaryOfferingOId: str | None = None,  # noqa: N803 - the API's own names
+    linkingStrategy: LinkingStrategy | None = None,  # noqa: N803
+    playbookOId: str | None = None,  # noqa: N803
+    brandVoiceOId: str | None = None,  # noqa: N803
+) -> dict[str, Any]:
+    """Generate personas in Octave from source materials; each item of personas makes one."""
+    body = GenerateRequest(
+        personas=personas,
+        primaryOfferingOId=primaryOfferingOId,
+        linkingStrategy=linkingStrategy,
+        playbookOId=playbookOId,
+        brandVoiceOId=brandVoiceOId,
+    )
+    answer = await octave.post("/api/v2/persona/generate", json=body.model_dump(exclude_none=True))
     answer.raise_for_status()
     found: dict[str, Any] = answer.json()
     return found
@@ -33,4 +80,9 @@ async def list_personas(limit: int = 10, offset: int = 0) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    uvicorn.run(server.streamable_http_app(stateless_http=True), port=int(sys.argv[1]), log_level="warning")
+    if len(sys.argv) == 1:
+        server.run()
+    else:
+        import uvicorn
+
+        uvicorn.run(server.streamable_http_app(stateless_http=True), port=int(sys.argv[1]), log_level="warning")

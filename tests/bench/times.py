@@ -1,0 +1,142 @@
+"""How long things take over stdio: a start, a call, ten slow personas, many calls at once."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from itertools import islice
+from statistics import median
+from typing import Final
+
+import httpx
+
+from bench.caller import GENERATE, LIST, Call, asking_for, asking_for_many, names
+from bench.compare import FLOOR, OPENAPI, THIN, Goal, Measure, Sample
+from bench.conversation import MODERN_ERA, OLDEST_ERA, Conversation
+from bench.house import House
+from bench.processes import octave_settings
+
+__all__ = ["calls_a_second", "cold_start", "ten_personas", "warm_call"]
+
+COLD = {
+    OLDEST_ERA: Measure("cold start to tools/list, ms", (Goal(1.15, THIN), Goal(0.75, OPENAPI))),
+    MODERN_ERA: Measure("the same in the newest revision, ms"),
+}
+
+BELOW_BOTH = (Goal(1.0, THIN), Goal(1.0, OPENAPI), Goal(1.5, FLOOR))
+WARM = {
+    GENERATE: Measure("warm generate_personas of one, ms", BELOW_BOTH, 2),
+    LIST: Measure("warm list_personas of ten, ms", (), 2),
+}
+NOTHING: Final = Call("nothing", lambda _: {}, "done")
+NO_OP = Measure("of (c): a call that does nothing, ms", (), 2)
+RAW = {
+    GENERATE: Measure("of (c): a POST by httpx, connection kept, ms", (), 2),
+    LIST: Measure("of (c): a GET by httpx, connection kept, ms", (), 2),
+}
+FRESH = {
+    GENERATE: Measure("not in (c): a POST by httpx, connection new, ms", (), 2),
+    LIST: Measure("not in (c): a GET by httpx, connection new, ms", (), 2),
+}
+
+SECONDS_A_PERSONA = "0.5"
+"""Of an upstream that writes a body's personas one after the other."""
+
+TEN = Measure("ten personas of half a second, s", (Goal(0.35, THIN), Goal(0.35, OPENAPI)), 2)
+
+AT_ONCE = 16
+RATE = Measure(f"calls a second, {AT_ONCE} under way")
+
+
+async def cold_start(house: House, rounds: int) -> AsyncIterator[Sample]:
+    """From the start of a process to its tools, after one start that is not counted."""
+    async with house.upstream() as port:
+        for era in (OLDEST_ERA, MODERN_ERA):
+            for number, column in house.turns(house.columns, rounds + 1):
+                began = time.perf_counter()
+                async with house.serving(column, port, era) as server:
+                    await server.open()
+                    took = time.perf_counter() - began
+                if number:
+                    yield Sample(COLD[era], column.name, number, took * 1000)
+
+
+async def warm_call(house: House, rounds: int, calls: int) -> AsyncIterator[Sample]:
+    """Calls of one persona, or for a list, one after the other, at an upstream that answers at once.
+
+    The floor is what nothing on this SDK can be below: a call that does nothing, and the request that has to be made.
+    """
+    async with house.upstream() as port, AsyncExitStack() as stack:
+        servers = {one.name: await stack.enter_async_context(house.serving(one, port)) for one in house.columns}
+        for server in servers.values():
+            await server.open()
+        for number, call in ((number, call) for number in range(rounds + 1) for call in WARM):
+            samples = [one async for one in _round(house, servers, call, number, calls)]
+            samples += [one async for one in _floor(samples, port, call, calls)]
+            for sample in samples if number else ():
+                yield sample
+
+
+async def _round(
+    house: House, servers: Mapping[str, Conversation], call: Call, number: int, calls: int
+) -> AsyncIterator[Sample]:
+    """Of each column, and of the call that does nothing."""
+    for column in house.turn(house.columns, number):
+        asked, measure = (NOTHING, NO_OP) if column.name == FLOOR else (call, WARM[call])
+        fresh = names()
+        took = [await _seconds(servers[column.name].call(asked, next(fresh))) for _ in range(calls)]
+        yield Sample(measure, column.name, number, median(took) * 1000)
+
+
+async def _floor(samples: Sequence[Sample], port: int, call: Call, calls: int) -> AsyncIterator[Sample]:
+    """The bare request, on a connection that is kept and on a new one each; and with the first, the floor."""
+    nothing = next(one for one in samples if one.measure is NO_OP)
+    for measure, kept in ((RAW[call], 1), (FRESH[call], 0)):
+        limits = httpx.Limits(max_keepalive_connections=kept)
+        own = octave_settings(port)
+        async with httpx.AsyncClient(
+            base_url=own["OCTAVE_BASE_URL"], headers={"api_key": own["OCTAVE_API_KEY"]}, limits=limits
+        ) as client:
+            took = [await _seconds(_request(client, call)) for _ in range(calls)]
+        raw = median(took) * 1000
+        yield Sample(measure, FLOOR, nothing.round, raw)
+        if kept:
+            yield Sample(WARM[call], FLOOR, nothing.round, nothing.value + raw)
+
+
+async def _request(client: httpx.AsyncClient, call: Call) -> None:
+    if call is GENERATE:
+        answer = await client.post("/api/v2/persona/generate", json=asking_for("Bench"))
+    else:
+        answer = await client.get("/api/v2/persona/list", params={"limit": 10})
+    assert answer.json()["data"]
+
+
+async def _seconds(work: Awaitable[object]) -> float:
+    began = time.perf_counter()
+    await work
+    return time.perf_counter() - began
+
+
+async def ten_personas(house: House, rounds: int) -> AsyncIterator[Sample]:
+    """One call of ten, at an upstream that writes a body's personas one after the other."""
+    async with house.upstream("--seconds-a-persona", SECONDS_A_PERSONA) as port, AsyncExitStack() as stack:
+        servers = {one.name: await stack.enter_async_context(house.serving(one, port)) for one in house.wrappers}
+        for server in servers.values():
+            await server.open()
+        fresh = names()
+        for number, column in house.turns(house.wrappers, rounds):
+            took = await _seconds(servers[column.name].call(asking_for_many(10), next(fresh)))
+            yield Sample(TEN, column.name, number, took)
+
+
+async def calls_a_second(house: House, rounds: int, calls: int) -> AsyncIterator[Sample]:
+    """Calls of one persona, many under way, at an upstream that answers at once."""
+    async with house.upstream() as port, AsyncExitStack() as stack:
+        servers = {one.name: await stack.enter_async_context(house.serving(one, port)) for one in house.columns}
+        for server in servers.values():
+            await server.open()
+        for number, column in house.turns(house.columns, rounds + 1):
+            call = NOTHING if column.name == FLOOR else GENERATE
+            took = await servers[column.name].call_many(call, list(islice(names(), calls)), AT_ONCE)
+            if number:
+                yield Sample(RATE, column.name, number, calls / took)
