@@ -8,7 +8,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 BIN := .venv/bin
 
-.PHONY: demo test soak bench bundle check format configs lock lock-npm clean
+.PHONY: demo test soak bench bench-chat bench-load bundle check format configs lock lock-npm clean
 .DEFAULT_GOAL := test
 
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
@@ -23,8 +23,10 @@ test: check  ## every gate: formatting, lint, types, tests, branch coverage
 soak: .venv/ready  ## the counting of tests/soak, for longer
 	@SOAK_ROUNDS=$${SOAK_ROUNDS:-2000} $(BIN)/python -m pytest -q tests/soak
 
-bench: .venv/ready tests/bench/.venv/ready  ## the HTTP server under load, beside what else there is
-	@PYTHONPATH=tests $(BIN)/python -m bench.load $(BENCH)
+bench: bench-chat bench-load  ## beside what else there is; BENCH has options, and --help tells those of each
+
+bench-chat bench-load: bench-%: .venv/ready tests/bench/.venv/ready  ## over stdio as a chat starts it; over HTTP under load
+	@PYTHONPATH=tests $(BIN)/python -m bench.$* $(BENCH)
 
 bundle: .venv/ready  ## dist/octave-personas.mcpb, for Claude Desktop; it needs npm
 	@PYTHONPATH=tests $(BIN)/python -m support.bundle
