@@ -63,21 +63,21 @@ def _compact(what: Any) -> str:
     return json.dumps(what, ensure_ascii=False, separators=(",", ":"))
 
 
-async def duplicates(house: House) -> AsyncIterator[Sample]:
+async def duplicates(house: House, patience: float = PATIENCE_SECONDS) -> AsyncIterator[Sample]:
     """A client gives up on a call, says so, and makes the very same call again."""
     for column in house.wrappers:
-        async with house.upstream("--latency", f"{PATIENCE_SECONDS * 2}") as port:
+        async with house.upstream("--latency", f"{patience * 2}") as port:
             async with house.serving(column, port) as server:
                 await server.open()
                 call, name = asking_for_many(WANTED), next(names())
-                await server.given_up(call, name, PATIENCE_SECONDS)
+                await server.given_up(call, name, patience)
                 await server.call(call, name)
             async with _client(port) as client:
                 posted = int((await client.get(POSTED)).text)
         yield Sample(TWICE, column.name, 0, posted - WANTED)
 
 
-async def memory(house: House, rounds: int) -> AsyncIterator[Sample]:
+async def memory(house: House, rounds: int, calls: int = CALLS) -> AsyncIterator[Sample]:
     """Of a new process each time."""
     async with house.upstream() as port:
         for number, column in house.turns(house.wrappers, rounds):
@@ -85,7 +85,7 @@ async def memory(house: House, rounds: int) -> AsyncIterator[Sample]:
                 await server.open()
                 yield Sample(AT_START, column.name, number, resident_bytes(server.pid) / 2**20)
                 fresh = names()
-                for _ in range(CALLS):
+                for _ in range(calls):
                     await server.call(GENERATE, next(fresh))
                 yield Sample(AFTERWARDS, column.name, number, resident_bytes(server.pid) / 2**20)
                 if (proportional := proportional_bytes(server.pid)) is not None:

@@ -38,7 +38,7 @@ FRESH = {
     LIST: Measure("not in (c): a GET by httpx, connection new, ms", (), 2),
 }
 
-SECONDS_A_PERSONA = "0.5"
+SECONDS_A_PERSONA: Final = 0.5
 """Of an upstream that writes a body's personas one after the other."""
 
 TEN = Measure("ten personas of half a second, s", (Goal(0.35, THIN), Goal(0.35, OPENAPI)), 2)
@@ -117,9 +117,11 @@ async def _seconds(work: Awaitable[object]) -> float:
     return time.perf_counter() - began
 
 
-async def ten_personas(house: House, rounds: int) -> AsyncIterator[Sample]:
+async def ten_personas(
+    house: House, rounds: int, seconds_a_persona: float = SECONDS_A_PERSONA
+) -> AsyncIterator[Sample]:
     """One call of ten, at an upstream that writes a body's personas one after the other."""
-    async with house.upstream("--seconds-a-persona", SECONDS_A_PERSONA) as port, AsyncExitStack() as stack:
+    async with house.upstream("--seconds-a-persona", f"{seconds_a_persona}") as port, AsyncExitStack() as stack:
         servers = {one.name: await stack.enter_async_context(house.serving(one, port)) for one in house.wrappers}
         for server in servers.values():
             await server.open()
