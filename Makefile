@@ -25,7 +25,7 @@ soak: .venv/ready  ## the counting of tests/soak, for longer
 
 bench: bench-chat bench-load  ## beside what else there is; BENCH has options, and --help tells those of each
 
-bench-chat bench-load: bench-%: .venv/ready tests/bench/.venv/ready  ## over stdio as a chat starts it; over HTTP under load
+bench-chat bench-load: bench-%: .venv/ready tests/bench/.venv/ready tests/bench/.plain/ready  ## stdio; HTTP under load
 	@PYTHONPATH=tests $(BIN)/python -m bench.$* $(BENCH)
 
 bundle: .venv/ready  ## dist/octave-personas.mcpb, for Claude Desktop; it needs npm
@@ -54,7 +54,7 @@ lock: $(UV)  ## take the newest dependencies that pyproject.toml allows; hashes,
 
 clean:  ## back to a fresh clone
 	@rm -rf .venv .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist \
-		tests/bench/.venv tests/npm/node_modules
+		tests/bench/.venv tests/bench/.plain tests/npm/node_modules
 
 lock-npm: .venv/ready  ## the same for what tests take from npm
 	@PYTHONPATH=tests $(BIN)/python -m support.npm
@@ -67,6 +67,13 @@ lock-npm: .venv/ready  ## the same for what tests take from npm
 	@touch $@
 
 tests/bench/.venv/ready: tests/bench/requirements.lock | .venv/ready $(UV)
+	@rm -rf $(@D)
+	@$(UV) venv --quiet --python $(BIN)/python --no-python-downloads $(@D)
+	@$(UV) pip install --quiet --python $(@D)/bin/python --require-hashes -r $<
+	@touch $@
+
+# What a user has, and no tool of ours: httpx and mcp load more where they find it.
+tests/bench/.plain/ready: packaging/requirements.lock | .venv/ready $(UV)
 	@rm -rf $(@D)
 	@$(UV) venv --quiet --python $(BIN)/python --no-python-downloads $(@D)
 	@$(UV) pip install --quiet --python $(@D)/bin/python --require-hashes -r $<

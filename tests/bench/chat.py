@@ -20,11 +20,11 @@ from bench.about import about, told
 from bench.compare import Sample, compared
 from bench.costs import duplicates, memory, tokens
 from bench.house import House
-from bench.processes import chat_columns
+from bench.processes import PLAIN, chat_columns
 from bench.readme import put
 from bench.times import calls_a_second, cold_start, ten_personas, warm_call
 
-OURS: Final = f"{shlex.quote(sys.executable)} -m octave_mcp"
+OURS: Final = f"{shlex.quote(PLAIN)} -m octave_mcp"
 
 PROBES: Final[dict[str, Callable[[House, int], AsyncIterator[Sample]]]] = {
     "cold": cold_start,

@@ -27,6 +27,7 @@ from bench.about import about, told
 from bench.caller import GENERATE, LIST, Call, Connection, Server, asking_for, call_many, names, newest_era
 from bench.processes import (
     KEY,
+    PLAIN,
     Column,
     columns,
     cpu_seconds,
@@ -39,7 +40,7 @@ from bench.processes import (
 )
 from bench.report import Measured, Memory, memory_table, speed_table, summarised
 
-OURS = f"{shlex.quote(sys.executable)} -m octave_mcp http --port"
+OURS = f"{shlex.quote(PLAIN)} -m octave_mcp http --port"
 STEP_CALLS = 5000
 """After each of which memory is looked at."""
 

@@ -17,6 +17,7 @@ __all__ = [
     "CONVERTED",
     "HERE",
     "KEY",
+    "PLAIN",
     "Column",
     "Running",
     "chat_columns",
@@ -35,6 +36,13 @@ __all__ = [
 HERE: Final = Path(__file__).parent
 CONVERTED: Final = HERE / ".venv" / "bin" / "python"
 """The interpreter of the one server that needs packages of its own."""
+
+_PLAIN: Final = HERE / ".plain" / "bin" / "python"
+PLAIN: Final = str(_PLAIN if _PLAIN.exists() else sys.executable)
+"""The interpreter of all others. It has what a user has: rich, which tools of ours bring, would be loaded by all."""
+
+SOURCES: Final = {"PYTHONPATH": str(HERE.parent.parent)}
+"""Where that interpreter finds ours."""
 
 START_SECONDS: Final = 30.0
 END_SECONDS: Final = 15.0
@@ -65,10 +73,10 @@ class Running:
 
 def columns(ours: tuple[str, ...], redis_url: str | None) -> list[Column]:
     """Every server that this machine can start. `ours` is the command whose last option takes the port."""
-    memory = LIFTED | {"OCTAVE_MCP_STATE_URL": "memory://"}
+    memory = SOURCES | LIFTED | {"OCTAVE_MCP_STATE_URL": "memory://"}
     wide = {"OCTAVE_MCP_CONCURRENCY": "32"}
     found = [
-        Column("thin", "two tools on the same SDK, thin.py", (sys.executable, str(HERE / "thin.py")), {}),
+        Column("thin", "two tools on the same SDK, thin.py", (PLAIN, str(HERE / "thin.py")), {}),
         Column("openapi", "fastmcp's from_openapi, converted.py", (str(CONVERTED), str(HERE / "converted.py")), {}),
         Column("ours", "octave-mcp http, 4 POSTs at once for a key (the default), memory://", ours, memory),
         Column("ours, 32 at once", "the same with OCTAVE_MCP_CONCURRENCY=32", ours, memory | wide),
@@ -76,7 +84,7 @@ def columns(ours: tuple[str, ...], redis_url: str | None) -> list[Column]:
     if not CONVERTED.exists():
         found = [one for one in found if one.name != "openapi"]
     if redis_url is not None:
-        stored = LIFTED | {"OCTAVE_MCP_STATE_URL": redis_url}
+        stored = SOURCES | LIFTED | {"OCTAVE_MCP_STATE_URL": redis_url}
         found.append(Column("ours+redis", "octave-mcp http with Redis on this machine", ours, stored))
     return found
 
@@ -84,9 +92,9 @@ def columns(ours: tuple[str, ...], redis_url: str | None) -> list[Column]:
 def chat_columns(ours: tuple[str, ...], folder: Path) -> list[Column]:
     """Every server that this machine can start over stdio; `folder` is what they have for a home."""
     home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
-    thin, floor = ((sys.executable, str(HERE / name)) for name in ("thin.py", "floor.py"))
+    thin, floor = ((PLAIN, str(HERE / name)) for name in ("thin.py", "floor.py"))
     found = [
-        Column("ours", "octave-mcp as it is: all defaults, its ledger in a file", ours, home),
+        Column("ours", "octave-mcp as it is: all defaults, its ledger in a file", ours, home | SOURCES),
         Column("thin", "two tools on the same SDK, typed with pydantic, thin.py", thin, home),
         Column("openapi", "fastmcp's from_openapi, converted.py", (str(CONVERTED), str(HERE / "converted.py")), home),
         Column("floor", "one tool that does nothing on the same SDK, floor.py", floor, home),

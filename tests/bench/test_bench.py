@@ -1,6 +1,5 @@
 """The benchmark over stdio: its probes once, and what is made of their numbers. No test asserts a time."""
 
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from bench.compare import FLOOR, OURS, THIN, Goal, Measure, Sample, compared, va
 from bench.conversation import MODERN_ERA, OLDEST_ERA
 from bench.costs import AFTERWARDS, RESULTS, TOOLS, TWICE, duplicates, memory, tokens
 from bench.house import House
-from bench.processes import chat_columns
+from bench.processes import PLAIN, chat_columns
 from bench.readme import BEGIN, END, put
 from bench.times import RATE, TEN, WARM, calls_a_second, ten_personas, warm_call
 
@@ -23,7 +22,7 @@ Build = Callable[..., House]
 @pytest.fixture
 def house(tmp_path: Path) -> Build:
     """Makes a house of the columns of these names."""
-    every = chat_columns((sys.executable, "-m", "octave_mcp"), tmp_path)
+    every = chat_columns((PLAIN, "-m", "octave_mcp"), tmp_path)
     return lambda *names: House(tmp_path, [one for one in every if one.name in names])
 
 
