@@ -37,7 +37,7 @@ PROBES: Final[dict[str, Callable[[House, int], AsyncIterator[Sample]]]] = {
 }
 
 ASSUMED: Final = """\
-The upstream is tests/bench/octave.py, with records of about 1,100 tokens. It answers at once, but for the ten \
+The upstream is tests/bench/octave.py, with records of about 950 tokens. It answers at once, but for the ten \
 personas, which it writes one after the other when they come in one body, and for the time-out: the client gives up \
 after 2 s of 4. Tokens are o200k, of compact JSON; a result's are those of both its channels; under (c) is the API's \
 own answer, once."""
