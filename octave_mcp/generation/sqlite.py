@@ -1,7 +1,9 @@
 """The ledger in SQLite: a file that any number of processes of one user share, or memory.
 
 Each operation is one transaction that takes the write lock at its start, so that what it read still holds when it
-writes. The log is written ahead and synced at every commit: what is recorded survives the process and the machine.
+writes. The log is written ahead: what is recorded survives the process at once, and the machine from the next sync on.
+What was sent, and what became of it, is synced at its commit, in a thread. What waits for no disk is done at once,
+where no other process holds the lock: a thread would take longer than the work.
 """
 
 import logging
@@ -39,7 +41,22 @@ _REASONS = {
 _OTHER_REASON = "it cannot be opened or written. Have the user look at the file and its folder"
 _OTHER_VERSION = "the file is of another version of this server. Have the user update all of them, or name another file"
 
+_AT_ONCE = frozenset(
+    {
+        operations.begin,  # lost with the machine, it has not been sent either: what marks it as sent syncs both
+        operations.generation,
+        operations.unknown,
+        operations.uncollected,
+        operations.hand_over,  # lost with the machine, it is handed over once more
+    }
+)
+"""Operations that need not be synced."""
+
 _Result = TypeVar("_Result")
+
+
+class _HeldElsewhere(Exception):
+    """Another process has the lock."""
 
 
 class _OtherVersion(sqlite3.DatabaseError):
@@ -131,14 +148,23 @@ class SqliteLedger:
         operation: Callable[..., _Result],
         *values: object,
     ) -> _Result:
-        """Run one operation in a transaction, in a thread; it is done or undone, never left half-way by a cancel.
+        """Run one operation in a transaction; it is done or undone, never left half-way by a cancel.
 
-        The limiter keeps threads from piling up. It cannot keep them apart, as asyncio's own cancel sets it free while
-        the thread goes on: that is the lock's.
+        In a thread, unless it can be done at once. The limiter keeps threads from piling up. It cannot keep them apart,
+        as asyncio's own cancel sets it free while the thread goes on: that is the lock's.
         """
+        if (self._path is None or operation in _AT_ONCE) and self._lock.acquire(blocking=False):
+            try:
+                if self._connection is not None:
+                    return self._transact(operation, values, wait=False)
+            except _HeldElsewhere:
+                pass
+            finally:
+                self._lock.release()
         return await anyio.to_thread.run_sync(self._transact, operation, values, limiter=self._one_at_a_time)
 
-    def _transact(self, operation: Callable[..., _Result], values: tuple[object, ...]) -> _Result:
+    def _transact(self, operation: Callable[..., _Result], values: tuple[object, ...], *, wait: bool = True) -> _Result:
+        """Raises _HeldElsewhere where another process has the lock and it is not to `wait`; else LedgerError."""
         with self._lock:
             try:
                 if self._connection is not None and self._path is not None and not _is_there(self._path, self._file):
@@ -147,20 +173,25 @@ class SqliteLedger:
                     self._connection = _connect(self._path)
                     self._file = None if self._path is None else _identity(self._path)
                 connection = self._connection
+                connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000) if wait else 0}")
+                connection.execute(f"PRAGMA synchronous = {'NORMAL' if operation in _AT_ONCE else 'FULL'}")
                 with _transaction(connection):
                     operations.end_of(
                         connection, self._now(), "owner != ? AND lease_until < ?", self.owner, self._now()
                     )
                     return operation(connection, *values)
             except (sqlite3.Error, OSError, UnicodeEncodeError) as error:
-                code = getattr(error, "sqlite_errorcode", -1) & 0xFF
-                logger.warning("The ledger %s cannot be used: %s", self._path, error)
-                if code != sqlite3.SQLITE_BUSY and self._path is not None:
-                    self._disconnect()
-                reason = _OTHER_VERSION if isinstance(error, _OtherVersion) else _REASONS.get(code, _OTHER_REASON)
-                raise LedgerError(
-                    f"The record of what is sent to Octave (OCTAVE_MCP_STATE_URL) cannot be kept: {reason}."
-                ) from error
+                raise self._problem(error, wait=wait) from error
+
+    def _problem(self, error: Exception, *, wait: bool) -> Exception:
+        code = getattr(error, "sqlite_errorcode", -1) & 0xFF
+        if code == sqlite3.SQLITE_BUSY and not wait:
+            return _HeldElsewhere()
+        logger.warning("The ledger %s cannot be used: %s", self._path, error)
+        if code != sqlite3.SQLITE_BUSY and self._path is not None:
+            self._disconnect()
+        reason = _OTHER_VERSION if isinstance(error, _OtherVersion) else _REASONS.get(code, _OTHER_REASON)
+        return LedgerError(f"The record of what is sent to Octave (OCTAVE_MCP_STATE_URL) cannot be kept: {reason}.")
 
     def _disconnect(self) -> None:
         with self._lock:
@@ -191,7 +222,6 @@ def _connect(path: Path | None) -> sqlite3.Connection:
     )
     try:
         _write_ahead(connection)
-        connection.execute("PRAGMA synchronous = FULL")
         _check(connection)
     except BaseException:
         connection.close()
@@ -239,6 +269,8 @@ def _check(connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA user_version = {operations.VERSION}")
         elif version != operations.VERSION:
             raise _OtherVersion(f"schema {version} is not of this version of the server")
+        for statement in operations.INDEXES:
+            connection.execute(statement)
 
 
 @contextmanager

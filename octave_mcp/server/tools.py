@@ -10,7 +10,7 @@ from octave_mcp.generation.ledger import LedgerError, LimitReached, RecordGone
 from octave_mcp.generation.runner import Progress
 from octave_mcp.octave.models import GenerateRequest, NonBlank
 from octave_mcp.server.calling import Arguments, make_tool, read
-from octave_mcp.server.results import generation_result, problem_result, uncollected_result
+from octave_mcp.server.results import generation_result, problem_result
 from octave_mcp.server.schemas import (
     GENERATE_PERSONAS,
     GENERATE_PERSONAS_RESULT,
@@ -18,6 +18,7 @@ from octave_mcp.server.schemas import (
     GET_GENERATION_RESULT,
 )
 from octave_mcp.server.state import State, Unusable
+from octave_mcp.server.uncollected import uncollected_result
 
 __all__ = ["generate_personas_tool", "get_generation_tool"]
 

@@ -1,11 +1,13 @@
 """What a store does where something is in its way, and what it joins, keeps and forgets."""
 
+import asyncio
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -343,6 +345,35 @@ async def test_a_locked_store_says_so_and_is_used_once_it_is_free(
     holder.close()
     assert (await begin(ledger, "B")).new == (0,)
     await ledger.close()
+
+
+async def test_a_lock_that_another_program_holds_holds_up_nobody_else(tmp_path: Path) -> None:
+    """What could have been done at once waits in a thread, and is done when it can be."""
+    ledger = SqliteLedger(tmp_path / "ledger")
+    await begin(ledger, "A")
+    holder = _locked(tmp_path / "ledger")
+    waiting = asyncio.create_task(begin(ledger, "B"))
+    for _ in range(5):
+        await asyncio.sleep(0.01)
+    assert not waiting.done()
+    holder.close()
+    assert (await waiting).new == (0,)
+    await ledger.close()
+
+
+async def test_a_file_of_an_older_version_gets_what_makes_it_quick(tmp_path: Path) -> None:
+    """It lacks indexes, and what is in it stays."""
+    older = SqliteLedger(tmp_path / "ledger")
+    generation = (await begin(older, "A")).record.id
+    await older.close()
+    with closing(sqlite3.connect(tmp_path / "ledger")) as file:
+        for name in ("items_settled", "items_unreadable", "claims_of_an_item"):
+            file.execute(f"DROP INDEX {name}")
+    ledger = SqliteLedger(tmp_path / "ledger")
+    assert await ledger.generation(T, generation) is not None
+    await ledger.close()
+    with closing(sqlite3.connect(tmp_path / "ledger")) as file:
+        assert len(file.execute("SELECT 1 FROM sqlite_master WHERE name LIKE 'items_settled'").fetchall()) == 1
 
 
 async def test_a_full_disk_says_so(tmp_path: Path) -> None:
