@@ -14,7 +14,7 @@ BIN := .venv/bin
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
 	@$(BIN)/octave-mcp demo
 
-test: check  ## every gate: formatting, lint, types, tests, branch coverage
+test: check tests/clients/.venv/ready  ## every gate: formatting, lint, types, tests, branch coverage
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine -q
@@ -54,7 +54,7 @@ lock: $(UV)  ## take the newest dependencies that pyproject.toml allows; hashes,
 
 clean:  ## back to a fresh clone
 	@rm -rf .venv .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist \
-		tests/bench/.venv tests/bench/.plain tests/npm/node_modules
+		tests/bench/.venv tests/bench/.plain tests/clients/.venv tests/npm/node_modules
 
 lock-npm: .venv/ready  ## the same for what tests take from npm
 	@PYTHONPATH=tests $(BIN)/python -m support.npm
@@ -66,7 +66,7 @@ lock-npm: .venv/ready  ## the same for what tests take from npm
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-tests/bench/.venv/ready: tests/bench/requirements.lock | .venv/ready $(UV)
+tests/bench/.venv/ready tests/clients/.venv/ready: %/.venv/ready: %/requirements.lock | .venv/ready $(UV)
 	@rm -rf $(@D)
 	@$(UV) venv --quiet --python $(BIN)/python --no-python-downloads $(@D)
 	@$(UV) pip install --quiet --python $(@D)/bin/python --require-hashes -r $<

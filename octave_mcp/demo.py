@@ -3,7 +3,6 @@
 No key, no network: the server runs with its sandbox.
 """
 
-import json
 import sys
 import textwrap
 from typing import Any
@@ -46,6 +45,16 @@ CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 """What the demo asks for; the oIds are the sandbox's."""
 
+MISSPELT = {"personas": [{"sources": [{"type": "TEXT", "valeu": _NOTES}]}]}
+"""As a model in a hurry would write it."""
+
+_SHOWN = (
+    ("commonJobTitles", "titles"),
+    ("keyObjectives", "wants"),
+    ("painPoints", "struggles with"),
+    ("qualifyingQuestions", "to ask"),
+)
+
 _WIDTH = 110
 
 
@@ -57,9 +66,9 @@ async def run_demo() -> None:
         Client(server) as client,
         OctaveClient("http://localhost", SecretStr("demo"), app=build_sandbox()) as octave,
     ):
-        _heading("The server's tools")
+        _heading("The tools that an assistant is given")
         for tool in (await client.list_tools()).tools:
-            print(f"{tool.name}: {(tool.description or '').splitlines()[0]}")
+            print(_wrapped(f"{tool.name}: {_first_sentence(tool.description or '')}"))
         for title, arguments in CALLS:
             result = await client.call_tool("generate_personas", arguments)
             answer = await octave.generate(GenerateRequest.model_validate(arguments), idempotency_key="demo")
@@ -69,25 +78,43 @@ async def run_demo() -> None:
             _heading(f"A persona {title}")
             print(_wrapped(f"From: {arguments['personas'][0]['sources'][0]['value']}"))
             print(_as_a_person_sees_it(structured))
-    _heading("What a model sees of the last one: text, or the same as structured content")
-    print(_wrapped(text))
-    print(f"\n{_wrapped(json.dumps(structured, ensure_ascii=False))}")
+        _heading("What a model sees of the last one: this text, or the same as JSON")
+        print(_wrapped(text))
+        _heading("What costs nothing")
+        refused = await client.call_tool("generate_personas", MISSPELT)
+        print(_wrapped(f"A misspelt field is refused. {_text(refused)}"))
+        again = await client.call_tool("get_generation", {"generationId": structured["generationId"]})
+        (persona,) = _channels(again)[1]["personas"]
+        print(_wrapped(f"The last result, fetched once more, has the same persona: {_named(persona)}."))
     _heading("Tokens (estimated)")
-    saved = f"{raw - condensed} saved ({1 - condensed / raw:.0%})"
-    print(f"Three raw answers of the API: {raw}. The text that a model sees instead: {condensed}, {saved}.")
+    saved = f"{raw - condensed} fewer ({1 - condensed / raw:.0%})"
+    print(f"Three answers of the API as they are: {raw}. The text that a model sees instead: {condensed}, {saved}.")
     print("All of this was made up by the sandbox. Octave was not called, and nothing was paid for.")
+
+
+def _first_sentence(text: str) -> str:
+    return f"{text.splitlines()[0].split('. ')[0].rstrip('.')}."
 
 
 def _as_a_person_sees_it(structured: dict[str, Any]) -> str:
     (persona,) = structured["personas"]
-    lines = [f"{persona['name']} ({persona['oId']})", _wrapped(persona.get("description", ""), indent="  ")]
-    for key, label in (("commonJobTitles", "titles"), ("keyObjectives", "wants"), ("painPoints", "struggles with")):
-        lines += [_wrapped(f"{label}: {item}", indent="  ") for item in persona.get(key, [])[:2]]
+    lines = [_named(persona), _wrapped(persona.get("description", ""), indent="  ")]
+    for key, label in _SHOWN:
+        if items := persona.get(key, [])[:2]:
+            lines.append(_wrapped(f"{label}: {'; '.join(items)}", indent="  "))
     return "\n".join(lines)
 
 
+def _named(persona: dict[str, Any]) -> str:
+    return f"{persona['name']} ({persona['oId']})"
+
+
+def _text(result: CallToolResult) -> str:
+    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
 def _channels(result: CallToolResult) -> tuple[str, dict[str, Any]]:
-    text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+    text = _text(result)
     if result.is_error or result.structured_content is None:
         raise RuntimeError(text)
     return text, result.structured_content
