@@ -8,11 +8,14 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 BIN := .venv/bin
 
-.PHONY: demo test soak bench bench-chat bench-load bundle check format configs lock lock-npm clean
+.PHONY: demo picture test soak bench bench-chat bench-load bundle check format configs lock lock-npm clean
 .DEFAULT_GOAL := test
 
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
 	@$(BIN)/octave-mcp demo
+
+picture: .venv/ready  ## the demo as the README shows it, drawn anew
+	@PYTHONPATH=tests $(BIN)/python -m support.picture
 
 test: check tests/clients/.venv/ready  ## every gate: formatting, lint, types, tests, branch coverage
 	@rm -f .coverage .coverage.*

@@ -125,5 +125,9 @@ def _heading(text: str) -> None:
 
 
 def _wrapped(text: str, *, indent: str = "") -> str:
-    lines = (textwrap.fill(line, _WIDTH, initial_indent=indent, subsequent_indent=indent) for line in text.splitlines())
+    """In lines of the demo's width; what goes on in a second line is indented, so that first words stand out."""
+    further = f"{indent}  "
+    lines = (
+        textwrap.fill(line, _WIDTH, initial_indent=indent, subsequent_indent=further) for line in text.splitlines()
+    )
     return "\n".join(lines)
