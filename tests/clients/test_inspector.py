@@ -12,7 +12,7 @@ import pytest
 from support.http import process
 from support.npm import node, script
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.clients]
 
 SECONDS = 60.0
 WANTED = '[{"name":"CISO","sources":[{"type":"TEXT","value":"audits take three weeks"}]}]'

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from support.http import process
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.clients]
 
 WANTED = {"personas": [{"name": "CISO", "sources": [{"type": "TEXT", "value": "audits take three weeks"}]}]}
 

@@ -35,14 +35,16 @@ async def told(
     assert program.stdout is not None
     assert program.stderr is not None
     try:
-        async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
-            complaints = tasks.create_task(program.stderr.read())
-            async for line in program.stdout:
-                lines.append(json.loads(line))
-                hear(lines[-1])
+        async with asyncio.timeout(seconds):
+            async with asyncio.TaskGroup() as tasks:
+                complaints = tasks.create_task(program.stderr.read())
+                async for line in program.stdout:
+                    lines.append(json.loads(line))
+                    hear(lines[-1])
+            await program.wait()
     finally:
         if program.returncode is None:
             program.kill()
-        await program.wait()
+            await program.wait()
     assert program.returncode == 0, complaints.result().decode(errors="replace")
     return lines
