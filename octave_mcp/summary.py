@@ -1,10 +1,25 @@
 """A persona, condensed: what a reader would miss most, within a number of tokens.
 
-A record is about 1,100 tokens, and a chat has room for a few hundred. So each persona gets a share of the budget, and
-`_PLAN` says in what order the share is spent: first what tells who this is and why they would buy, one line of each
-kind; then second and third lines of the kinds that differ most between personas. Whole items are taken or left, never
-half a sentence, and what is left is counted. With few personas the share is capped, since the most useful lines serve a
-model better than the most lines; with many it shrinks, down to names and oIds.
+The reader writes to this person, or decides whether to: a seller, a marketer, or a model that works for one. `_PLAN`
+is the order in which such a reader would miss things. First the title to search for, what the person wants, what hurts:
+without these there is no message. Then a line on where they work; what we have to say to them; the question that tells
+best whether they fit. Then what holds them back, the question that rules them out, what they do all day. Why they
+matter to us comes last of the first lines: the sender knows that best. Seconds come after all firsts, since a second
+pain repeats the kind of thing that the first said, and a first concern does not. Rationales and archived questions are
+never shown; the other questions go by weight. Of everything else Octave's own order is kept: the first is taken for
+the most important.
+
+All personas of a result are shown down to the same place of the plan, so that they can be compared, and one with long
+items or in a dear script is not told less than its neighbours, unless it would take several shares by itself. Nothing
+is skipped to fill a gap: what is shown in little room is also shown in more. Only an item too long for any summary is
+passed over. Items are whole, never half a sentence, and what is left out is counted.
+
+- full: a line of each kind and a second title, or nearly. Left out: thirds, custom fields, the long tails. More would
+  fit, but the most useful lines serve a model better than the most lines.
+- standard: title, objective, pain, then as far as there is room. Left out first: why they matter to us, duties, what
+  rules them out.
+- brief: a title and an objective: enough to tell whom to open with get_persona.
+- name: name and oId. Less than a brief summary would be a list of titles, which names nearly are.
 
 Every summary exists twice, as text and as structured content, because some hosts show the model only one of them. The
 items are the same in both, and the budget covers both.
@@ -17,6 +32,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from octave_mcp.octave.models import Persona, QualifyingQuestion
@@ -24,17 +40,17 @@ from octave_mcp.text import clean, shorten, tokens
 
 __all__ = ["SECTIONS", "Condensed", "condense", "cost", "first_sentence", "plain_oid"]
 
-FULL_SHARE = 760
-"""Estimated tokens of one persona in both channels together when there is room: in English, about 250 in each."""
+FULL_DEPTH = 11
+"""Lines of the plan that a persona gets where there is room: one of each kind, and a second title."""
 
-LEAST_SHARE = 60
-"""Estimated tokens. With less, a name and an oId are all that fits."""
+LEAST_DEPTH = 2
+"""A title and an objective; where not even this fits, names and oIds."""
 
-SHARE_STEP = 10
-"""Estimated tokens between the shares that are tried."""
+MOST_SHARES = 3
+"""Equal shares of the budget that one persona may take: one with long items does not shorten all others for long."""
 
-DETAIL = (("full", 500), ("standard", 220), ("brief", LEAST_SHARE))
-"""What a share of at least so many tokens is called; below them all, `name`."""
+DETAIL = (("full", 8), ("standard", 3), ("brief", LEAST_DEPTH))
+"""What a summary down to at least so many lines of the plan is called; below them all, `name`."""
 
 MAX_ITEM_CHARACTERS = 320
 """A longer item is left out whole: it would displace several that say more."""
@@ -63,6 +79,7 @@ class Section:
     label: str
 
 
+DESCRIPTION = Section("description", "Description")
 TITLES = Section("commonJobTitles", "Job titles")
 OBJECTIVES = Section("keyObjectives", "Objectives")
 PAINS = Section("painPoints", "Pain points")
@@ -80,16 +97,16 @@ SECTIONS = (
 """The order in which a summary shows them."""
 
 _PLAN = (
-    *(TITLES, OBJECTIVES, PAINS, TO_THEM, QUALIFYING, CONCERNS, RESPONSIBILITIES, DISQUALIFYING, TO_US),
+    *(TITLES, OBJECTIVES, PAINS, DESCRIPTION, TO_THEM, QUALIFYING, CONCERNS, DISQUALIFYING, RESPONSIBILITIES, TO_US),
     *(TITLES, PAINS, OBJECTIVES, CUSTOM, CONCERNS, TO_THEM),
-    *(PAINS, OBJECTIVES, TITLES, RESPONSIBILITIES, CUSTOM, TO_US),
+    *(PAINS, OBJECTIVES, TITLES, CUSTOM, RESPONSIBILITIES, TO_US),
 )
 """The order in which they are chosen, an item at a time."""
 
 _MOST = Counter(_PLAN)
 """How many items of a kind are chosen at most."""
 
-_LABEL_COSTS = {section: tokens(section.key) + tokens(section.label) + 6 for section in SECTIONS}
+_LABEL_COSTS = {section: tokens(section.key) + tokens(section.label) + 6 for section in (DESCRIPTION, *SECTIONS)}
 """What the first item of a kind costs beside itself."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?]) +(?=[^a-z])|(?<=[。！？])")
@@ -169,21 +186,16 @@ def condense(personas: Sequence[Persona], budget: int) -> tuple[list[Condensed],
     if not personas:
         return [], "full"
     candidates = [_Candidate(persona) for persona in personas]
-    # Twice an equal share is more than can fit, unless records are short; there is no need to try what lies above.
-    shares = range(LEAST_SHARE, min(FULL_SHARE, 2 * budget // len(personas)) + 1, SHARE_STEP)
+    most = MOST_SHARES * budget // len(personas)
 
     @cache
-    def within(share: int) -> list[Condensed]:
-        return [one.within(share) for one in candidates]
+    def to(depth: int) -> list[Condensed]:
+        return [one.to(depth, most) for one in candidates]
 
-    def total(share: int) -> int:
-        return _total(within(share))
-
-    # The largest fits nearly always, where few are asked for.
-    fitting = len(shares) if shares and total(shares[-1]) <= budget else bisect_right(shares, budget, key=total)
+    depths = range(LEAST_DEPTH, FULL_DEPTH + 1)
+    fitting = bisect_right(depths, budget, key=lambda depth: _total(to(depth)))
     if fitting:
-        share = shares[fitting - 1]
-        return within(share), _detail(share)
+        return to(depths[fitting - 1]), _detail(depths[fitting - 1])
     for length in NAME_CHARACTERS:
         shown = [one.named(length) for one in candidates]
         if _total(shown) <= budget:
@@ -191,8 +203,8 @@ def condense(personas: Sequence[Persona], budget: int) -> tuple[list[Condensed],
     return _as_many_as_fit(shown, budget), "name"
 
 
-def _detail(share: int) -> str:
-    return next(detail for detail, least in DETAIL if share >= least)
+def _detail(depth: int) -> str:
+    return next(detail for detail, least in DETAIL if depth >= least)
 
 
 def _total(shown: Sequence[Condensed]) -> int:
@@ -223,10 +235,9 @@ class _Candidate:
         )
         self._oid = plain_oid(persona.oId)
         self._flags = tuple(flag for flag in ("rejected", "unrecognized") if getattr(persona, flag))
-        self._description = first_sentence(persona.description)
         sections = [(section, texts) for section, texts in _sections(persona) if texts]
-        self._counts = {section: len(texts) for section, texts in sections}
-        self._items = {section: _priced(texts[: _MOST[section]]) for section, texts in sections}
+        self._counts = {section: len(texts) for section, texts in sections if section is not DESCRIPTION}
+        self._items = {section: _priced(texts, _MOST[section]) for section, texts in sections}
 
     def named(self, characters: int) -> Condensed:
         """This persona by name, of at most so many characters, and oId."""
@@ -238,20 +249,21 @@ class _Candidate:
         shown.left_out = self._left_out(shown)
         return shown
 
-    def within(self, share: int) -> Condensed:
-        """This persona with as many items, in the plan's order, as `share` tokens allow."""
-        detail = _detail(share)
-        shown = Condensed(self._oid, shorten(self._name, NAME_CHARACTERS[0]), flags=self._flags, detail=detail)
-        room = share - _cost_of(shown) - (REMARK_TOKENS * 2 if detail == "full" else REMARK_TOKENS // 2)
-        if self._description and (spent := 2 * tokens(self._description) + 8) <= room // 3:
-            shown.description, room = self._description, room - spent
+    def to(self, depth: int, most: int) -> Condensed:
+        """This persona with what the plan has down to `depth`, as far as that is `most` tokens."""
+        shown = Condensed(self._oid, shorten(self._name, NAME_CHARACTERS[0]), flags=self._flags, detail=_detail(depth))
+        room = most - _cost_of(shown) - REMARK_TOKENS
         offered = {section: iter(texts) for section, texts in self._items.items()}
-        for section in _PLAN:
+        for section in _PLAN[:depth]:
             text, spent = next(offered.get(section, iter(())), ("", 0))
-            spent += 0 if section in shown.items else _LABEL_COSTS[section]
-            if text and spent <= room:
-                shown.items.setdefault(section, []).append(text)
-                room -= spent
+            if not text:
+                continue
+            room -= spent + (0 if section in shown.items else _LABEL_COSTS[section])
+            if room < 0:
+                break
+            shown.items.setdefault(section, []).append(text)
+        if described := shown.items.pop(DESCRIPTION, None):
+            shown.description = described[0]
         shown.left_out = self._left_out(shown)
         return shown
 
@@ -259,13 +271,14 @@ class _Candidate:
         return {section: count - len(shown.items.get(section, ())) for section, count in self._counts.items()}
 
 
-def _priced(texts: Sequence[str]) -> list[tuple[str, int]]:
-    """Each text, clean, and its cost in both channels; an empty one in place of one that is too long."""
-    cleaned = [clean(text) if len(text) <= MAX_ITEM_CHARACTERS else "" for text in texts]
-    return [(text, tokens(text) * 2 + 4) for text in cleaned]
+def _priced(texts: Sequence[str], most: int) -> list[tuple[str, int]]:
+    """The first texts that are of a length to show, clean, each with its cost in both channels."""
+    cleaned = (clean(text) for text in texts if len(text) <= MAX_ITEM_CHARACTERS)
+    return [(text, tokens(text) * 2 + 4) for text in islice(filter(None, cleaned), most)]
 
 
 def _sections(persona: Persona) -> Iterator[tuple[Section, list[str]]]:
+    yield DESCRIPTION, [sentence] if (sentence := first_sentence(persona.description)) else []
     for section in (TITLES, OBJECTIVES, PAINS, CONCERNS, RESPONSIBILITIES, TO_US, TO_THEM):
         yield section, getattr(persona.data, section.key)
     yield QUALIFYING, _questions(persona, "GOOD")
