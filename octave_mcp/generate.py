@@ -196,7 +196,7 @@ class Job:
             _tell(SANDBOX_NOTE)
         if not _written(as_json(generation) if self._as_json else as_text(generation)):
             return _tell(f"stdout could not be written to. {self._advice()}")
-        runner.hand_over(generation)
+        runner.hand_over(generation, sure=True)
         return 0 if status(generation) == "complete" else INCOMPLETE
 
     @property

@@ -192,6 +192,26 @@ def all_joined(ledger: Path) -> None:
         time.sleep(0.02)
 
 
+async def test_a_client_that_gave_up_without_a_word_is_handed_what_it_missed(tmp_path: Path) -> None:
+    """Its answer went to nobody. The same call after that buys nothing, and only the one after that makes anew."""
+
+    async def slow(request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(1.2)
+        writer.write(answer(page_answer(request)))
+
+    async with upstream(slow) as octave:
+        env = environment(octave, tmp_path / "ledger")
+        server = StdioServerParameters(command=sys.executable, args=["-m", "octave_mcp"], env=env)
+        async with Client(server) as client:
+            made: list[Any] = []
+            for _ in range(3):
+                result: Any = await client.call_tool("generate_personas", ASKING)
+                made.append(result.structured_content["personas"][0]["oId"])
+                await asyncio.sleep(1.5)  # longer than a result takes to count as handed over, where that is sure
+        assert made[0] == made[1] != made[2]
+        assert len(octave.requests) == 2
+
+
 def modes_in(folder: Path) -> dict[str, int]:
     """The permissions of the ledger's files."""
     return {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("ledger*")}

@@ -113,11 +113,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Generation:
-    """What is known of all that a call asked for, in its order."""
+    """What is known of all that a call asked for, in its order. `waited` is how many seconds a call waited for it."""
 
     id: str
     created_at: float
     parts: tuple[Part, ...]
+    waited: float = 0.0
 
     @property
     def asked(self) -> int:

@@ -52,6 +52,13 @@ LEDGER_PATIENCE_SECONDS = 2.0
 CONFIRM_SECONDS = 1.0
 """A result counts as handed over so long after it left, so that a process that ends on the way loses none."""
 
+SURE_SECONDS = 1.0
+"""No client gives up sooner: a result for which it waited no longer was received."""
+
+DOUBT_SECONDS = 120.0
+"""A client that gives up may not tell: older ones do not, nor can any over HTTP in the protocol's older versions. So a
+result that took longer counts as handed over only so long after it left; until then the same call is handed it."""
+
 RECORD_SECONDS = 3.0
 """At the end, for recording what was not waited for: a ledger that hangs may not hold it up."""
 
@@ -112,6 +119,7 @@ class Runner:
         self._drained = False
         self._under_way = 0
         self._told: dict[str, State] = {}
+        self._doubted: dict[str, State] = {}
 
     # --- What a caller asks for ---------------------------------------------------------------------------------------
 
@@ -156,11 +164,17 @@ class Runner:
         await self._flush()
         return [self._told_of(record) for record in await self._ledger.uncollected(self._tenant.id)]
 
-    def hand_over(self, generation: Generation) -> None:
-        """Note that what is known of a generation is on its way to a caller."""
-        self._told |= {part.item.id: part.item.state for part in generation.parts if not part.item.state.is_live}
-        if not self._ending:  # else the end does it
+    def hand_over(self, generation: Generation, *, sure: bool = False) -> None:
+        """Note that what is known of a generation is on its way to a caller, who is `sure` to get it or may be gone."""
+        told = {part.item.id: part.item.state for part in generation.parts if not part.item.state.is_live}
+        if self._ending:  # the end records it
+            self._told |= told
+        elif sure or generation.waited <= SURE_SECONDS:
+            self._told |= told
             self._tasks.start_soon(self._confirm)
+        else:
+            self._doubted |= told
+            self._tasks.start_soon(self._believe, told)
 
     async def _recorded(
         self, generation: str, began: float, seconds: float, progress: Progress, looked: dict[str, anyio.Event]
@@ -241,7 +255,7 @@ class Runner:
                     beats, next_beat = beats + 1, now + HEARTBEAT_SECONDS
                     await _report(progress, settled + beats / (beats + 1), len(record.items), ready, settled)
                 if not pending or now >= until or self._drained:
-                    return self._told_of(record)
+                    return self._told_of(record, now - began)
                 foreign = any(item.owner != self._ledger.owner for item in pending)
                 wake = min(next_beat, until, now + POLL_SECONDS if foreign else until)
                 await self._clock.wait(changed, wake - now)
@@ -257,17 +271,17 @@ class Runner:
                     raise
             await self._clock.sleep(POLL_SECONDS)
 
-    def _told_of(self, record: Record) -> Generation:
+    def _told_of(self, record: Record, waited: float = 0.0) -> Generation:
         parts = (
             Part(item, item.id in record.joined, self._sender.unrecorded.get(item.id) or Outcome.read(item))
             for item in record.items
         )
-        return Generation(record.id, record.created_at, tuple(parts))
+        return Generation(record.id, record.created_at, tuple(parts), waited)
 
     @property
     def busy(self) -> bool:
         """Whether something of this key's is on its way, or not recorded yet."""
-        return bool(self._under_way or self._sender.working or self._sender.unrecorded or self._told)
+        return bool(self._under_way or self._sender.working or self._sender.unrecorded or self._told or self._doubted)
 
     # --- Living and ending --------------------------------------------------------------------------------------------
 
@@ -296,6 +310,13 @@ class Runner:
             with self._bell.heard() as changed:
                 await self._clock.wait(changed, left)
         await self._sender.record_all()
+        self._told |= self._doubted
+        await quietly(self._flush)
+
+    async def _believe(self, told: dict[str, State]) -> None:
+        """Have a result count as handed over after a while, whoever may have been gone."""
+        await self._clock.sleep(DOUBT_SECONDS)
+        self._told |= {item: state for item, state in told.items() if self._doubted.pop(item, None)}
         await quietly(self._flush)
 
     async def _confirm(self) -> None:

@@ -27,7 +27,7 @@ from octave_mcp.generation import lane, reconciliation
 from octave_mcp.generation.ledger import LedgerError, State
 from octave_mcp.generation.limits import Limits
 from octave_mcp.generation.outcome import Generation, NotSent
-from octave_mcp.generation.runner import Runner, running
+from octave_mcp.generation.runner import DOUBT_SECONDS, Runner, running
 from octave_mcp.generation.sqlite import SqliteLedger
 from octave_mcp.generation.tenant import Tenant
 from octave_mcp.octave import errors
@@ -199,6 +199,23 @@ async def test_the_same_call_at_once_buys_once_over_processes_too(tmp_path: Path
         results = [await call for call in calls]
         assert len({tuple(one.oId for one in result.personas) for result in results}) == 1
     assert len(here.octave.requests) == 2
+
+
+@pytest.mark.parametrize(("passes", "bought"), [(DOUBT_SECONDS - 1, 1), (DOUBT_SECONDS + 1, 2)])
+async def test_a_result_that_took_long_is_in_doubt_for_a_while(passes: float, bought: int) -> None:
+    """The client may have given up without a word; later, the same call is meant."""
+    held = Held()
+    async with place(held) as here:
+        runner = await here.runner()
+        call = here.generate(runner, "A")
+        await until(lambda: len(here.octave.requests) == 1)
+        await here.clock.move(6)
+        held.let_go("A")
+        runner.hand_over(await call)
+        await settle()
+        await here.clock.move(passes)
+        await here.generate(runner, "A")
+        assert len(here.octave.requests) == bought
 
 
 async def test_twins_are_two_and_nothing_is_shared_between_keys(tmp_path: Path) -> None:
