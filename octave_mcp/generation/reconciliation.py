@@ -69,18 +69,24 @@ class Looker:
         try:
             for pause in LOOKS if item.name else ():
                 await self._clock.sleep(pause)
-                async with self._limiter:
-                    found = await candidates(self._client, item, self._clock)
-                outcomes = {one.oId: Outcome((one,), identified=True).dumps() for one in found if one.oId}
-                if outcomes and await self._ledger.adopt(item.id, outcomes):
+                if await self._is_found(item):
                     count_found()
                     return
-        except (OctaveError, LedgerError, ValueError) as error:  # ValueError: a record nested too deep to keep
-            told = type(error).__name__ if isinstance(error, ValueError) else error  # its text may quote the record
-            logger.warning("A persona whose answer was lost cannot be looked for: %s", told)
         finally:
             self._looks.pop(item.id).set()
             self._notify([item.id])
+
+    async def _is_found(self, item: Item) -> bool:
+        """Look once. What cannot be looked for now may be at the next look."""
+        try:
+            async with self._limiter:
+                found = await candidates(self._client, item, self._clock)
+            outcomes = {one.oId: Outcome((one,), identified=True).dumps() for one in found if one.oId}
+            return bool(outcomes) and await self._ledger.adopt(item.id, outcomes)
+        except (OctaveError, LedgerError, ValueError) as error:  # ValueError: a record nested too deep to keep
+            told = type(error).__name__ if isinstance(error, ValueError) else error  # its text may quote the record
+            logger.warning("A persona whose answer was lost cannot be looked for: %s", told)
+            return False
 
 
 async def candidates(client: OctaveClient, item: Item, clock: Clock) -> list[Persona]:
