@@ -1,4 +1,4 @@
-"""What takes long begins before the first of these tests, and goes on beside them."""
+"""What takes long begins before the first of these tests, goes on beside all others, and is looked at last."""
 
 import asyncio
 import os
@@ -13,7 +13,17 @@ from support.typescript import Met, meets
 Early = dict[str, Future[Met]]
 
 
-@pytest.fixture(scope="package")
+def _waits(item: pytest.Item) -> bool:
+    return "early" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put those that wait for it at the end."""
+    items.sort(key=_waits)
+
+
+@pytest.fixture(scope="session")
 def early(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Early]:
     """Clients under way. The seconds are longer than what the client has for a request: 60 by default."""
     node()  # now, since no two may install it at once
@@ -31,6 +41,6 @@ def early(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Early]:
 @pytest.fixture(scope="package", autouse=True)
 def _begin(request: pytest.FixtureRequest) -> None:
     """Begin them where a test wants them that is still to come, and nothing is missing for them."""
-    if any("early" in getattr(item, "fixturenames", ()) for item in request.session.items):
+    if any(map(_waits, request.session.items)):
         with suppress(pytest.skip.Exception):
             request.getfixturevalue("early")
