@@ -69,24 +69,30 @@ class Looker:
         try:
             for pause in LOOKS if item.name else ():
                 await self._clock.sleep(pause)
-                if await self._is_found(item):
+                async with self._limiter:
+                    found = await candidates(self._client, item, self._clock)
+                outcomes = {one.oId: Outcome((one,), identified=True).dumps() for one in found if one.oId}
+                if outcomes and await self._is_adopted(item, outcomes):
                     count_found()
                     return
+        except (OctaveError, ValueError) as error:  # ValueError: a record nested too deep to keep
+            self._warn(
+                type(error).__name__ if isinstance(error, ValueError) else error
+            )  # its text may quote the record
         finally:
             self._looks.pop(item.id).set()
             self._notify([item.id])
 
-    async def _is_found(self, item: Item) -> bool:
-        """Look once. What cannot be looked for now may be at the next look."""
+    async def _is_adopted(self, item: Item, outcomes: dict[str, str]) -> bool:
+        """Whether the ledger has it now. What it cannot take at one look it may at the next: another has it locked."""
         try:
-            async with self._limiter:
-                found = await candidates(self._client, item, self._clock)
-            outcomes = {one.oId: Outcome((one,), identified=True).dumps() for one in found if one.oId}
-            return bool(outcomes) and await self._ledger.adopt(item.id, outcomes)
-        except (OctaveError, LedgerError, ValueError) as error:  # ValueError: a record nested too deep to keep
-            told = type(error).__name__ if isinstance(error, ValueError) else error  # its text may quote the record
-            logger.warning("A persona whose answer was lost cannot be looked for: %s", told)
+            return await self._ledger.adopt(item.id, outcomes)
+        except LedgerError as error:
+            self._warn(error)
             return False
+
+    def _warn(self, told: object) -> None:
+        logger.warning("A persona whose answer was lost cannot be looked for: %s", told)
 
 
 async def candidates(client: OctaveClient, item: Item, clock: Clock) -> list[Persona]:
