@@ -4,18 +4,18 @@ The reader writes to this person, or decides whether to: a seller, a marketer, o
 is the order in which such a reader would miss things. First the title to search for, what the person wants, what hurts:
 without these there is no message. Then a line on where they work; what we have to say to them; the question that tells
 best whether they fit. Then what holds them back, the question that rules them out, what they do all day. Why they
-matter to us comes last of the first lines: the sender knows that best. Seconds come after all firsts, since a second
-pain repeats the kind of thing that the first said, and a first concern does not. Rationales and archived questions are
-never shown; the other questions go by weight. Of everything else Octave's own order is kept: the first is taken for
-the most important.
+matter to us, and what their team added in a field of its own, come last of the first lines: the sender knows these
+best. Seconds come after all firsts, since a second pain repeats the kind of thing that the first said, and a first
+concern does not. Rationales and archived questions are never shown; the other questions go by weight. Of everything
+else Octave's own order is kept: the first is taken for the most important.
 
 All personas of a result are shown down to the same place of the plan, so that they can be compared, and one with long
 items or in a dear script is not told less than its neighbours, unless it would take several shares by itself. Nothing
 is skipped to fill a gap: what is shown in little room is also shown in more. Only an item too long for any summary is
 passed over. Items are whole, never half a sentence, and what is left out is counted.
 
-- full: a line of each kind and a second title, or nearly. Left out: thirds, custom fields, the long tails. More would
-  fit, but the most useful lines serve a model better than the most lines.
+- full: a line of each kind and a second title, or nearly. Left out: seconds and thirds, the long tails. More would fit,
+  but the most useful lines serve a model better than the most lines.
 - standard: title, objective, pain, then as far as there is room. Left out first: why they matter to us, duties, what
   rules them out.
 - brief: a title and an objective: enough to tell whom to open with get_persona.
@@ -39,9 +39,6 @@ from octave_mcp.octave.models import Persona, QualifyingQuestion
 from octave_mcp.text import clean, shorten, tokens
 
 __all__ = ["SECTIONS", "Condensed", "condense", "cost", "first_sentence", "plain_oid"]
-
-FULL_DEPTH = 11
-"""Lines of the plan that a persona gets where there is room: one of each kind, and a second title."""
 
 LEAST_DEPTH = 2
 """A title and an objective; where not even this fits, names and oIds."""
@@ -97,11 +94,10 @@ SECTIONS = (
 """The order in which a summary shows them."""
 
 _PLAN = (
-    *(TITLES, OBJECTIVES, PAINS, DESCRIPTION, TO_THEM, QUALIFYING, CONCERNS, DISQUALIFYING, RESPONSIBILITIES, TO_US),
-    *(TITLES, PAINS, OBJECTIVES, CUSTOM, CONCERNS, TO_THEM),
-    *(PAINS, OBJECTIVES, TITLES, CUSTOM, RESPONSIBILITIES, TO_US),
+    *(TITLES, OBJECTIVES, PAINS, DESCRIPTION, TO_THEM, QUALIFYING),
+    *(CONCERNS, DISQUALIFYING, RESPONSIBILITIES, TO_US, CUSTOM, TITLES),
 )
-"""The order in which they are chosen, an item at a time."""
+"""The order in which they are chosen, an item at a time: one of each kind, and a second title."""
 
 _MOST = Counter(_PLAN)
 """How many items of a kind are chosen at most."""
@@ -192,7 +188,9 @@ def condense(personas: Sequence[Persona], budget: int) -> tuple[list[Condensed],
     def to(depth: int) -> list[Condensed]:
         return [one.to(depth, most) for one in candidates]
 
-    depths = range(LEAST_DEPTH, FULL_DEPTH + 1)
+    if _total(to(len(_PLAN))) <= budget:  # as most results are
+        return to(len(_PLAN)), _detail(len(_PLAN))
+    depths = range(LEAST_DEPTH, len(_PLAN))
     fitting = bisect_right(depths, budget, key=lambda depth: _total(to(depth)))
     if fitting:
         return to(depths[fitting - 1]), _detail(depths[fitting - 1])

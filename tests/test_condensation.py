@@ -13,9 +13,9 @@ TIERS = (
     (("commonJobTitles", 1), ("keyObjectives", 1), ("painPoints", 1), ("description", 1)),
     (("whyWeMatterToThem", 1), ("qualifyingQuestions", 1)),
     (("keyConcerns", 1), ("disqualifyingQuestions", 1), ("primaryResponsibilities", 1)),
-    (("whyTheyMatterToUs", 1),),
+    (("whyTheyMatterToUs", 1), ("customFields", 1)),
     (("commonJobTitles", 2), ("keyObjectives", 2), ("painPoints", 2)),
-    (("customFields", 1), ("keyConcerns", 2), ("whyWeMatterToThem", 2)),
+    (("keyConcerns", 2), ("whyWeMatterToThem", 2)),
     (("commonJobTitles", 3), ("keyObjectives", 3), ("painPoints", 3), ("customFields", 2)),
     (("primaryResponsibilities", 2), ("whyTheyMatterToUs", 2)),
 )
@@ -23,7 +23,7 @@ TIERS = (
 
 Who it is, what they want and what hurts, without which there is no message to write; then what to say to them, and how
 to find out whether they fit; then what speaks against it, and what they do all day; then why the sender should care,
-which the sender knows best. Seconds and thirds come after that: another pain is worth more than another concern.
+and what the sender's team added, which the sender knows best. Seconds and thirds come after that: another pain is worth more than another concern.
 """
 
 each = pytest.mark.parametrize("one", BELIEVABLE, ids=lambda one: one.record["oId"])
