@@ -23,7 +23,8 @@ TIERS = (
 
 Who it is, what they want and what hurts, without which there is no message to write; then what to say to them, and how
 to find out whether they fit; then what speaks against it, and what they do all day; then why the sender should care,
-and what the sender's team added, which the sender knows best. Seconds and thirds come after that: another pain is worth more than another concern.
+and what the sender's team added, both of which the sender knows best. Seconds and thirds come after that: another pain
+is worth more than another concern.
 """
 
 each = pytest.mark.parametrize("one", BELIEVABLE, ids=lambda one: one.record["oId"])

@@ -133,8 +133,9 @@ class Begun:
 
 
 class Ledger(Protocol):
-    """A store of items. Each operation is atomic, also between processes, and durable when it returns.
+    """A store of items. Each operation is atomic, also between processes, and outlives the process when it returns.
 
+    What is marked as sent outlives the machine too, and with it all before; the rest does from the next `sync` on.
     Each raises LedgerError where the store cannot be used. Each begins with what leases that ran out mean. `owner` is
     this process; its own items never expire while it lives.
     """
@@ -199,6 +200,9 @@ class Ledger(Protocol):
 
     async def renew(self) -> None:
         """Renew the leases of this process's live items."""
+
+    async def sync(self) -> None:
+        """Have all that was recorded outlive the machine."""
 
     async def check(self) -> None:
         """Raise LedgerError where the store cannot be used now."""

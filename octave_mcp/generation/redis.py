@@ -180,6 +180,9 @@ class RedisLedger:
         """See `Ledger`."""
         await self._do("renew")
 
+    async def sync(self) -> None:
+        """Nothing: when Redis has its memory on disk, it knows by how it is set up (`appendfsync`)."""
+
     async def check(self) -> None:
         """See `Ledger`."""
         await self._do("check")

@@ -244,18 +244,19 @@ class Runner:
                 lost = [one for one in record.items if one.state is State.UNKNOWN and not self._ending]
                 looked |= {item.id: self._looker.look(item) for item in lost if item.id not in looked}
                 looking = {item for item, over in looked.items() if not over.is_set()}
-                pending = [item for item in record.items if self._sender.state(item).is_live or item.id in looking]
-                settled, now = len(record.items) - len(pending), self._clock.elapsed()
-                ready = sum(self._sender.state(item) is State.DONE for item in record.items)
+                now = self._clock.elapsed()
+                found = self._told_of(record, now - began)
+                pending = [part.item for part in found.parts if part.state.is_live or part.item.id in looking]
+                settled = found.asked - len(pending)
                 for number in range(told + 1, settled + 1):
-                    await _report(progress, number, len(record.items), max(0, ready - settled + number), number)
+                    await _report(progress, number, found.asked, max(0, found.done - settled + number), number)
                 if settled != told:
                     told, beats, next_beat = settled, 0, now + HEARTBEAT_SECONDS
                 elif now >= next_beat:
                     beats, next_beat = beats + 1, now + HEARTBEAT_SECONDS
-                    await _report(progress, settled + beats / (beats + 1), len(record.items), ready, settled)
+                    await _report(progress, settled + beats / (beats + 1), found.asked, found.done, settled)
                 if not pending or now >= until or self._drained:
-                    return self._told_of(record, now - began)
+                    return found
                 foreign = any(item.owner != self._ledger.owner for item in pending)
                 wake = min(next_beat, until, now + POLL_SECONDS if foreign else until)
                 await self._clock.wait(changed, wake - now)
@@ -286,13 +287,14 @@ class Runner:
     # --- Living and ending --------------------------------------------------------------------------------------------
 
     async def keep_alive(self) -> None:
-        """Renew this process's leases, and record what could not be recorded, until cancelled."""
+        """Renew this process's leases, record what could not be recorded, and have it synced, until cancelled."""
         while True:
             await self._clock.sleep(LEASE_SECONDS / 3)
             if self._sender.working:
                 await quietly(self._ledger.renew)
             await self._sender.record_all()
             await quietly(self._flush)
+            await quietly(self._ledger.sync)
 
     async def drain(self) -> None:
         """Send nothing more, and wait a bounded time for what is in flight; then calls answer with what is known."""

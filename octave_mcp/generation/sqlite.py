@@ -2,8 +2,8 @@
 
 Each operation is one transaction that takes the write lock at its start, so that what it read still holds when it
 writes. The log is written ahead: what is recorded survives the process at once, and the machine from the next sync on.
-What was sent, and what became of it, is synced at its commit, in a thread. What waits for no disk is done at once,
-where no other process holds the lock: a thread would take longer than the work.
+What is about to be sent is synced at its commit, in a thread. What waits for no disk is done at once, where no other
+process holds the lock: a thread would take longer than the work.
 """
 
 import logging
@@ -47,10 +47,11 @@ _AT_ONCE = frozenset(
         operations.generation,
         operations.unknown,
         operations.uncollected,
+        operations.settle,  # lost with the machine, it is on record as sent, so that it is looked for
         operations.hand_over,  # lost with the machine, it is handed over once more
     }
 )
-"""Operations that need not be synced."""
+"""Operations that need not be synced at once: the next that is syncs them too, or `sync`."""
 
 _Result = TypeVar("_Result")
 
@@ -76,6 +77,7 @@ class SqliteLedger:
         self._now = now
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._is_synced = True
         self._one_at_a_time = anyio.CapacityLimiter(1)
         self._lock = threading.RLock()
 
@@ -131,6 +133,11 @@ class SqliteLedger:
         """See `Ledger`."""
         await self._do(operations.renew, self._now(), self.owner)
 
+    async def sync(self) -> None:
+        """See `Ledger`."""
+        if not self._is_synced and self._path is not None:
+            await anyio.to_thread.run_sync(self._checkpoint, limiter=self._one_at_a_time)
+
     async def check(self) -> None:
         """See `Ledger`."""
         await self._do(lambda _: None)
@@ -175,6 +182,7 @@ class SqliteLedger:
                 connection = self._connection
                 connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000) if wait else 0}")
                 connection.execute(f"PRAGMA synchronous = {'NORMAL' if operation in _AT_ONCE else 'FULL'}")
+                self._is_synced &= operation not in _AT_ONCE
                 with _transaction(connection):
                     operations.end_of(
                         connection, self._now(), "owner != ? AND lease_until < ?", self.owner, self._now()
@@ -182,6 +190,16 @@ class SqliteLedger:
                     return operation(connection, *values)
             except (sqlite3.Error, OSError, UnicodeEncodeError) as error:
                 raise self._problem(error, wait=wait) from error
+
+    def _checkpoint(self) -> None:
+        """Have the log synced, and what is in it moved to the file, as far as nobody is in the way of that."""
+        with self._lock:
+            try:
+                if self._connection is not None:
+                    self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                    self._is_synced = True
+            except sqlite3.Error as error:
+                raise self._problem(error, wait=True) from error
 
     def _problem(self, error: Exception, *, wait: bool) -> Exception:
         code = getattr(error, "sqlite_errorcode", -1) & 0xFF

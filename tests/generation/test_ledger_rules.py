@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -330,6 +330,47 @@ async def test_a_store_that_can_be_used_is_found_to_be(ledger: Ledger) -> None:
     await ledger.check()
     await begin(ledger, "A")
     await ledger.check()
+
+
+def state_in(file: Path) -> str | None:
+    """What the file says of its one item, as after a loss of power: without the log that is written ahead of it."""
+    alone = file.with_name("alone.db")
+    shutil.copy(file, alone)
+    with closing(sqlite3.connect(alone)) as copy, suppress(sqlite3.OperationalError):
+        for (state,) in copy.execute("SELECT state FROM items"):
+            return str(state)
+    return None
+
+
+async def test_what_is_synced_outlives_the_machine(tmp_path: Path, time: Time) -> None:
+    """Also what became of an item, for which no caller waits longer than for the answer."""
+    file = tmp_path / "ledger.db"
+    ledger = SqliteLedger(file, now=time)
+    await finish(ledger, await begin(ledger, "A"), State.DONE)
+    assert state_in(file) is None
+    await ledger.sync()
+    assert state_in(file) == "done"
+    await ledger.close()
+
+
+@each_store
+async def test_a_store_is_synced_though_nothing_was_recorded(ledger: Ledger) -> None:
+    """The next moment, or ever."""
+    await ledger.sync()
+    await begin(ledger, "A")
+    await ledger.sync()
+    await ledger.sync()
+
+
+async def test_a_store_that_cannot_be_synced_says_so(tmp_path: Path, time: Time) -> None:
+    """In the words of the others."""
+    file = tmp_path / "ledger.db"
+    ledger = SqliteLedger(file, now=time)
+    await begin(ledger, "A")
+    for one in (file, file.with_name("ledger.db-wal")):
+        one.write_bytes(b"no database" * 1000)
+    with pytest.raises(LedgerError, match="OCTAVE_MCP_STATE_URL"):
+        await ledger.sync()
 
 
 async def test_a_locked_store_says_so_and_is_used_once_it_is_free(

@@ -453,6 +453,12 @@ class Failing(SqliteLedger):
     """A store whose disk fills up."""
 
     broken: str = ""
+    synced: bool = False
+
+    async def sync(self) -> None:
+        """Note it."""
+        await super().sync()
+        self.synced = True
 
     async def generation(self, tenant: str, generation: str) -> Any:
         """Fail once, if told to."""
@@ -497,6 +503,15 @@ async def test_a_result_that_cannot_be_recorded_is_told_and_recorded_later() -> 
         record = await ledger.generation(Tenant(SecretStr("sk-0123456789"), "x").id, result.id)
         assert record is not None
         assert record.items[0].state is State.DONE
+
+
+async def test_what_became_of_it_is_synced_though_nobody_waits_for_it() -> None:
+    """In seconds, and not with the next persona that somebody asks for."""
+    async with place(by_the_page) as here, failing(here, "") as (runner, ledger):
+        await here.generate(runner, "A")
+        assert not ledger.synced
+        await here.clock.move(11)
+        assert ledger.synced
 
 
 async def test_a_store_that_fails_for_a_moment_ends_no_call() -> None:
