@@ -50,8 +50,6 @@ def well_formed(text: str) -> str:
 def _without(secret: str, text: str) -> str:
     """`text` without `secret`, also where invisible characters hide it until somebody cleans the text."""
     text = text.replace(secret, REMOVED)
-    if text.isascii() and text.isprintable():
-        return text
     return REMOVED if secret in clean(text).replace(" ", "") else text
 
 
@@ -65,6 +63,8 @@ def _clean(value: Any, secret: str | None, levels: int) -> Any:
     if not levels:
         raise ValueError("nested too deep")
     if isinstance(value, str):
+        if value.isascii() and value.isprintable():  # as most are: with nothing hidden in them
+            return value.replace(secret, REMOVED) if secret else value
         return well_formed(_without(secret, value) if secret else value)
     if isinstance(value, list):
         return [_clean(item, secret, levels - 1) for item in value]
