@@ -188,8 +188,8 @@ async def test_the_research_after_ctrl_c_is_handed_what_was_asked_for(tmp_path: 
     async with octave.serving(held=True) as sent:
         first = await begun("research.py", segments, report, env=environment(sent))
         await until(lambda: len(sent.requests) == 2)
-        octave.go.set()
         first.send_signal(signal.SIGINT)
+        octave.go.set()
         stopped = await ended(first)
         assert stopped.code == 1
         assert stopped.err.startswith("Interrupted.")

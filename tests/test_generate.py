@@ -95,16 +95,18 @@ async def test_what_did_not_come_back_is_named_and_changes_the_exit_code() -> No
     """Refused, or lost: with what to do, and never with the key."""
 
     async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
-        match request.json["personas"][0]["name"]:
+        match request.json["personas"][0].get("name"):
             case "refused":
                 writer.write(answer(error_envelope(f"Not that source, {KEY}"), status=422))
-            case "lost":
+            case None:
                 writer.transport.abort()
             case _:
                 await by_the_page(request, writer)
 
     async with upstream(respond) as octave:
-        given = body("A", "refused", "lost")
+        asked = json.loads(body("A", "refused", "lost"))
+        del asked["personas"][2]["name"]  # so that it is not looked for, which takes seconds
+        given = json.dumps(asked)
         ran = await run("generate", "-", env=environment(octave), stdin=given)
         assert (ran.code, len(octave.requests)) == (1, 3)
         assert "Status partial: 1 of 3 came back." in ran.out
@@ -115,7 +117,7 @@ async def test_what_did_not_come_back_is_named_and_changes_the_exit_code() -> No
     made = json.loads(again.out)
     assert (again.code, [one["name"] for one in made["personas"]]) == (1, ["A"])
     assert [one["personas"] for one in made["failed"]] == ["personas[1]", "personas[2]"]
-    assert [one["name"] for one in octave.asked].count("A") == 1
+    assert [one.get("name") for one in octave.asked].count("A") == 1
     assert KEY not in ran.out + ran.err + again.out + again.err
 
 
