@@ -19,7 +19,7 @@ picture: .venv/ready  ## the demo as the README shows it, drawn anew
 
 test: check tests/clients/.venv/ready  ## every gate: formatting, lint, types, tests, branch coverage
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist loadgroup
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
 
