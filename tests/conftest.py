@@ -20,7 +20,7 @@ settings.load_profile("any machine")  # one that is busy with something else fin
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have a file's tests run in one process, where several share the tests: what its fixtures start is started once.
 
-    Those of clients are together too: what they take from npm is installed once.
+    Those of clients are together, too: they share what begins early.
     """
     for item in items:
         folder = item.path.parent.name

@@ -36,14 +36,23 @@ def node() -> str:
     machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     if platform.system() != "Linux" or machine not in {"x64", "arm64"}:
         pytest.skip("tests/npm has a Node for Linux on x64 and arm64 only")
-    if not INSTALLED.exists() or INSTALLED.read_bytes() != LOCK.read_bytes():
-        _install(npm)
+    if not _is_installed():
+        from fcntl import LOCK_EX, flock  # noqa: PLC0415 - not everywhere
+
+        with LOCK.open() as alone:  # else two processes that share the tests would install it over each other
+            flock(alone, LOCK_EX)
+            if not _is_installed():
+                _install(npm)
     return str(MODULES / f"node-linux-{machine}" / "bin" / "node")
 
 
 def script(package: str, path: str) -> str:
     """A file of an installed package."""
     return str(MODULES / package / path)
+
+
+def _is_installed() -> bool:
+    return INSTALLED.exists() and INSTALLED.read_bytes() == LOCK.read_bytes()
 
 
 def _install(npm: str) -> None:
