@@ -1,6 +1,6 @@
 """Seeded rounds of the team's server with everything going wrong, replicas killed among it; see `team`.
 
-SOAK_SEED repeats a run's rounds; SOAK_ROUNDS says how many there are, as in `test_counting`: a thirtieth.
+SOAK_SEED repeats a run's rounds; SOAK_ROUNDS says how many there are, as in `test_counting`: a twentieth.
 """
 
 import os
@@ -18,7 +18,7 @@ from soak.team import team, team_round
 pytestmark = [pytest.mark.anyio, needs_redis, needs_nginx]
 
 SEED = int(os.environ.get("SOAK_SEED") or time.time_ns() % 10**9)
-ROUNDS = max(4, int(os.environ.get("SOAK_ROUNDS") or 150) // 30)
+ROUNDS = max(4, int(os.environ.get("SOAK_ROUNDS") or 150) // 20)
 BATCH = 8
 """Rounds in one test, which has to end well before the limit for all tests."""
 
