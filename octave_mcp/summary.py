@@ -188,12 +188,15 @@ def condense(personas: Sequence[Persona], budget: int) -> tuple[list[Condensed],
     def to(depth: int) -> list[Condensed]:
         return [one.to(depth, most) for one in candidates]
 
-    if _total(to(len(_PLAN))) <= budget:  # as most results are
-        return to(len(_PLAN)), _detail(len(_PLAN))
-    depths = range(LEAST_DEPTH, len(_PLAN))
-    fitting = bisect_right(depths, budget, key=lambda depth: _total(to(depth)))
+    def total(depth: int) -> int:
+        return _total(to(depth))
+
+    depths = range(LEAST_DEPTH, len(_PLAN) + 1)
+    # The deepest fits nearly always, where few are asked for.
+    fitting = len(depths) if total(depths[-1]) <= budget else bisect_right(depths, budget, key=total)
     if fitting:
-        return to(depths[fitting - 1]), _detail(depths[fitting - 1])
+        depth = depths[fitting - 1]
+        return to(depth), _detail(depth)
     for length in NAME_CHARACTERS:
         shown = [one.named(length) for one in candidates]
         if _total(shown) <= budget:

@@ -76,9 +76,8 @@ class Looker:
                     count_found()
                     return
         except (OctaveError, ValueError) as error:  # ValueError: a record nested too deep to keep
-            self._warn(
-                type(error).__name__ if isinstance(error, ValueError) else error
-            )  # its text may quote the record
+            told = type(error).__name__ if isinstance(error, ValueError) else error  # its text may quote the record
+            self._warn(told)
         finally:
             self._looks.pop(item.id).set()
             self._notify([item.id])

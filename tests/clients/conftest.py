@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def early(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Early]:
     """Clients under way. The seconds are longer than what the client has for a request: 60 by default."""
-    node()  # now, since no two may install it at once
+    node()  # here, where the tests can be skipped if npm cannot bring it
     home = str(tmp_path_factory.mktemp("early"))
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("OCTAVE_", "OTEL_"))}
     env = outside | {"HOME": home, "XDG_DATA_HOME": home}
