@@ -152,7 +152,8 @@ _PERSONA = '{"oId": "pe_1", "name": "NAME"'
 _UNKNOWN = ("may have been made and paid for", "before asking for it again")
 _REJECTED = ("Nothing was made",)
 _WAITS = [*("0", "0.01", formatdate(0, usegmt=True)), None]
-_NONSENSE = ["-1", "NaN", "1e34", "Mon, 01 Jan 100000 00:00:00 GMT", formatdate(time.time() + 7200, usegmt=True), "700"]
+_NONSENSE = {each: each for each in ("-1", "NaN", "1e34", "Mon, 01 Jan 100000 00:00:00 GMT", "700")}
+_NONSENSE["in two hours"] = formatdate(time.time() + 7200, usegmt=True)
 
 CASES: list[Case] = [
     *(
@@ -205,7 +206,10 @@ CASES: list[Case] = [
     Case("data empty", always({"_metadata": metadata(), "data": []}), "rejected", _REJECTED),
     *(Case(f"429 once, Retry-After {w}", first(busy(w)), "done", posts=2) for w in _WAITS),
     *(Case(f"503 once, Retry-After {w}", first(busy(w, 503)), "done", posts=2) for w in _WAITS[:3]),
-    *(Case(f"429, Retry-After {w}", busy(w), "refused", ("Nothing was made", "only these")) for w in _NONSENSE),
+    *(
+        Case(f"429, Retry-After {n}", busy(w), "refused", ("Nothing was made", "only these"))
+        for n, w in _NONSENSE.items()
+    ),
     Case("429 without an end", busy("0"), "refused", ("Nothing was made", "Slow down"), posts=5),
     Case("wrong content type", raw('{"data": [' + _PERSONA + "}]}"), "done"),
     Case("byte order mark", raw('\ufeff{"data": [' + _PERSONA + "}]}"), "done"),
