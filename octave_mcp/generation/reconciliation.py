@@ -16,7 +16,7 @@ from octave_mcp.generation.clock import Clock
 from octave_mcp.generation.ledger import RIVAL_SECONDS, Item, Ledger, LedgerError
 from octave_mcp.generation.outcome import Outcome
 from octave_mcp.octave.client import OctaveClient
-from octave_mcp.octave.errors import OctaveError
+from octave_mcp.octave.errors import OctaveError, OutcomeUnknown, Unreachable
 from octave_mcp.octave.lookups import PersonaPage
 from octave_mcp.octave.models import Persona
 from octave_mcp.telemetry import count_found
@@ -70,11 +70,9 @@ class Looker:
             for pause in LOOKS if item.name else ():
                 await self._clock.sleep(pause)
                 async with self._limiter:
-                    found = await candidates(self._client, item, self._clock)
-                outcomes = {one.oId: Outcome((one,), identified=True).dumps() for one in found if one.oId}
-                if outcomes and await self._is_adopted(item, outcomes):
-                    count_found()
-                    return
+                    if await self._is_found(item):
+                        count_found()
+                        return
         except (OctaveError, ValueError) as error:  # ValueError: a record nested too deep to keep
             told = type(error).__name__ if isinstance(error, ValueError) else error  # its text may quote the record
             self._warn(told)
@@ -82,11 +80,16 @@ class Looker:
             self._looks.pop(item.id).set()
             self._notify([item.id])
 
-    async def _is_adopted(self, item: Item, outcomes: dict[str, str]) -> bool:
-        """Whether the ledger has it now. What it cannot take at one look it may at the next: another has it locked."""
+    async def _is_found(self, item: Item) -> bool:
+        """Whether the ledger has its persona now. Raises OctaveError where another look would meet the same.
+
+        What took the answer may take the first look as well, and the ledger may be another's for a moment.
+        """
         try:
-            return await self._ledger.adopt(item.id, outcomes)
-        except LedgerError as error:
+            found = await candidates(self._client, item, self._clock)
+            outcomes = {one.oId: Outcome((one,), identified=True).dumps() for one in found if one.oId}
+            return bool(outcomes) and await self._ledger.adopt(item.id, outcomes)
+        except (Unreachable, OutcomeUnknown, LedgerError) as error:
             self._warn(error)
             return False
 

@@ -237,13 +237,15 @@ class Runner:
         told, beats, next_beat = 0, 0, began + HEARTBEAT_SECONDS
         while True:
             with self._bell.heard() as changed:
+                # A look that ends while the record is read may have found what the record does not have yet.
+                looked_for = {item for item, over in looked.items() if over.is_set()}
                 record = await self._read(generation, until)
                 if record is None:
                     return None
                 self._bell.only(changed, [item.id for item in record.items])
                 lost = [one for one in record.items if one.state is State.UNKNOWN and not self._ending]
                 looked |= {item.id: self._looker.look(item) for item in lost if item.id not in looked}
-                looking = {item for item, over in looked.items() if not over.is_set()}
+                looking = looked.keys() - looked_for
                 now = self._clock.elapsed()
                 found = self._told_of(record, now - began)
                 pending = [part.item for part in found.parts if part.state.is_live or part.item.id in looking]

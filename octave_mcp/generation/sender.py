@@ -11,7 +11,7 @@ import anyio.abc
 
 from octave_mcp.generation.clock import Clock
 from octave_mcp.generation.lane import Lane
-from octave_mcp.generation.ledger import Begun, Item, Ledger, LedgerError, State
+from octave_mcp.generation.ledger import Begun, Item, Ledger, LedgerError
 from octave_mcp.generation.limits import Limits
 from octave_mcp.generation.outcome import NotSent, Outcome
 from octave_mcp.octave.client import OctaveClient
@@ -68,10 +68,6 @@ class Sender:
         self._lane = Lane(limits.concurrency, clock)
         self._tasks = tasks
         self._notify = notify
-
-    def state(self, item: Item) -> State:
-        """The item's state, also where the ledger does not have it yet."""
-        return self.unrecorded[item.id].state if item.id in self.unrecorded else item.state
 
     def work_on(self, begun: Begun, request: GenerateRequest) -> None:
         """Start on the new items, with a few workers, so that a large call and a small one take turns in the lane."""

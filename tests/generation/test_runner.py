@@ -449,6 +449,98 @@ async def test_what_was_lost_is_looked_for_before_it_is_bought_again(monkeypatch
     assert len(here.octave.requests) == 2, "asked for on purpose"
 
 
+@pytest.mark.parametrize(("status", "looks", "found"), [(None, 2, True), (500, 2, True), (429, 1, False)])
+async def test_what_took_the_answer_may_take_the_first_look(
+    status: int | None,
+    looks: int,
+    found: bool,  # noqa: FBT001 - drawn by the table
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A moment later it is looked for once more, unless Octave asked to wait."""
+    monkeypatch.setattr(reconciliation, "LOOKS", (0.0, 1.0))
+
+    async def lose(_: Request, __: asyncio.StreamWriter) -> None:
+        here.octave.library.append({"oId": "pe_1", "name": "A", "createdAt": timestamp(here.clock.time + 0.5)})
+
+    async def look_up(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.number:
+            await here.octave.list(request, writer)
+        elif status:
+            writer.write(answer(error_envelope("Not now"), status=status))
+
+    async with place(lose) as here:
+        here.octave.look_up = look_up
+        call = here.generate(await here.runner(), "A")
+        await until(lambda: bool(here.octave.looked_up))
+        await settle()
+        await here.clock.move(1)
+        assert [part.state for part in (await call).parts] == [State.DONE if found else State.UNKNOWN]
+    assert len(here.octave.looked_up) == looks
+    assert len(here.octave.requests) == 1
+
+
+@asynccontextmanager
+async def on(ledger: SqliteLedger, here: Place) -> AsyncIterator[Runner]:
+    """A runner on a store of the test's own."""
+    key = SecretStr("sk-0123456789")
+    async with (
+        OctaveClient(here.octave.url, key) as client,
+        running(client, ledger, Tenant(key, "x"), Limits(), here.clock) as runner,
+    ):
+        yield runner
+    await ledger.close()
+
+
+class Slow(SqliteLedger):
+    """A store whose reading arrives late, with what was so before, while told to."""
+
+    holding: asyncio.Event | None = None
+    held: bool = False
+    adopted: bool = False
+
+    async def generation(self, tenant: str, generation: str) -> Any:
+        """Read, and tell it late."""
+        found = await super().generation(tenant, generation)
+        if self.holding:
+            self.held = True
+            await self.holding.wait()
+        return found
+
+    async def adopt(self, item: str, found: Any) -> bool:
+        """Note it."""
+        self.adopted = await super().adopt(item, found)
+        return self.adopted
+
+
+async def test_what_is_found_while_the_record_is_read_is_told() -> None:
+    """The record as it was before would tell a persona as lost that was found."""
+    look = asyncio.Event()
+
+    async def lose(_: Request, __: asyncio.StreamWriter) -> None:
+        here.octave.library.append({"oId": "pe_1", "name": "A", "createdAt": timestamp(here.clock.time + 1)})
+
+    async def look_up(request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.wait_for(look.wait(), 20)
+        await here.octave.list(request, writer)
+
+    async with place(lose) as here:
+        here.octave.look_up = look_up
+        ledger = Slow(None, now=here.clock.now)
+        async with on(ledger, here) as runner:
+            call = here.generate(runner, "A")
+            await until(lambda: bool(here.octave.looked_up))
+            ledger.holding = reading = asyncio.Event()
+            await here.clock.move(5)  # the heartbeat reads
+            await until(lambda: ledger.held)
+            look.set()
+            await until(lambda: ledger.adopted)
+            await settle()
+            ledger.holding = None
+            reading.set()
+            result = await call
+    assert [(part.state, part.outcome and part.outcome.oids) for part in result.parts] == [(State.DONE, ["pe_1"])]
+
+
 class Failing(SqliteLedger):
     """A store whose disk fills up."""
 
@@ -483,14 +575,10 @@ class Failing(SqliteLedger):
 @asynccontextmanager
 async def failing(here: Place, broken: str) -> AsyncIterator[tuple[Runner, Failing]]:
     """A runner on such a store."""
-    ledger, key = Failing(None, now=here.clock.now), SecretStr("sk-0123456789")
+    ledger = Failing(None, now=here.clock.now)
     ledger.broken = broken
-    async with (
-        OctaveClient(here.octave.url, key) as client,
-        running(client, ledger, Tenant(key, "x"), Limits(), here.clock) as runner,
-    ):
+    async with on(ledger, here) as runner:
         yield runner, ledger
-    await ledger.close()
 
 
 async def test_a_result_that_cannot_be_recorded_is_told_and_recorded_later() -> None:

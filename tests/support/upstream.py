@@ -89,7 +89,7 @@ class Upstream:
             request = await self._read(reader)
             if request.method == "GET":
                 self.looked_up.append(request)
-                await (self.look_up or self._list)(request, writer)
+                await (self.look_up or self.list)(request, writer)
             else:
                 self.requests.append(request)
                 await self.respond(request, writer)
@@ -99,7 +99,7 @@ class Upstream:
         finally:
             writer.close()
 
-    async def _list(self, request: Request, writer: asyncio.StreamWriter) -> None:
+    async def list(self, request: Request, writer: asyncio.StreamWriter) -> None:
         """Answer as Octave's list of personas does: what has the text in its name, a page of it."""
         query = request.query
         found = [one for one in self.library if query.get("text", "").lower() in str(one["name"]).lower()]
