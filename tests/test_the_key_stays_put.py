@@ -66,6 +66,16 @@ async def echoes_in_a_look_up(request: Request, writer: asyncio.StreamWriter) ->
     writer.write(answer(bodies[request.number % 3], status=(500, 200, 401)[request.number % 3], headers={"x": key}))
 
 
+PROGRAM = """
+import sys
+import octave_mcp.generation.reconciliation as reconciliation
+from octave_mcp.cli import main
+reconciliation.LOOKS = (0.0, 0.0, 0.0)
+sys.exit(main([]))
+"""
+"""The server, which does not pause between looks: it meets each failure of a look-up, many times."""
+
+
 @pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
 async def test_a_real_server_process_never_shows_the_key(level: str, tmp_path: Path) -> None:
     """Neither in results, nor on stderr."""
@@ -74,7 +84,7 @@ async def test_a_real_server_process_never_shows_the_key(level: str, tmp_path: P
         octave.look_up = echoes_in_a_look_up
         server = StdioServerParameters(
             command=sys.executable,
-            args=["-m", "octave_mcp"],
+            args=["-c", PROGRAM],
             env={
                 **os.environ,
                 "OCTAVE_API_KEY": CANARY,
