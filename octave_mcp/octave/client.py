@@ -53,6 +53,10 @@ MAX_UNREADABLE_BYTES = 64 * 1024
 LOOK_UP_SECONDS = 20.0
 """For a look-up, from the call to the last byte. It may be repeated, so it need not be waited for."""
 
+KEPT_SECONDS = 4.0
+"""How long a look-up's connection waits for the next: they come in a row. Common servers close theirs after five, and
+one that waits for long may be dead, as laptops sleep and networks change."""
+
 _GENERATE = "/api/v2/persona/generate"
 _GET = "/api/v2/persona/get"
 _LIST = "/api/v2/persona/list"
@@ -96,25 +100,25 @@ class OctaveClient:
         self._api_key = api_key
         self._base_url = base_url
         self._deadline_seconds = deadline_seconds
-        self._http: httpx.AsyncClient | None = None
+        self._http: dict[str, httpx.AsyncClient] = {}
         _without_looking_for_sniffio()
         try:
-            self._http = _http_client(base_url, api_key, app)
+            self._http = _http_clients(base_url, api_key, app)
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             logger.warning("The HTTP client cannot be set up: %s", type(error).__name__)
 
     async def __aenter__(self) -> Self:
         """Open the client."""
-        if self._http is not None:
-            await self._http.__aenter__()
+        for http in self._http.values():
+            await http.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the client and its connections."""
-        if self._http is not None:
-            await self._http.__aexit__(kind, error, trace)
+        for http in self._http.values():
+            await http.__aexit__(kind, error, trace)
 
     async def generate(
         self, request: GenerateRequest, *, idempotency_key: str, about: About | None = None
@@ -198,13 +202,14 @@ class OctaveClient:
         """Send one request and read its answer, with every failure mapped. The one boundary to the HTTP library."""
         if self._api_key is None:
             raise errors.KeyProblem("No Octave API key is set.")
-        if self._http is None:
+        http = self._http.get(call.method)
+        if http is None:
             raise errors.SetupProblem("The base URL, or this machine's proxy settings, cannot be used.")
-        request = self._http.build_request(call.method, call.path, params=params, content=content, headers=headers)
+        request = http.build_request(call.method, call.path, params=params, content=content, headers=headers)
         received = bytearray()
         try:
             with anyio.fail_after(seconds):
-                response = await self._http.send(request, stream=True)
+                response = await http.send(request, stream=True)
                 call.status = response.status_code
                 try:
                     answer = await self._read(response, received)
@@ -279,27 +284,34 @@ def _without_looking_for_sniffio() -> None:
         sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 
-def _http_client(base_url: str, api_key: SecretStr | None, app: ASGIApp | None) -> httpx.AsyncClient:
+def _http_clients(base_url: str, api_key: SecretStr | None, app: ASGIApp | None) -> dict[str, httpx.AsyncClient]:
+    """For each method one, as only what costs nothing may meet a stale connection."""
     encrypted = urlsplit(base_url).scheme == "https"
-    return httpx.AsyncClient(
-        base_url=base_url,
-        headers={
-            "accept": "application/json",
-            # An answer is small, and a compressed one can be cut, broken or a bomb.
-            "accept-encoding": "identity",
-            "user-agent": f"octave-personas-mcp/{__version__}",
-            "x-request-source": "octave-mcp",
-        },
-        auth=None if api_key is None else _ApiKey(api_key),
-        # A proxy sees nothing of a TLS connection but would read a plain one, key included.
-        trust_env=encrypted,
-        verify=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if encrypted else False,
-        follow_redirects=False,
-        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-        # A paid POST travels on a fresh connection: on a stale one, a lost request looks like a lost answer.
-        limits=httpx.Limits(max_keepalive_connections=0),
-        transport=None if app is None else httpx.ASGITransport(app, raise_app_exceptions=False),
-    )
+    verify = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if encrypted else False
+
+    def client(kept: int) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=base_url,
+            headers={
+                "accept": "application/json",
+                # An answer is small, and a compressed one can be cut, broken or a bomb.
+                "accept-encoding": "identity",
+                "user-agent": f"octave-personas-mcp/{__version__}",
+                "x-request-source": "octave-mcp",
+            },
+            auth=None if api_key is None else _ApiKey(api_key),
+            # A proxy sees nothing of a TLS connection but would read a plain one, key included.
+            trust_env=encrypted,
+            verify=verify,
+            follow_redirects=False,
+            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+            limits=httpx.Limits(max_keepalive_connections=kept, keepalive_expiry=KEPT_SECONDS),
+            transport=None if app is None else httpx.ASGITransport(app, raise_app_exceptions=False),
+        )
+
+    # A paid POST travels on a fresh connection: on a stale one, a lost request looks like a lost answer. Look-ups come
+    # several in a row, and are repeated. One is kept and no more: a team's server has a client for each key.
+    return {"POST": client(kept=0), "GET": client(kept=1)}
 
 
 class _ApiKey(httpx.Auth):

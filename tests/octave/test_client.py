@@ -35,6 +35,7 @@ from octave_mcp.octave import client as client_module
 from octave_mcp.octave import errors
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest
+from octave_mcp.octave.reader import Reader
 
 pytestmark = pytest.mark.anyio
 
@@ -89,6 +90,42 @@ async def test_each_post_travels_on_a_connection_of_its_own() -> None:
         for _ in range(3):
             await client.generate(REQUEST, idempotency_key="item-1")
         assert octave.connections == 3
+
+
+async def test_look_ups_share_a_connection_that_no_post_travels_on() -> None:
+    """They cost nothing, and are repeated: one that met a stale connection is as well."""
+    async with upstream(by_the_page) as octave, OctaveClient(octave.url, SecretStr(KEY)) as client:
+        octave.keeps = True
+        for _ in range(3):
+            await client.list_personas(limit=1, offset=0)
+        assert octave.connections == 1
+        await client.generate(REQUEST, idempotency_key="item-1")
+        await client.generate(REQUEST, idempotency_key="item-2")
+        assert octave.connections == 3
+        await client.list_personas(limit=1, offset=0)
+        assert octave.connections == 3
+        keys = [request.header("api_key") for request in [*octave.requests, *octave.looked_up]]
+        assert keys == [KEY] * 6
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_look_up_finds_its_way_when_the_kept_connection_is_closed(seen: bool) -> None:  # noqa: FBT001 - drawn by the table
+    """Before it is sent, which is seen, or while, which is not."""
+    async with upstream(by_the_page) as octave, OctaveClient(octave.url, SecretStr(KEY)) as client:
+        octave.keeps = True
+        reader = Reader(client, seconds=20)
+
+        async def look_up(request: Request, writer: asyncio.StreamWriter) -> None:
+            if request.number != 1 or seen:
+                await octave.list(request, writer)
+            octave.keeps = request.number == 0 and not seen
+
+        octave.look_up = look_up
+        for _ in range(2):
+            await reader.personas(text=None, offering_oid=None, playbook_oid=None, limit=1, offset=0)
+            await asyncio.sleep(0.05)
+        assert octave.connections == 2
+        assert len(octave.looked_up) == (2 if seen else 3)
 
 
 async def test_without_a_key_nothing_is_sent() -> None:
@@ -369,8 +406,7 @@ async def test_no_exception_of_the_http_library_leaves_the_client(kind: type[Exc
         raises()
 
     async with OctaveClient("http://localhost", SecretStr(KEY), app=app) as client:
-        assert client._http is not None
-        client._http._transport.handle_async_request = raises  # type: ignore[method-assign] # no server makes it raise each
+        client._http["POST"]._transport.handle_async_request = raises  # type: ignore[method-assign] # no server makes it raise each
         with pytest.raises(errors.OctaveError) as caught:
             await client.generate(REQUEST, idempotency_key="item-1")
     assert "foreign words" not in str(caught.value)

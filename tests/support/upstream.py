@@ -66,6 +66,8 @@ class Upstream:
     """Answers look-ups in place of the library."""
     looked_up: list[Request] = field(default_factory=list)
     connections: int = 0
+    keeps: bool = False
+    """Whether a connection is kept after an answer."""
     serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -79,21 +81,24 @@ class Upstream:
         return [persona for request in self.requests for persona in request.json["personas"]]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Read one request, let it be answered, close."""
+        """Read a request, and let it be answered; then close, unless connections are kept."""
         self.connections += 1
         task = asyncio.current_task()
         assert task is not None
         self.serving.add(task)
         task.add_done_callback(self.serving.discard)
         try:
-            request = await self._read(reader)
-            if request.method == "GET":
-                self.looked_up.append(request)
-                await (self.look_up or self.list)(request, writer)
-            else:
-                self.requests.append(request)
-                await self.respond(request, writer)
-            await writer.drain()
+            keeps = True
+            while keeps:
+                request = await self._read(reader)
+                if request.method == "GET":
+                    self.looked_up.append(request)
+                    await (self.look_up or self.list)(request, writer)
+                else:
+                    self.requests.append(request)
+                    await self.respond(request, writer)
+                await writer.drain()
+                keeps = self.keeps
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -105,7 +110,8 @@ class Upstream:
         found = [one for one in self.library if query.get("text", "").lower() in str(one["name"]).lower()]
         start, end = int(query["offset"]), int(query["offset"]) + int(query["limit"])
         page = {"hasNext": end < len(found), "total": len(found), "data": found[start:end]}
-        writer.write(answer({"_metadata": metadata(usage=0, timestamp=timestamp()), **page}))
+        ends = {} if self.keeps else {"connection": "close"}
+        writer.write(answer({"_metadata": metadata(usage=0, timestamp=timestamp()), **page}, headers=ends))
 
     async def _read(self, reader: asyncio.StreamReader) -> Request:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
