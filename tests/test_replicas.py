@@ -129,6 +129,7 @@ async def test_replicas_are_replaced_while_people_work(mode: str, tmp_path: Path
             wish = {"name": f"{name} {number}", "sources": [{"type": "TEXT", "value": "notes"}]}
             results.append(await speaking.call_tool("generate_personas", {"personas": [wish]}))
             number += 1
+            await asyncio.sleep(0.05)  # the processes that start have to come to their turn
 
     async with running(tmp_path) as all_:
         all_.making.go.set()

@@ -27,6 +27,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 from pydantic import SecretStr
+from support.command import unmeasured
 from support.upstream import Request, Upstream, answer, error_envelope, metadata, timestamp, upstream
 
 from octave_mcp.server.app import build_server
@@ -457,7 +458,7 @@ async def process_round(chance: random.Random, file: Path) -> tuple[list[str], C
         own |= {"OCTAVE_MCP_WAIT_SECONDS": "0.5", "OCTAVE_MCP_SHUTDOWN_SECONDS": "1", "OCTAVE_MCP_LOG_LEVEL": "ERROR"}
 
         def start(told: Path) -> Client:
-            env = {**os.environ, **own, "SOAK_PID_FILE": str(told)}
+            env = {**unmeasured(), **own, "SOAK_PID_FILE": str(told)}
             return Client(StdioServerParameters(command=sys.executable, args=["-c", PROGRAM], env=env))
 
         async def host(number: int) -> None:

@@ -1,7 +1,6 @@
 """Real processes of the server on ports of their own, with short leases: killed, ended and started again by tests."""
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import anyio
 import httpx
+
+from support.command import unmeasured
 
 LEASE_SECONDS = 1.5
 """In place of thirty."""
@@ -81,7 +82,7 @@ class Replica:
 async def replicas(count: int, folder: Path, **settings: str) -> AsyncIterator[list[Replica]]:
     """So many, with these settings, killed at the end."""
     ports = free_ports(count)
-    all_ = [Replica(port, {**os.environ, **settings}, folder / f"replica {port}") for port in ports]
+    all_ = [Replica(port, {**unmeasured(), **settings}, folder / f"replica {port}") for port in ports]
     try:
         await asyncio.gather(*(replica.start() for replica in all_))
         yield all_
