@@ -191,10 +191,13 @@ class Load:
     seconds: float = 0.0
 
 
+_RUN: Final = f"{time.time_ns() // 10**6 % 10**8}"
+_NUMBERS: Final = itertools.count(1)
+
+
 def names() -> Iterator[str]:
-    """Names that no call of this run, nor of another, has."""
-    run = f"{time.time_ns():x}"
-    return (f"Bench {run}-{number}" for number in itertools.count(1))
+    """Names that no call of this run, nor of another this day, has. Short, as a hundred of them fit no result else."""
+    return (f"Bench {_RUN}-{number}" for number in _NUMBERS)
 
 
 async def call_many(

@@ -42,8 +42,8 @@ def settings(url: str, ledger: Path, **more: Any) -> Settings:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_a_fault_becomes_what_it_must(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its class, its POSTs, the model's text, memory, another call at the same time, and the same call once more."""
-    monkeypatch.setattr(client_module, "DEADLINE_SECONDS", 0.5)
-    monkeypatch.setattr(client_module.OctaveClient.__init__, "__kwdefaults__", {"app": None, "deadline_seconds": 0.5})
+    monkeypatch.setattr(client_module, "DEADLINE_SECONDS", 1.5)
+    monkeypatch.setattr(client_module.OctaveClient.__init__, "__kwdefaults__", {"app": None, "deadline_seconds": 1.5})
     faulty: list[Request] = []
 
     async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -86,7 +86,7 @@ async def test_what_may_have_been_bought_is_found_in_octaves_list(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where it was made all the same: one POST, and the persona is there as if nothing had happened."""
-    monkeypatch.setattr(client_module.OctaveClient.__init__, "__kwdefaults__", {"app": None, "deadline_seconds": 0.5})
+    monkeypatch.setattr(client_module.OctaveClient.__init__, "__kwdefaults__", {"app": None, "deadline_seconds": 1.5})
 
     async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
         made = {"oId": "pe_made", "name": "fault", "createdAt": timestamp(), "data": {"painPoints": ["Audits"]}}
