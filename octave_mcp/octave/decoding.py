@@ -6,6 +6,9 @@ a stdio server when it is written out as UTF-8. Both are put right here, once, s
 
 import json
 import math
+import re
+import string
+from collections.abc import Iterable
 from typing import Any
 
 from octave_mcp.text import clean
@@ -22,6 +25,12 @@ _SHORTEST_SECRET = 8
 MAX_DEPTH = 100
 """Levels of nesting. A record of Octave's has five; some hundreds are more than what comes after this can write."""
 
+_OF_A_KEY = (string.ascii_letters + string.digits + "-._").encode()
+_NOT_OF_A_KEY = bytes(set(range(256)) - set(_OF_A_KEY))
+_ESCAPED = re.compile(rb"\\(?:u[0-9A-Fa-f]{4}|.)")
+_IN_NEED = re.compile(rb"\\u(?:00[0-7]|[Dd][89A-Fa-f])")
+"""Escaped ASCII, of which a secret may be, and escaped surrogates, which may be alone."""
+
 
 def decode(content: bytes, *, secret: str | None = None) -> Any:
     """Parse `content` (UTF-8, 16 or 32, with or without a byte order mark) as JSON.
@@ -32,9 +41,15 @@ def decode(content: bytes, *, secret: str | None = None) -> Any:
     try:
         text = content.decode(json.detect_encoding(content))
         value = json.loads(text, parse_float=_finite, parse_constant=lambda _: None)
-        return _clean(value, secret if secret and len(secret) >= _SHORTEST_SECRET else None, MAX_DEPTH)
+        secret = secret if secret and len(secret) >= _SHORTEST_SECRET else None
+        if _is_clean(content, secret):
+            _measure([value], MAX_DEPTH)
+        else:
+            value = _clean(value, secret, MAX_DEPTH)
     except (ValueError, RecursionError):
         pass  # raised below, out of reach of the parser's error, which holds the whole text
+    else:
+        return value
     raise ValueError("no JSON that can be read")
 
 
@@ -56,6 +71,35 @@ def _without(secret: str, text: str) -> str:
 def _finite(digits: str) -> float | None:
     number = float(digits)
     return number if math.isfinite(number) else None
+
+
+def _is_clean(content: bytes, secret: str | None) -> bool:
+    """Whether no string of this JSON needs a look of its own, as is so of most: told from its bytes, all at once.
+
+    True only where no surrogate can be, and where the secret is not there even with all else than a key's characters
+    left out, so that nothing can hide it.
+    """
+    if b"\x00" in content:  # no UTF-8
+        return False
+    if b"\\" in content:
+        if _IN_NEED.search(content):
+            return False
+        content = _ESCAPED.sub(b"", content)
+    if secret is None:
+        return True
+    sought = secret.encode("ascii", "replace")
+    return not sought.translate(None, _OF_A_KEY) and sought not in content.translate(None, _NOT_OF_A_KEY)
+
+
+def _measure(values: Iterable[Any], levels: int) -> None:
+    """Raises ValueError where there are more levels than that."""
+    for value in values:
+        if not levels:
+            raise ValueError("nested too deep")
+        if isinstance(value, dict):
+            _measure(value.values(), levels - 1)
+        elif isinstance(value, list):
+            _measure(value, levels - 1)
 
 
 def _clean(value: Any, secret: str | None, levels: int) -> Any:

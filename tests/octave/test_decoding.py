@@ -1,11 +1,13 @@
 """JSON that no strict peer would send is made harmless, or is a ValueError and nothing else."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from octave_mcp.octave import decoding
 from octave_mcp.octave.decoding import decode, well_formed
 
 
@@ -55,6 +57,30 @@ def test_a_secret_that_the_peer_echoes_is_taken_out() -> None:
 def test_a_secret_that_hides_behind_invisible_characters_is_taken_out(hidden: str) -> None:
     """It would come out when the text is cleaned."""
     assert decode(json.dumps([f"My key is {hidden}"]).encode(), secret="sk-canary-1") == ["[key removed]"]
+
+
+KEY = "sk-can.1"
+PIECES = [*KEY, "sk-", "can", *'\\/"unrt \t\n\x00\x7f\u00e9\u200b\u2019\ufe0f\ud800\U0001f600']
+
+
+@given(st.lists(st.sampled_from([KEY, KEY, *PIECES]), max_size=12).map("".join), st.booleans(), st.booleans())
+def test_text_that_is_taken_as_it_is_would_not_have_changed(text: str, escaping: bool, naming: bool) -> None:  # noqa: FBT001 - drawn
+    """Whatever hides in it: looking at each string gives the same."""
+    value = {text: [text]} if naming else [[text], "plain"]
+    content = json.dumps(value, ensure_ascii=escaping or "\ud800" in text).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "_is_clean", lambda *_: False)
+        slowly = decode(content, secret=KEY)
+    assert decode(content, secret=KEY) == slowly
+
+
+@pytest.mark.parametrize(("depth", "is_read"), [(99, True), (100, False)])
+@pytest.mark.parametrize("innermost", ["1", '"\\u0041"', "{}"])
+def test_nesting_has_one_bound(depth: int, is_read: bool, innermost: str) -> None:  # noqa: FBT001 - drawn by the table
+    """Whether each string is looked at, or none."""
+    content = ("[" * depth + innermost + "]" * depth).encode()
+    with nullcontext() if is_read else pytest.raises(ValueError, match="no JSON"):
+        decode(content)
 
 
 def test_a_short_secret_is_no_reason_to_damage_text() -> None:
