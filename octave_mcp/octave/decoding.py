@@ -42,14 +42,11 @@ def decode(content: bytes, *, secret: str | None = None) -> Any:
         text = content.decode(json.detect_encoding(content))
         value = json.loads(text, parse_float=_finite, parse_constant=lambda _: None)
         secret = secret if secret and len(secret) >= _SHORTEST_SECRET else None
-        if _is_clean(content, secret):
-            _measure([value], MAX_DEPTH)
-        else:
-            value = _clean(value, secret, MAX_DEPTH)
+        _measure([value], MAX_DEPTH)
     except (ValueError, RecursionError):
         pass  # raised below, out of reach of the parser's error, which holds the whole text
     else:
-        return value
+        return value if _is_clean(content, secret) else _clean(value, secret)
     raise ValueError("no JSON that can be read")
 
 
@@ -102,16 +99,13 @@ def _measure(values: Iterable[Any], levels: int) -> None:
             _measure(value, levels - 1)
 
 
-def _clean(value: Any, secret: str | None, levels: int) -> Any:
-    """Raises ValueError where there are more levels than that."""
-    if not levels:
-        raise ValueError("nested too deep")
+def _clean(value: Any, secret: str | None) -> Any:
     if isinstance(value, str):
         if value.isascii() and value.isprintable():  # as most are: with nothing hidden in them
             return value.replace(secret, REMOVED) if secret else value
         return well_formed(_without(secret, value) if secret else value)
     if isinstance(value, list):
-        return [_clean(item, secret, levels - 1) for item in value]
+        return [_clean(item, secret) for item in value]
     if isinstance(value, dict):
-        return {_clean(name, secret, levels - 1): _clean(item, secret, levels - 1) for name, item in value.items()}
+        return {_clean(name, secret): _clean(item, secret) for name, item in value.items()}
     return value

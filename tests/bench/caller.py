@@ -196,7 +196,7 @@ _NUMBERS: Final = itertools.count(1)
 
 
 def names() -> Iterator[str]:
-    """Names that no call of this run, nor of another this day, has. Short, as a hundred of them fit no result else."""
+    """Names that no call of this run, nor of another this day, has. Short: a result shortens a hundred long ones."""
     return (f"Bench {_RUN}-{number}" for number in _NUMBERS)
 
 

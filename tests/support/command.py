@@ -22,7 +22,7 @@ class Ran:
 
 
 def unmeasured() -> dict[str, str]:
-    """This process's environment, for processes of which many start: coverage would take a third of their time."""
+    """This process's environment, for processes of which many start: measuring coverage would slow each."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
