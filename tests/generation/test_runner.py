@@ -75,9 +75,9 @@ class Place:
         self.stack = stack
         self.told: Told = []
 
-    async def runner(self, key: str = "sk-0123456789", **limits: Any) -> Runner:
-        """Another process's runner, to all that it can tell."""
-        ledger = SqliteLedger(self.path, now=self.clock.now)
+    async def runner(self, key: str = "sk-0123456789", *, ledger: SqliteLedger | None = None, **limits: Any) -> Runner:
+        """Another process's runner, to all that it can tell; on a store of the test's own, or one of this place's."""
+        ledger = ledger or SqliteLedger(self.path, now=self.clock.now)
         self.stack.push_async_callback(ledger.close)
         client = await self.stack.enter_async_context(OctaveClient(self.octave.url, SecretStr(key)))
         tenant = Tenant(SecretStr(key), self.octave.url)
@@ -464,7 +464,7 @@ async def test_what_took_the_answer_may_take_the_first_look(
 
     async def look_up(request: Request, writer: asyncio.StreamWriter) -> None:
         if request.number:
-            await here.octave.list(request, writer)
+            await here.octave.list_personas(request, writer)
         elif status:
             writer.write(answer(error_envelope("Not now"), status=status))
 
@@ -477,18 +477,6 @@ async def test_what_took_the_answer_may_take_the_first_look(
         assert [part.state for part in (await call).parts] == [State.DONE if found else State.UNKNOWN]
     assert len(here.octave.looked_up) == looks
     assert len(here.octave.requests) == 1
-
-
-@asynccontextmanager
-async def on(ledger: SqliteLedger, here: Place) -> AsyncIterator[Runner]:
-    """A runner on a store of the test's own."""
-    key = SecretStr("sk-0123456789")
-    async with (
-        OctaveClient(here.octave.url, key) as client,
-        running(client, ledger, Tenant(key, "x"), Limits(), here.clock) as runner,
-    ):
-        yield runner
-    await ledger.close()
 
 
 class Slow(SqliteLedger):
@@ -521,23 +509,22 @@ async def test_what_is_found_while_the_record_is_read_is_told() -> None:
 
     async def look_up(request: Request, writer: asyncio.StreamWriter) -> None:
         await asyncio.wait_for(look.wait(), 20)
-        await here.octave.list(request, writer)
+        await here.octave.list_personas(request, writer)
 
     async with place(lose) as here:
         here.octave.look_up = look_up
         ledger = Slow(None, now=here.clock.now)
-        async with on(ledger, here) as runner:
-            call = here.generate(runner, "A")
-            await until(lambda: bool(here.octave.looked_up))
-            ledger.holding = reading = asyncio.Event()
-            await here.clock.move(5)  # the heartbeat reads
-            await until(lambda: ledger.held)
-            look.set()
-            await until(lambda: ledger.adopted)
-            await settle()
-            ledger.holding = None
-            reading.set()
-            result = await call
+        call = here.generate(await here.runner(ledger=ledger), "A")
+        await until(lambda: bool(here.octave.looked_up))
+        ledger.holding = reading = asyncio.Event()
+        await here.clock.move(5)  # the heartbeat reads
+        await until(lambda: ledger.held)
+        look.set()
+        await until(lambda: ledger.adopted)
+        await settle()
+        ledger.holding = None
+        reading.set()
+        result = await call
     assert [(part.state, part.outcome and part.outcome.oids) for part in result.parts] == [(State.DONE, ["pe_1"])]
 
 
@@ -572,30 +559,30 @@ class Failing(SqliteLedger):
         return await super().mark_sent(ids)
 
 
-@asynccontextmanager
-async def failing(here: Place, broken: str) -> AsyncIterator[tuple[Runner, Failing]]:
+async def failing(here: Place, broken: str) -> tuple[Runner, Failing]:
     """A runner on such a store."""
     ledger = Failing(None, now=here.clock.now)
     ledger.broken = broken
-    async with on(ledger, here) as runner:
-        yield runner, ledger
+    return await here.runner(ledger=ledger), ledger
 
 
 async def test_a_result_that_cannot_be_recorded_is_told_and_recorded_later() -> None:
     """It has been paid for."""
-    async with place(by_the_page) as here, failing(here, "settle") as (runner, ledger):
+    async with place(by_the_page) as here:
+        runner, ledger = await failing(here, "settle")
         result = await here.generate(runner, "A")
         assert [one.name for one in result.personas] == ["A"]
         ledger.broken = ""
         await here.clock.move(11)
-        record = await ledger.generation(Tenant(SecretStr("sk-0123456789"), "x").id, result.id)
+        record = await ledger.generation(Tenant(SecretStr("sk-0123456789"), here.octave.url).id, result.id)
         assert record is not None
         assert record.items[0].state is State.DONE
 
 
 async def test_what_became_of_it_is_synced_though_nobody_waits_for_it() -> None:
     """In seconds, and not with the next persona that somebody asks for."""
-    async with place(by_the_page) as here, failing(here, "") as (runner, ledger):
+    async with place(by_the_page) as here:
+        runner, ledger = await failing(here, "")
         await here.generate(runner, "A")
         assert not ledger.synced
         await here.clock.move(11)
@@ -604,7 +591,8 @@ async def test_what_became_of_it_is_synced_though_nobody_waits_for_it() -> None:
 
 async def test_a_store_that_fails_for_a_moment_ends_no_call() -> None:
     """It is read again."""
-    async with place(by_the_page) as here, failing(here, "generation") as (runner, _):
+    async with place(by_the_page) as here:
+        runner, _ = await failing(here, "generation")
         call = here.generate(runner, "A")
         await until(lambda: bool(here.clock.waiting))
         await here.clock.move(0.6)
@@ -613,7 +601,8 @@ async def test_a_store_that_fails_for_a_moment_ends_no_call() -> None:
 
 async def test_what_cannot_be_recorded_as_sent_is_not_sent() -> None:
     """And the reason is told."""
-    async with place(by_the_page) as here, failing(here, "mark_sent") as (runner, _):
+    async with place(by_the_page) as here:
+        runner, _ = await failing(here, "mark_sent")
         result = await here.generate(runner, "A")
         assert result.parts[0].outcome is not None
         assert isinstance(result.parts[0].outcome.error, NotSent)

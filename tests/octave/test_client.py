@@ -117,7 +117,7 @@ async def test_a_look_up_finds_its_way_when_the_kept_connection_is_closed(seen: 
 
         async def look_up(request: Request, writer: asyncio.StreamWriter) -> None:
             if request.number != 1 or seen:
-                await octave.list(request, writer)
+                await octave.list_personas(request, writer)
             octave.keeps = request.number == 0 and not seen
 
         octave.look_up = look_up

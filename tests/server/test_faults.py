@@ -39,11 +39,14 @@ def settings(url: str, ledger: Path, **more: Any) -> Settings:
     return Settings(base_url=url, api_key=SecretStr(KEY), state_url=f"sqlite:///{ledger}", shutdown_seconds=1, **more)
 
 
+IMPATIENT = {"app": None, "deadline_seconds": 1.5}
+"""What a client is made with, in place of minutes."""
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_a_fault_becomes_what_it_must(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its class, its POSTs, the model's text, memory, another call at the same time, and the same call once more."""
-    monkeypatch.setattr(client_module, "DEADLINE_SECONDS", 1.5)
-    monkeypatch.setattr(client_module.OctaveClient.__init__, "__kwdefaults__", {"app": None, "deadline_seconds": 1.5})
+    monkeypatch.setattr(client_module.OctaveClient.__init__, "__kwdefaults__", IMPATIENT)
     faulty: list[Request] = []
 
     async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -86,7 +89,7 @@ async def test_what_may_have_been_bought_is_found_in_octaves_list(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where it was made all the same: one POST, and the persona is there as if nothing had happened."""
-    monkeypatch.setattr(client_module.OctaveClient.__init__, "__kwdefaults__", {"app": None, "deadline_seconds": 1.5})
+    monkeypatch.setattr(client_module.OctaveClient.__init__, "__kwdefaults__", IMPATIENT)
 
     async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
         made = {"oId": "pe_made", "name": "fault", "createdAt": timestamp(), "data": {"painPoints": ["Audits"]}}

@@ -51,7 +51,7 @@ async def team(redis_url: str, folder: Path) -> AsyncIterator[Team]:
         await whose(request).respond(request, writer)
 
     async def look_up(request: Request, writer: asyncio.StreamWriter) -> None:
-        await whose(request).list(request, writer)
+        await whose(request).list_personas(request, writer)
 
     async with upstream(respond) as octave:
         octave.look_up = look_up

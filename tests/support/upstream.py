@@ -88,23 +88,23 @@ class Upstream:
         self.serving.add(task)
         task.add_done_callback(self.serving.discard)
         try:
-            keeps = True
-            while keeps:
+            while True:
                 request = await self._read(reader)
                 if request.method == "GET":
                     self.looked_up.append(request)
-                    await (self.look_up or self.list)(request, writer)
+                    await (self.look_up or self.list_personas)(request, writer)
                 else:
                     self.requests.append(request)
                     await self.respond(request, writer)
                 await writer.drain()
-                keeps = self.keeps
+                if not self.keeps:
+                    break
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
 
-    async def list(self, request: Request, writer: asyncio.StreamWriter) -> None:
+    async def list_personas(self, request: Request, writer: asyncio.StreamWriter) -> None:
         """Answer as Octave's list of personas does: what has the text in its name, a page of it."""
         query = request.query
         found = [one for one in self.library if query.get("text", "").lower() in str(one["name"]).lower()]
