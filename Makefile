@@ -12,7 +12,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := test
 
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
-	@$(BIN)/octave-mcp demo
+	@$(BIN)/octave-personas-mcp demo
 
 picture: .venv/ready  ## the demo as the README shows it, drawn anew
 	@PYTHONPATH=tests $(BIN)/python -m support.picture
@@ -43,17 +43,17 @@ format: .venv/ready  ## put the code in order
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-configs: .venv/ready  ## the configurations in examples/ and in the README, as `octave-mcp config` prints them
+configs: .venv/ready  ## the configurations in examples/ and in the README, as `octave-personas-mcp config` prints them
 	@PYTHONPATH=tests $(BIN)/python -m support.configurations
 
 lock: $(UV)  ## take the newest dependencies that pyproject.toml allows; hashes, and no registry's name
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
-		--no-annotate --group dev --extra redis --extra otel --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
+		--no-annotate --group dev --extra postgres --extra otel --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-		--extra redis --extra otel --constraint requirements.lock --custom-compile-command 'make lock' \
-		--output-file packaging/requirements.lock pyproject.toml
+		--extra postgres --extra otel --constraint requirements.lock --custom-compile-command 'make lock' \
+		--output-file deploy/requirements.lock pyproject.toml
 	@echo hatchling | $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-		--constraint requirements.lock --custom-compile-command 'make lock' --output-file packaging/build.lock -
+		--constraint requirements.lock --custom-compile-command 'make lock' --output-file deploy/build.lock -
 
 clean:  ## back to a fresh clone
 	@rm -rf .venv .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist \
@@ -76,7 +76,7 @@ tests/bench/.venv/ready tests/clients/.venv/ready: %/.venv/ready: %/requirements
 	@touch $@
 
 # What a user has, and no tool of ours: httpx and mcp load more where they find it.
-tests/bench/.plain/ready: packaging/requirements.lock | .venv/ready $(UV)
+tests/bench/.plain/ready: deploy/requirements.lock | .venv/ready $(UV)
 	@rm -rf $(@D)
 	@$(UV) venv --quiet --python $(BIN)/python --no-python-downloads $(@D)
 	@$(UV) pip install --quiet --python $(@D)/bin/python --require-hashes -r $<

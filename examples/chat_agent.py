@@ -39,7 +39,7 @@ def build_agent(folder: Path, model: str) -> Agent:
 
     server = MCPToolset(
         StdioTransport(
-            command="octave-mcp",
+            command="octave-personas-mcp",
             args=[] if {"OCTAVE_API_KEY", "OCTAVE_API_KEY_FILE"} & os.environ.keys() else ["--sandbox"],
             env=dict(os.environ),  # its settings, and the proxy's
         ),

@@ -21,7 +21,7 @@ from pydantic_ai.messages import TextContent
 async def brief(persona: str) -> str:
     """What the server's prompt tells a model that plays this persona: how, and the record."""
     server = StdioTransport(
-        command="octave-mcp",
+        command="octave-personas-mcp",
         args=[] if {"OCTAVE_API_KEY", "OCTAVE_API_KEY_FILE"} & os.environ.keys() else ["--sandbox"],
         env=dict(os.environ),  # its settings, and the proxy's
         keep_alive=False,

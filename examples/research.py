@@ -69,7 +69,7 @@ async def research(wanted: dict[str, Sources]) -> tuple[list[Record], list[str]]
     records: list[Record] = []
     problems: list[str] = []
     server = StdioServerParameters(
-        command="octave-mcp",
+        command="octave-personas-mcp",
         args=[] if {"OCTAVE_API_KEY", "OCTAVE_API_KEY_FILE"} & os.environ.keys() else ["--sandbox"],
         env=dict(os.environ),  # its settings, and the proxy's
     )

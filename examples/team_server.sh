@@ -1,8 +1,8 @@
 #!/bin/sh
 # One server for a team: sh team_server.sh [PORT]
 #
-# Needs the command octave-mcp. Serves made-up data unless OCTAVE_API_KEY or OCTAVE_API_KEY_FILE is set. It listens on
-# this machine only; packaging/README.md says what to put in front of it, and how to run more than one.
+# Needs the command octave-personas-mcp. Serves made-up data unless OCTAVE_API_KEY or OCTAVE_API_KEY_FILE is set. It listens on
+# this machine only; deploy/README.md says what to put in front of it, and how to run more than one.
 set -eu
 
 port=${1:-8000}
@@ -19,6 +19,6 @@ echo "Ready when http://127.0.0.1:$port/readyz answers 200. Then, with a token o
 echo "PERSONAS_TOKEN=TOKEN python team_client.py http://127.0.0.1:$port/mcp notes/*.md" >&2
 
 if [ -n "${OCTAVE_API_KEY:-}${OCTAVE_API_KEY_FILE:-}" ]; then
-    exec octave-mcp http --port "$port"
+    exec octave-personas-mcp http --port "$port"
 fi
-exec octave-mcp http --port "$port" --sandbox
+exec octave-personas-mcp http --port "$port" --sandbox

@@ -1,8 +1,8 @@
-"""`python -m octave_mcp`, the same as the command `octave-mcp`."""
+"""Run the command line as `python -P -m octave_mcp`."""
 
 import sys
 
-from octave_personas_mcp import main
+from octave_mcp.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""The command `octave-mcp`: an MCP server over stdio, and what a person needs around it.
+"""The command `octave-personas-mcp`: an MCP server over stdio, and what a person needs around it.
 
 Each command imports what it needs when it runs: a client waits for the server's first answer at every chat.
 """
@@ -19,7 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
 from octave_mcp import __version__
-from octave_mcp.config import add_config
+from octave_mcp.commands.config import add_config
 
 if TYPE_CHECKING:
     import socket
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="octave-mcp",
+        prog="octave-personas-mcp",
         description="An MCP server that builds buyer personas in Octave. Without a command it serves over stdin and "
         "stdout, for an MCP client to start. Settings come from the environment; the README lists them.",
     )
@@ -121,21 +121,24 @@ def _serve(options: argparse.Namespace) -> int:
     with _garbage_kept():
         from octave_mcp.settings import load_settings
 
-        settings = _usable(load_settings, "octave-mcp", sandbox=options.sandbox)
+        settings = _usable(load_settings, "octave-personas-mcp", sandbox=options.sandbox)
         if settings is None:
             return BAD_SETTINGS
         import anyio
 
-        from octave_mcp.log import Secrets, configure_logging
+        from octave_mcp.observability.logs import Secrets, configure_logging
+        from octave_mcp.observability.telemetry import set_up_telemetry
         from octave_mcp.server.app import build_server
-        from octave_mcp.server.stdin import repaired_stdin
-        from octave_mcp.telemetry import set_up_telemetry
+        from octave_mcp.server.stdio import repaired_stdin
 
         configure_logging(settings.log_level, Secrets(settings.api_key))
         end_telemetry = set_up_telemetry()
         server = build_server(settings)
     if sys.stdin.isatty():
-        print("An MCP client starts this command and speaks to it; octave-mcp demo shows it at work.", file=sys.stderr)
+        print(
+            "An MCP client starts this command and speaks to it; octave-personas-mcp demo shows it at work.",
+            file=sys.stderr,
+        )
     ended = _Ended()
     with (
         repaired_stdin(lambda: _end_at_the_latest(ended, settings.shutdown_seconds)) as stdin,
@@ -151,7 +154,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _usable(load: Callable[..., "_Kind"], command: str, *, sandbox: bool) -> "_Kind | None":
     """The settings, where they can be read and name a store that there can be; else None, and why is told."""
     from octave_mcp.generation.ledger import LedgerError
-    from octave_mcp.server.state import ledger_of
+    from octave_mcp.server.services import ledger_of
     from octave_mcp.settings import SettingsError
 
     try:
@@ -165,24 +168,24 @@ def _usable(load: Callable[..., "_Kind"], command: str, *, sandbox: bool) -> "_K
 
 def _http(options: argparse.Namespace) -> int:
     with _garbage_kept():
-        from octave_mcp.log import Secrets, configure_logging
-        from octave_mcp.server.http_settings import HttpSettings, Who
+        from octave_mcp.http.settings import HttpSettings, Who
+        from octave_mcp.observability.logs import Secrets, configure_logging
         from octave_mcp.settings import load, this_machine
 
-        settings = _usable(partial(load, HttpSettings), "octave-mcp http", sandbox=options.sandbox)
+        settings = _usable(partial(load, HttpSettings), "octave-personas-mcp http", sandbox=options.sandbox)
         if settings is None:
             return BAD_SETTINGS
         local = this_machine(options.host)
         if settings.who is Who.ANYBODY and not local:
             print(
-                f"octave-mcp http does not listen on {options.host} without knowing who calls: anybody who reached it "
+                f"octave-personas-mcp http does not listen on {options.host} without knowing who calls: anybody who reached it "
                 "could spend this key's credits. Set OCTAVE_MCP_TOKENS_FILE, OCTAVE_MCP_OAUTH_ISSUER or "
                 "OCTAVE_MCP_CALLER_KEYS, or listen on 127.0.0.1.",
                 file=sys.stderr,
             )
             return BAD_SETTINGS
-        from octave_mcp.server.serving import serve
-        from octave_mcp.telemetry import set_up_telemetry
+        from octave_mcp.http.web_server import serve
+        from octave_mcp.observability.telemetry import set_up_telemetry
 
         secrets = Secrets(settings.api_key)
         configure_logging(settings.log_level, secrets, form=settings.log_format)
@@ -190,7 +193,7 @@ def _http(options: argparse.Namespace) -> int:
     try:
         listening = _listening(options.host, options.port)
     except (OSError, OverflowError):
-        print(f"octave-mcp http cannot listen on {options.host} port {options.port}", file=sys.stderr)
+        print(f"octave-personas-mcp http cannot listen on {options.host} port {options.port}", file=sys.stderr)
         return BAD_SETTINGS
     with listening:
         shown = f"[{options.host}]" if ":" in options.host else options.host
@@ -208,7 +211,7 @@ def _http(options: argparse.Namespace) -> int:
 def _demo(_: argparse.Namespace) -> int:
     import anyio
 
-    from octave_mcp.demo import run_demo
+    from octave_mcp.commands.demo import run_demo
 
     anyio.run(run_demo)
     return 0
@@ -223,7 +226,10 @@ def _sandbox(options: argparse.Namespace) -> int:
     try:
         listening = _listening("127.0.0.1", options.port)
     except (OSError, OverflowError):
-        print(f"octave-mcp sandbox cannot listen on port {options.port}: choose another with --port", file=sys.stderr)
+        print(
+            f"octave-personas-mcp sandbox cannot listen on port {options.port}: choose another with --port",
+            file=sys.stderr,
+        )
         return BAD_SETTINGS
     with listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -238,12 +244,12 @@ def _generate(options: argparse.Namespace) -> int:
     try:
         settings = load_settings(sandbox=True) if options.sandbox else load_settings()
     except SettingsError as error:
-        print(f"octave-mcp generate cannot start:\n{error}", file=sys.stderr)
+        print(f"octave-personas-mcp generate cannot start:\n{error}", file=sys.stderr)
         return BAD_SETTINGS
     import anyio
 
-    from octave_mcp.generate import Job, Unusable, check, read_request
-    from octave_mcp.log import Secrets, configure_logging
+    from octave_mcp.commands.generate import Job, Unusable, check, read_request
+    from octave_mcp.observability.logs import Secrets, configure_logging
 
     configure_logging(settings.log_level, Secrets(settings.api_key))
     _print_any_text()
@@ -268,7 +274,7 @@ def _generate(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     import anyio
 
-    from octave_mcp.doctor import examine
+    from octave_mcp.commands.doctor import examine
 
     _print_any_text()
     report = anyio.run(partial(examine, sandbox=options.sandbox))

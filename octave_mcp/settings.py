@@ -34,8 +34,8 @@ QUOTES = frozenset("\"'`")
 
 KEY_RULE = "it may only have letters, digits and other printable ASCII, no spaces or quotes"
 
-MEMORY, SQLITE, REDIS = "memory://", "sqlite:///", ("redis://", "rediss://")
-"""The stores that there are."""
+MEMORY, SQLITE, POSTGRES = "memory://", "sqlite:///", ("postgresql://", "postgres://")
+"""The beginning of each address that a ledger can have."""
 
 HEADROOM_SECONDS = 2.5
 """For condensing and writing, which take milliseconds, and for a ledger that another process has locked meanwhile."""
@@ -81,28 +81,31 @@ class Settings(BaseSettings):
         default=45, gt=0, le=600, description="Seconds after which a call answers with what is ready."
     )
     concurrency: int = Field(default=4, ge=1, le=32, description="POSTs under way at once, for each key.")
-    personas_per_request: int = Field(default=1, ge=1, le=50, description="Personas asked for in one POST.")
     max_personas_per_call: int = Field(
         default=25, ge=1, le=1000, description="Most personas that one call may ask for."
     )
     max_personas_per_day: int | None = Field(
         default=None, ge=1, le=5000, description="Most personas bought with this key in any 24 hours; unset, no limit."
     )
+    max_credits_per_day: float | None = Field(
+        default=None,
+        gt=0,
+        description="Most credits spent with this key in any 24 hours, as Octave reported them; unset, no limit.",
+    )
+    allow_same_name: bool = Field(
+        default=False, description="Create a persona even if Octave has one with exactly the same name."
+    )
     replay_seconds: float = Field(
-        default=3600,
+        default=86_400,
         ge=0,
-        le=86_400,
-        description="Seconds in which a repeated call is handed the result that never reached the first.",
+        le=604_800,
+        description="Seconds in which the same request never creates a second persona.",
     )
     state_url: str | None = Field(
         default=None,
-        repr=False,  # it may hold Redis's password
-        description="The record of what was sent: `sqlite:///PATH`; `redis://HOST:PORT/DB` or `rediss://…` for several "
-        "replicas; or `memory://`, which ends with the process. Unset, a file in your data folder; with the sandbox, "
-        "memory.",
-    )
-    redis_replicas: int = Field(
-        default=0, ge=0, le=10, description="Copies of Redis that must have a record before anything is sent."
+        repr=False,  # it may hold the database's password
+        description="The ledger: `sqlite:///PATH`; `postgresql://USER@HOST:PORT/DATABASE` for several replicas; or "
+        "`memory://`, which ends with the process. Unset, a file in your data folder; with the sandbox, memory.",
     )
     shutdown_seconds: float = Field(
         default=20, ge=0, le=600, description="Seconds that the server waits at its end for what is in flight."
@@ -165,14 +168,9 @@ class Settings(BaseSettings):
     def _known_store(cls, value: str | None) -> str | None:
         if value is None or value == MEMORY or (value.startswith(SQLITE) and value.removeprefix(SQLITE)):
             return value
-        if value.startswith(REDIS):
-            try:
-                parts = urlsplit(value)
-                if parts.hostname and parts.port != 0:
-                    return value
-            except ValueError:
-                pass
-        raise ValueError("must be sqlite:///PATH, redis://HOST:PORT/DB, rediss://HOST:PORT/DB or memory://")
+        if value.startswith(POSTGRES):  # libpq has forms of its own, such as several hosts, and reads them itself
+            return value
+        raise ValueError("must be sqlite:///PATH, postgresql://USER@HOST:PORT/DATABASE or memory://")
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
@@ -187,10 +185,10 @@ class Settings(BaseSettings):
 
     @property
     def ledger_path(self) -> Path | None:
-        """The file of the ledger; None for memory, or Redis."""
+        """The file of the ledger; None for memory and PostgreSQL."""
         if self.state_url is None:
             return None if self.sandbox else platformdirs.user_data_path("octave-personas-mcp") / "ledger.sqlite3"
-        if self.state_url == MEMORY or self.state_url.startswith(REDIS):
+        if self.state_url == MEMORY or self.state_url.startswith(POSTGRES):
             return None
         return Path(self.state_url.removeprefix(SQLITE)).expanduser()
 

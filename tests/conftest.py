@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from octave_mcp.generation import lane, reconciliation
-from octave_mcp.octave import reader
+from octave_mcp.generation import recovery, throttle
+from octave_mcp.octave import lookup_client
 
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -60,7 +60,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process nothing waits for its own sake; tests of pauses have a clock that they move."""
-    monkeypatch.setattr(lane, "UNREACHABLE_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(lane, "BUSY_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(reconciliation, "LOOKS", (0.0,))
-    monkeypatch.setattr(reader, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(throttle, "UNREACHABLE_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(throttle, "BUSY_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(recovery, "LOOKS", (0.0,))
+    monkeypatch.setattr(lookup_client, "PAUSE_SECONDS", 0.001)

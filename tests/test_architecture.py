@@ -79,11 +79,18 @@ def test_imports_run_one_way(path: Path) -> None:
     ("library", "homes"),
     [
         ("httpx", {"octave_mcp.octave.client"}),
-        ("mcp", {"octave_mcp.server", "octave_mcp.demo"}),
+        ("mcp", {"octave_mcp.server", "octave_mcp.commands.demo"}),
         ("redis", {"octave_mcp.generation.redis"}),
-        ("opentelemetry", {"octave_mcp.telemetry", "octave_mcp.collector", "octave_mcp.octave.observed"}),
-        ("opentelemetry.sdk", {"octave_mcp.collector"}),
-        ("opentelemetry.exporter", {"octave_mcp.collector"}),
+        (
+            "opentelemetry",
+            {
+                "octave_mcp.observability.telemetry",
+                "octave_mcp.observability.exporter",
+                "octave_mcp.octave.instrumentation",
+            },
+        ),
+        ("opentelemetry.sdk", {"octave_mcp.observability.exporter"}),
+        ("opentelemetry.exporter", {"octave_mcp.observability.exporter"}),
     ],
 )
 def test_each_library_has_its_room(library: str, homes: set[str]) -> None:

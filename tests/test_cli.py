@@ -17,7 +17,7 @@ from mcp import Client, StdioServerParameters
 from support.upstream import by_the_page, upstream
 
 from octave_mcp import __version__, cli
-from octave_mcp.demo import run_demo
+from octave_mcp.commands.demo import run_demo
 from octave_mcp.settings import SettingsError
 
 SECRET = "sk-canary-0123456789"
@@ -45,7 +45,7 @@ def run(*arguments: str, stdin: str = "", **settings: str) -> subprocess.Complet
 
 def test_the_installed_command_tells_its_version() -> None:
     """It is on the path of the environment."""
-    command = Path(sys.executable).with_name("octave-mcp")
+    command = Path(sys.executable).with_name("octave-personas-mcp")
     ran = subprocess.run([command, "--version"], capture_output=True, text=True, check=True, encoding="utf-8")
     assert ran.stdout == f"octave-personas-mcp {__version__}\n"
 
@@ -144,7 +144,7 @@ def test_the_demo_shows_three_personas(capsys: pytest.CaptureFixture[str]) -> No
 
 @contextmanager
 def sandbox() -> Iterator[str]:
-    """`octave-mcp sandbox`, serving on a free port; its origin."""
+    """`octave-personas-mcp sandbox`, serving on a free port; its origin."""
     command = [sys.executable, "-m", "octave_mcp", "sandbox", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=environment()) as process:
         assert process.stderr is not None

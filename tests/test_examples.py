@@ -35,7 +35,7 @@ Says = Callable[[dict[str, Any]], str | dict[str, Any]]
 
 
 async def begun(program: str, *arguments: object, env: dict[str, str], python: object = sys.executable) -> Process:
-    """An example, under way in its folder, with this environment's `octave-mcp`."""
+    """An example, under way in its folder, with this environment's `octave-personas-mcp`."""
     path = f"{Path(sys.executable).parent}:{env['PATH']}"
     return await asyncio.create_subprocess_exec(
         *map(str, (python, program, *arguments)),

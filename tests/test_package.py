@@ -35,7 +35,7 @@ def test_the_wheel_has_every_module_and_nothing_else(built: Path, tmp_path: Path
     assert "octave_mcp/py.typed" in names
     assert "Requires-Python: >=3.11" in metadata
     assert "License-Expression: MIT" in metadata
-    registered = json.loads((ROOT / "packaging" / "server.json").read_text(encoding="utf-8"))["name"]
+    registered = json.loads((ROOT / "deploy" / "server.json").read_text(encoding="utf-8"))["name"]
     assert f"mcp-name: {registered} " in metadata, "the registry takes the package for another's without it"
     ran = subprocess.run(
         [sys.executable, "-P", "-m", "octave_mcp", "--version"],
@@ -58,8 +58,8 @@ def test_the_source_distribution_has_what_its_tests_need(built: Path) -> None:
     for name in (
         "pyproject.toml",
         "octave_personas_mcp.py",
-        "packaging/server.json",
-        "packaging/mcpb/manifest.json",
+        "deploy/server.json",
+        "deploy/mcpb/manifest.json",
         "README.md",
         "LICENSE",
         "Makefile",

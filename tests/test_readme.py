@@ -68,11 +68,11 @@ def test_every_command_of_ours_is_one() -> None:
         words = line.split()
         if words[0] == "make":
             assert words[1] in targets
-        if words[0] == "octave-mcp":
+        if words[0] == "octave-personas-mcp":
             with pytest.raises(SystemExit) as ended:
                 main([*words[1:], "--help"])
             assert ended.value.code == 0
-    assert {"make", "octave-mcp"} <= {line.split()[0] for line in lines}
+    assert {"make", "octave-personas-mcp"} <= {line.split()[0] for line in lines}
 
 
 def test_every_link_into_the_repository_leads_somewhere() -> None:
@@ -107,6 +107,6 @@ def test_what_the_readme_quotes_is_what_the_program_says() -> None:
 def test_no_document_has_anyone_install_the_other_package() -> None:
     """PyPI's `octave-mcp` is someone else's."""
     texts = [path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *ROOT.glob("examples/**/*.*"))]
-    assert not re.search(r"(?:pip install|uvx|uv tool install|pipx \w+) octave-mcp", "\n".join(texts))
+    assert not re.search(r"(?:pip install|uvx|uv tool install|pipx \w+) octave-personas-mcp", "\n".join(texts))
     assert "someone else's" in README
     assert "not affiliated with Octave" in README

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from support.records import record
 from support.upstream import Request, answer, by_the_page, error_envelope, metadata, upstream
 
-from octave_mcp.log import Secrets, configure_logging
+from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.models import GenerateRequest
@@ -68,7 +68,7 @@ async def echoes_in_a_look_up(request: Request, writer: asyncio.StreamWriter) ->
 
 PROGRAM = """
 import sys
-import octave_mcp.generation.reconciliation as reconciliation
+import octave_mcp.generation.recovery as reconciliation
 from octave_mcp.cli import main
 reconciliation.LOOKS = (0.0, 0.0, 0.0)
 sys.exit(main([]))

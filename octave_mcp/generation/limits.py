@@ -10,7 +10,6 @@ class Limits:
     """How much, and for how long. See `Settings`, which has each with its unit."""
 
     concurrency: int = 4
-    personas_per_request: int = 1
     replay_seconds: float = 3600.0
     personas_per_day: int | None = None
     shutdown_seconds: float = 20.0

@@ -22,13 +22,13 @@ from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from octave_mcp import __version__
+from octave_mcp.observability.telemetry import About
 from octave_mcp.octave import errors
 from octave_mcp.octave.decoding import REMOVED, decode
+from octave_mcp.octave.instrumentation import Call, observed
 from octave_mcp.octave.lookups import Kind, LibraryPage, PersonaAnswer, PersonaPage, Workspace
-from octave_mcp.octave.meanings import refusal, request_id_in, said_in
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
-from octave_mcp.octave.observed import Call, observed
-from octave_mcp.telemetry import About
+from octave_mcp.octave.status_errors import refusal, request_id_in, said_in
 
 __all__ = ["OctaveClient"]
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from octave_mcp.octave.lenient_types import Answer, Flag, Number, Text, WithMetadata, mapping, mappings
 from octave_mcp.octave.models import Persona
-from octave_mcp.octave.tolerant import Answer, Flag, Number, Text, WithMetadata, mapping, mappings
 
 __all__ = ["Credits", "Kind", "LibraryPage", "LibraryRow", "Page", "PersonaAnswer", "PersonaPage", "Workspace"]
 

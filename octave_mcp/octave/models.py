@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from octave_mcp.octave.tolerant import Answer, Flag, Text, Texts, WithMetadata, mapping, mappings
-from octave_mcp.text import clean
+from octave_mcp.octave.lenient_types import Answer, Flag, Text, Texts, WithMetadata, mapping, mappings
+from octave_mcp.personas.text import clean
 
 __all__ = [
     "CustomField",

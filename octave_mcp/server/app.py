@@ -14,7 +14,7 @@ from octave_mcp.server.completions import add_completions
 from octave_mcp.server.lookup_tools import lookup_tools
 from octave_mcp.server.prompts import add_prompts
 from octave_mcp.server.resources import add_resources
-from octave_mcp.server.state import State, current, running
+from octave_mcp.server.services import State, current, running
 from octave_mcp.server.tools import generate_personas_tool, get_generation_tool
 from octave_mcp.settings import Settings
 

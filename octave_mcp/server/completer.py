@@ -11,9 +11,9 @@ from typing import Any
 import anyio
 
 from octave_mcp.octave.errors import OctaveError
+from octave_mcp.octave.lookup_client import SEARCHABLE, Reader
 from octave_mcp.octave.lookups import Kind, LibraryRow
 from octave_mcp.octave.models import Persona
-from octave_mcp.octave.reader import SEARCHABLE, Reader
 from octave_mcp.server.lookup_results import row_of
 
 __all__ = ["MAX_VALUES", "NAMED", "Completer"]

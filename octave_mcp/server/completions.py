@@ -10,7 +10,7 @@ from mcp.types import (
 )
 
 from octave_mcp.server.completer import MAX_VALUES, NAMED
-from octave_mcp.server.state import State, current
+from octave_mcp.server.services import State, current
 
 __all__ = ["add_completions"]
 

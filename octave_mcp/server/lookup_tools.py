@@ -16,11 +16,10 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field, StringConstraints
 
 from octave_mcp.octave.errors import KeyProblem, OctaveError
+from octave_mcp.octave.lookup_client import SEARCHABLE, Reader
 from octave_mcp.octave.lookups import Kind, LibraryRow
 from octave_mcp.octave.models import NonBlank
-from octave_mcp.octave.reader import SEARCHABLE, Reader
-from octave_mcp.record import RECORD_SECTIONS, record
-from octave_mcp.server.calling import Arguments, make_tool, read
+from octave_mcp.personas.record import RECORD_SECTIONS, record
 from octave_mcp.server.lookup_results import (
     Rows,
     explain_look_up,
@@ -44,7 +43,8 @@ from octave_mcp.server.schemas import (
     MAX_LIMIT,
     Schema,
 )
-from octave_mcp.server.state import State, Unusable
+from octave_mcp.server.services import State, Unusable
+from octave_mcp.server.tool_adapter import Arguments, make_tool, read
 
 __all__ = ["find_rows", "lookup_tools"]
 

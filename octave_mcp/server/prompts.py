@@ -12,10 +12,10 @@ from pydantic import Field
 
 from octave_mcp.octave.errors import InputProblem, OctaveError
 from octave_mcp.octave.models import Persona
-from octave_mcp.record import record
+from octave_mcp.personas.record import record
+from octave_mcp.personas.text import clean, shorten
 from octave_mcp.server.lookup_results import explain_look_up, row_of
-from octave_mcp.server.state import State, Unusable
-from octave_mcp.text import clean, shorten
+from octave_mcp.server.services import State, Unusable
 
 __all__ = ["add_prompts"]
 

@@ -12,10 +12,10 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from octave_mcp.octave.errors import InputProblem, OctaveError
-from octave_mcp.record import record
+from octave_mcp.personas.record import record
 from octave_mcp.server.lookup_results import explain_look_up, sandbox_note
 from octave_mcp.server.results import DATA_NOTE
-from octave_mcp.server.state import State, Unusable
+from octave_mcp.server.services import State, Unusable
 
 __all__ = ["PERSONA_URI", "add_resources"]
 

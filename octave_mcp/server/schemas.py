@@ -7,7 +7,7 @@ tool, or all of the server's tools. That they say the same as `octave_mcp.octave
 from typing import Any, Final
 
 from octave_mcp.octave.lookups import Kind
-from octave_mcp.record import RECORD_SECTIONS
+from octave_mcp.personas.record import RECORD_SECTIONS
 
 __all__ = [
     "CHECK_WORKSPACE",

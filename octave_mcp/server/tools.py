@@ -7,9 +7,9 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
 
 from octave_mcp.generation.ledger import LedgerError, LimitReached, RecordGone
-from octave_mcp.generation.runner import Progress
+from octave_mcp.generation.service import Progress
 from octave_mcp.octave.models import GenerateRequest, NonBlank
-from octave_mcp.server.calling import Arguments, make_tool, read
+from octave_mcp.server.generation_list import uncollected_result
 from octave_mcp.server.results import generation_result, problem_result
 from octave_mcp.server.schemas import (
     GENERATE_PERSONAS,
@@ -17,8 +17,8 @@ from octave_mcp.server.schemas import (
     GET_GENERATION,
     GET_GENERATION_RESULT,
 )
-from octave_mcp.server.state import State, Unusable
-from octave_mcp.server.uncollected import uncollected_result
+from octave_mcp.server.services import State, Unusable
+from octave_mcp.server.tool_adapter import Arguments, make_tool, read
 
 __all__ = ["generate_personas_tool", "get_generation_tool"]
 

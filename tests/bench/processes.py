@@ -78,14 +78,14 @@ def columns(ours: tuple[str, ...], redis_url: str | None) -> list[Column]:
     found = [
         Column("thin", "two tools on the same SDK, thin.py", (PLAIN, str(HERE / "thin.py")), {}),
         Column("openapi", "fastmcp's from_openapi, converted.py", (str(CONVERTED), str(HERE / "converted.py")), {}),
-        Column("ours", "octave-mcp http, 4 POSTs at once for a key (the default), memory://", ours, memory),
+        Column("ours", "octave-personas-mcp http, 4 POSTs at once for a key (the default), memory://", ours, memory),
         Column("ours, 32 at once", "the same with OCTAVE_MCP_CONCURRENCY=32", ours, memory | wide),
     ]
     if not CONVERTED.exists():
         found = [one for one in found if one.name != "openapi"]
     if redis_url is not None:
         stored = SOURCES | LIFTED | {"OCTAVE_MCP_STATE_URL": redis_url}
-        found.append(Column("ours+redis", "octave-mcp http with Redis on this machine", ours, stored))
+        found.append(Column("ours+redis", "octave-personas-mcp http with Redis on this machine", ours, stored))
     return found
 
 
@@ -94,7 +94,7 @@ def chat_columns(ours: tuple[str, ...], folder: Path) -> list[Column]:
     home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
     thin, floor = ((PLAIN, str(HERE / name)) for name in ("thin.py", "floor.py"))
     found = [
-        Column("ours", "octave-mcp as it is: all defaults, its ledger in a file", ours, home | SOURCES),
+        Column("ours", "octave-personas-mcp as it is: all defaults, its ledger in a file", ours, home | SOURCES),
         Column("thin", "two tools on the same SDK, typed with pydantic, thin.py", thin, home),
         Column("openapi", "fastmcp's from_openapi, converted.py", (str(CONVERTED), str(HERE / "converted.py")), home),
         Column("floor", "one tool that does nothing on the same SDK, floor.py", floor, home),

@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from octave_mcp.generation.redis import NAMESPACE, RedisLedger
 from support.redis_server import RedisServer, needs_redis, redis_server
 
 from octave_mcp.generation import redis, sqlite, sqlite_operations
@@ -24,7 +25,6 @@ from octave_mcp.generation.ledger import (
     State,
     Wanted,
 )
-from octave_mcp.generation.redis import NAMESPACE, RedisLedger
 from octave_mcp.generation.sqlite import SqliteLedger
 
 pytestmark = pytest.mark.anyio

@@ -19,10 +19,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from octave_mcp.generation.redis import RedisLedger
 from support.redis_server import RedisServer, needs_redis, redis_server
 
 from octave_mcp.generation.ledger import LEASE_SECONDS, Item, Ledger, Record, State, Wanted
-from octave_mcp.generation.redis import RedisLedger
 from octave_mcp.generation.sqlite import SqliteLedger
 
 REPLAY = 600.0

@@ -34,8 +34,8 @@ from octave_mcp import __version__
 from octave_mcp.octave import client as client_module
 from octave_mcp.octave import errors
 from octave_mcp.octave.client import OctaveClient
+from octave_mcp.octave.lookup_client import Reader
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest
-from octave_mcp.octave.reader import Reader
 
 pytestmark = pytest.mark.anyio
 

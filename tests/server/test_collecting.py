@@ -25,8 +25,8 @@ from support.upstream import (
 
 from octave_mcp.generation import sqlite
 from octave_mcp.server.app import build_server
+from octave_mcp.server.generation_list import IN_DOUBT_NOTE
 from octave_mcp.server.schemas import GENERATE_PERSONAS_RESULT, GET_GENERATION_RESULT
-from octave_mcp.server.uncollected import IN_DOUBT_NOTE
 from octave_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -42,9 +42,9 @@ CALL_SECONDS, LIFE_SECONDS, COLLECT_SECONDS = 15.0, 60.0, 30.0
 
 PROGRAM = f"""
 import os, sys
-import octave_mcp.generation.lane as lane
-import octave_mcp.generation.reconciliation as reconciliation
-import octave_mcp.generation.runner as runner
+import octave_mcp.generation.throttle as lane
+import octave_mcp.generation.recovery as reconciliation
+import octave_mcp.generation.service as runner
 import octave_mcp.generation.sqlite_operations as operations
 from octave_mcp.cli import main
 operations.LEASE_SECONDS = runner.LEASE_SECONDS = {2 * LEASE_SECONDS}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from octave_mcp.generation import runner, sqlite_operations
+from octave_mcp.generation import sqlite_operations
 from soak.counting import LEASE_SECONDS, in_process_round, process_round
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from octave_mcp.octave.models import Persona
-from octave_mcp.summary import Condensed, condense
+from octave_mcp.personas.summary import Condensed, condense
 
 FOLDER = Path(__file__).parent / "believable_records"
 

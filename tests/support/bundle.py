@@ -15,10 +15,10 @@ from typing import Any
 from support.npm import node, script
 
 ROOT = Path(__file__).parents[2]
-MCPB = ROOT / "packaging" / "mcpb"
+MCPB = ROOT / "deploy" / "mcpb"
 MANIFEST: dict[str, Any] = json.loads((MCPB / "manifest.json").read_text(encoding="utf-8"))
 
-SHIPPED = ("README.md", "LICENSE", "octave_personas_mcp.py")
+SHIPPED = ("README.md", "LICENSE")
 
 
 def staged(folder: Path) -> Path:
@@ -34,7 +34,7 @@ def staged(folder: Path) -> Path:
 def project() -> str:
     """A `pyproject.toml` with nothing to build: what to install, in the versions that are tested."""
     ours = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lock = (ROOT / "packaging" / "requirements.lock").read_text(encoding="utf-8")
+    lock = (ROOT / "deploy" / "requirements.lock").read_text(encoding="utf-8")
     pins = [pin.strip() for pin in re.findall(r"^([\w.-]+==[^\\\n]+)", lock, re.MULTILINE)]
     return f"""[project]
 name = {json.dumps(ours["name"])}

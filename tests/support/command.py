@@ -1,4 +1,4 @@
-"""The command `octave-mcp` in a process of its own, run to its end while an upstream in this process answers it."""
+"""The command `octave-personas-mcp` in a process of its own, run to its end while an upstream in this process answers it."""
 
 import asyncio
 import os

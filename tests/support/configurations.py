@@ -1,4 +1,4 @@
-"""The configurations in `examples/` and in the README, from the source that `octave-mcp config` prints.
+"""The configurations in `examples/` and in the README, from the source that `octave-personas-mcp config` prints.
 
 `python -m support.configurations`, which `make configs` runs, writes them anew; a test compares them.
 """
@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from octave_mcp.clients import CLIENTS, Client, Wanted, configuration
+from octave_mcp.commands.clients import CLIENTS, Client, Wanted, configuration
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"

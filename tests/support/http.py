@@ -14,8 +14,8 @@ import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from octave_mcp.server.http_settings import HttpSettings
-from octave_mcp.server.serving import make_server
+from octave_mcp.http.settings import HttpSettings
+from octave_mcp.http.web_server import make_server
 from octave_mcp.settings import load
 from support.command import started
 
@@ -117,7 +117,7 @@ class Server:
 
 @asynccontextmanager
 async def process(env: dict[str, str], *arguments: str) -> AsyncIterator[Server]:
-    """`octave-mcp http`, on a free port, killed at the end if it has not ended."""
+    """`octave-personas-mcp http`, on a free port, killed at the end if it has not ended."""
     server = Server(await started("http", "--port", "0", *arguments, env=env))
     reading = asyncio.create_task(_read(server))
     try:

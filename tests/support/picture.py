@@ -1,4 +1,4 @@
-"""A picture of `octave-mcp demo` in a terminal, for the README: the command's own words, or some of its sections.
+"""A picture of `octave-personas-mcp demo` in a terminal, for the README: the command's own words, or some of its sections.
 
 `python -m support.picture`, with `tests` on the path, runs the demo and draws it anew.
 """
@@ -14,7 +14,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 PICTURE = Path(__file__).parent.parent.parent / "examples" / "demo.svg"
-PROMPT = "$ octave-mcp demo"
+PROMPT = "$ octave-personas-mcp demo"
 LEFT_OUT = "…"
 """In place of sections that are not drawn."""
 
@@ -46,7 +46,7 @@ _THEME = TerminalTheme(_PAPER, _INK, [*_NORMAL.values(), *_COLD.values()], _BRIG
 
 _FORMAT = """\
 <svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" viewBox="0 0 {width} {height}" role="img"
-  aria-label="octave-mcp demo in a terminal">
+  aria-label="octave-personas-mcp demo in a terminal">
 <style>
 .{unique_id}-matrix {{ font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
   font-size: {char_height}px; line-height: {line_height}px; }}

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-PACKAGING = Path(__file__).parents[2] / "packaging"
+PACKAGING = Path(__file__).parents[2] / "deploy"
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 """Debian keeps it where only root looks."""
@@ -53,7 +53,7 @@ class Proxy:
 
 
 def configuration(port: int, replicas: Sequence[int], folder: Path) -> str:
-    """`packaging/nginx.conf`, for a port of this machine, replicas at these ports, and its files in a folder."""
+    """`deploy/nginx.conf`, for a port of this machine, replicas at these ports, and its files in a folder."""
     text = (PACKAGING / "nginx.conf").read_text(encoding="utf-8")
     (first, *_) = servers = re.findall(r"^ *server app\d:8000.*\n", text, re.MULTILINE)
     ours = "".join(re.sub(r"app\d:8000", f"127.0.0.1:{replica}", first) for replica in replicas)

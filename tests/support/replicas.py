@@ -22,10 +22,10 @@ BOUND_SECONDS = 60.0
 
 PROGRAM = f"""
 import sys
-import octave_mcp.generation.lane as lane
-import octave_mcp.generation.reconciliation as reconciliation
+import octave_mcp.generation.throttle as lane
+import octave_mcp.generation.recovery as reconciliation
 import octave_mcp.generation.redis as redis
-import octave_mcp.generation.runner as runner
+import octave_mcp.generation.service as runner
 from octave_mcp.cli import main
 redis.LEASE_SECONDS = runner.LEASE_SECONDS = {LEASE_SECONDS}
 lane.UNREACHABLE_PAUSE_SECONDS = lane.BUSY_PAUSE_SECONDS = 0.001

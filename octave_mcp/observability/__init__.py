@@ -1,0 +1,1 @@
+"""Logs, traces and metrics: none of them holds a key, a name or a source."""

@@ -1,0 +1,106 @@
+"""One call to Octave as it is seen from outside: a span, a duration, and a line in the log.
+
+None of them has the query, the body, a header, or a text of Octave's.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from opentelemetry.trace import Span, StatusCode
+
+from octave_mcp.observability.telemetry import About, client_span, time_request
+from octave_mcp.octave import errors
+
+__all__ = ["Call", "observed"]
+
+logger = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
+"""What is shown as one: anything else may be anything."""
+
+
+@dataclass
+class Call:
+    """A call, and what is known of its answer."""
+
+    method: str
+    path: str
+    status: int | None = None
+    request_id: str | None = None
+    credits: float | None = None
+    outcome: str = "unknown"
+    error: str | None = None
+
+    def ended_with(self, error: BaseException) -> None:
+        """Note how it failed. Whatever is none of ours, such as a cancel, leaves the outcome unknown."""
+        self.error = type(error).__name__
+        if not isinstance(error, errors.OctaveError):
+            return
+        self.status = self.status or error.status
+        self.request_id = self.request_id or error.request_id
+        if isinstance(error, errors.NothingMade):
+            self.credits = error.usage
+        if not isinstance(error, errors.OutcomeUnknown):
+            self.outcome = "refused" if isinstance(error, errors.Refused) else "failed"
+
+
+@contextmanager
+def observed(method: str, path: str, origin: str, about: About) -> Iterator[Call]:
+    """Observe one call, from its first byte to the last. `about` is told with its span."""
+    call = Call(method, path)
+    address = urlsplit(origin)
+    common: dict[str, str | int] = {
+        "http.request.method": method,
+        "url.template": path,
+        "server.address": address.hostname or "",
+        "server.port": address.port or (443 if address.scheme == "https" else 80),
+    }
+    with client_span(f"{method} {path}", {**common, "url.path": path, **about}) as span:
+        started = time.monotonic()
+        logger.debug("%s %s begins", method, path)
+        try:
+            yield call
+            call.outcome = "done" if call.error is None else call.outcome
+        except BaseException as error:
+            call.ended_with(error)
+            raise
+        finally:
+            _tell(call, span, common, time.monotonic() - started)
+
+
+def _tell(call: Call, span: Span, common: Mapping[str, str | int], seconds: float) -> None:
+    request_id = call.request_id if call.request_id and _REQUEST_ID.fullmatch(call.request_id) else None
+    answered = {"http.response.status_code": call.status, "error.type": call.error}
+    told = answered | {
+        "octave.outcome": call.outcome,
+        "octave.request_id": request_id,
+        "octave.credits": call.credits,
+    }
+    span.set_attributes({name: value for name, value in told.items() if value is not None})
+    if call.error is not None:
+        span.set_status(StatusCode.ERROR)
+    time_request(seconds, {**common, **{name: value for name, value in answered.items() if value is not None}})
+    fields: dict[str, Any] = {
+        "method": call.method,
+        "path": call.path,
+        "status": call.status,
+        "seconds": round(seconds, 3),
+        "outcome": call.outcome,
+        "error": call.error,
+        "request_id": request_id,
+    }
+    logger.info(
+        "%s %s: %s in %.1f s%s",
+        call.method,
+        call.path,
+        f"{call.outcome}, {call.status or call.error}" if call.error else call.status,
+        seconds,
+        f" (request {request_id})" if request_id else "",
+        extra={name: value for name, value in fields.items() if value is not None},
+    )

@@ -1,0 +1,206 @@
+"""Tenants never meet, and none waits for another: desks, their limits, their opening and closing."""
+
+import asyncio
+from typing import Any
+
+import anyio
+import anyio.abc
+import pytest
+from mcp.types import PromptReference
+from pydantic import SecretStr
+from support.http import ASKING, MODES, called, client, said, serving, until
+from support.upstream import Request, answer, by_the_page, error_envelope, page_answer, upstream
+
+from octave_mcp.generation.sqlite import SqliteLedger
+from octave_mcp.http import tenants
+from octave_mcp.http.authentication import Callers
+from octave_mcp.http.settings import HttpSettings
+from octave_mcp.http.tenants import Tenants
+from octave_mcp.settings import load
+
+pytestmark = pytest.mark.anyio
+
+ANN, BOB = "sk-of-ann", "sk-of-bob"
+
+
+class OfEach:
+    """An upstream that answers each key in its own way."""
+
+    def __init__(self, **answers: Any) -> None:
+        """Take what each key's POSTs are answered by."""
+        self._answers = answers
+
+    async def __call__(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        """By the key."""
+        await self._answers[(request.header("api_key") or "").removeprefix("sk-of-")](request, writer)
+
+
+async def test_one_tenants_generation_is_nobody_elses() -> None:
+    """Not by its id, not in the list, and not by the same words at the same time."""
+    async with upstream(by_the_page) as octave, serving(caller_keys=True, base_url=octave.url) as url:
+        results = await asyncio.gather(
+            *(called(url, "generate_personas", ASKING, x_octave_api_key=key) for key in (ANN, BOB))
+        )
+        mine, others = (result["structuredContent"]["generationId"] for result in results)
+        assert mine != others
+        assert len(octave.requests) == 2
+        stolen = await called(url, "get_generation", {"generationId": mine}, x_octave_api_key=BOB)
+        assert stolen["isError"]
+        assert "There is no generation of that generationId" in said(stolen)
+        again = await called(url, "get_generation", {"generationId": mine}, x_octave_api_key=ANN)
+        assert not again["isError"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_completions_and_resources_are_each_tenants_own(mode: str) -> None:
+    """Also where they are kept for a while."""
+    rows = {ANN: {"oId": "px_a", "name": "Of Ann"}, BOB: {"oId": "px_b", "name": "Of Bob"}}
+
+    async def look_up(request: Request, writer: asyncio.StreamWriter) -> None:
+        row = rows[request.header("api_key") or ""]
+        writer.write(answer(row if request.path.endswith("/get") else {"data": [row], "hasNext": False, "total": 1}))
+
+    async with upstream(by_the_page) as octave, serving(caller_keys=True, base_url=octave.url) as url:
+        octave.look_up = look_up
+        for _ in range(2):
+            for key, row in rows.items():
+                async with client(url, mode, x_octave_api_key=key) as one:
+                    reference = PromptReference(type="ref/prompt", name="build_personas")
+                    completed = await one.complete(reference, {"name": "playbook", "value": ""})
+                    assert completed.completion.values == [row["name"]]
+                    (content,) = (await one.read_resource("octave://personas/px_1")).contents
+                    assert row["oId"] in content.text  # type: ignore[union-attr]
+
+
+async def test_one_tenants_slow_octave_or_429_delays_nobody_else() -> None:
+    """Each has its own lane."""
+
+    async def busy(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(error_envelope("Slow down"), status=429, headers={"retry-after": "100"}))
+
+    many = {"personas": [{**ASKING["personas"][0], "name": f"P{number}"} for number in range(20)]}
+    async with (
+        upstream(OfEach(ann=busy, bob=by_the_page)) as octave,
+        serving(caller_keys=True, base_url=octave.url, wait_seconds=3, shutdown_seconds=0) as url,
+    ):
+        slow = asyncio.create_task(called(url, "generate_personas", many, x_octave_api_key=ANN))
+        await until(lambda: octave.requests)
+        quick = await called(url, "generate_personas", many, x_octave_api_key=BOB)
+        assert quick["structuredContent"]["status"] == "complete"
+        assert not slow.done()
+        assert (await slow)["structuredContent"]["status"] == "pending"
+
+
+async def test_calls_at_once_are_bounded_for_each_tenant() -> None:
+    """One too many is told so, and what to do; nobody else is."""
+    held = asyncio.Event()
+
+    async def hold(request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.wait_for(held.wait(), 20)
+        writer.write(answer(page_answer(request)))
+
+    async with (
+        upstream(OfEach(ann=hold, bob=by_the_page)) as octave,
+        serving(caller_keys=True, base_url=octave.url, calls_at_once=2) as url,
+    ):
+        two = [asyncio.create_task(called(url, "generate_personas", ASKING, x_octave_api_key=ANN)) for _ in "ab"]
+        await until(lambda: octave.requests)
+        await asyncio.sleep(0.1)
+        third = await called(url, "generate_personas", ASKING, x_octave_api_key=ANN)
+        assert "OCTAVE_MCP_CALLS_AT_ONCE" in said(third)
+        assert "Nothing was sent to Octave" in said(third)
+        assert not (await called(url, "generate_personas", ASKING, x_octave_api_key=BOB))["isError"]
+        held.set()
+        assert not any(result["isError"] for result in await asyncio.gather(*two))
+        assert not (await called(url, "generate_personas", ASKING, x_octave_api_key=ANN))["isError"]
+
+
+async def test_calls_in_a_minute_are_bounded_for_each_tenant() -> None:
+    """And what is not answered by a desk is not counted."""
+    async with (
+        upstream(by_the_page) as octave,
+        serving(caller_keys=True, base_url=octave.url, calls_per_minute=3) as url,
+    ):
+        async with client(url, x_octave_api_key=ANN) as ann:
+            for _ in range(3):
+                await ann.list_tools()
+                assert not (await ann.call_tool("list_personas", {})).is_error
+            refused = await ann.call_tool("list_personas", {})
+            assert refused.is_error
+            assert "OCTAVE_MCP_CALLS_PER_MINUTE" in refused.content[0].text  # type: ignore[union-attr]
+        assert not (await called(url, "list_personas", {}, x_octave_api_key=BOB))["isError"]
+
+
+class AnyKey(Callers):
+    """The request is the key."""
+
+    def key_of(self, request: Any) -> SecretStr:
+        """It."""
+        return SecretStr(request)
+
+
+class House:
+    """Desks, and a time that is moved by hand."""
+
+    def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Open for business."""
+        self.now = 0.0
+        settings = load(HttpSettings, sandbox=True)
+        self.tenants = Tenants(settings, AnyKey(), SqliteLedger(None), tasks, now=lambda: self.now)
+
+    async def visit(self, key: str) -> Any:
+        """The desk of that key, used and left; or why there was none."""
+        async with self.tenants._state(key) as state:
+            return state.desk or state.why_not
+
+
+async def test_a_desk_that_rests_is_closed_and_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And kept, as long as it is used."""
+    monkeypatch.setattr(tenants, "MINUTE", 0.01)
+    async with anyio.create_task_group() as tasks:
+        house = House(tasks)
+        tasks.start_soon(house.tenants.keep_house)
+        first = await house.visit("a")
+        assert await house.visit("a") is first
+        async with house.tenants._state("b"):
+            house.now = tenants.REST_SECONDS
+            await until(lambda: len(house.tenants._places) == 1)
+        assert await house.visit("a") is not first
+        await house.tenants.close()
+        tasks.cancel_scope.cancel()
+
+
+async def test_desks_are_bounded_and_the_one_that_rests_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes up how many keys."""
+    monkeypatch.setattr(tenants, "MAX_DESKS", 2)
+    async with anyio.create_task_group() as tasks:
+        house = House(tasks)
+        desks = []
+        for number, key in enumerate("ab"):
+            house.now = number
+            desks.append(await house.visit(key))
+        async with house.tenants._state("c") as third, house.tenants._state("b") as second:
+            assert third.desk is not None
+            assert second.desk is desks[1]
+            assert "as many Octave keys" in await house.visit("a")
+        house.now = 9
+        assert await house.visit("a") not in desks
+        assert len(house.tenants._places) == 2
+        await house.tenants.close()
+        assert "This server is ending" in await house.visit("z")
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_call_that_is_given_up_leaves_its_place() -> None:
+    """At whatever moment."""
+    async with anyio.create_task_group() as tasks:
+        house = House(tasks)
+        for turns in range(12):
+            visit = asyncio.create_task(house.visit(f"key {turns}"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            visit.cancel()
+            await asyncio.wait([visit])
+        assert all(place.calls == 0 for place in house.tenants._places.values())
+        await house.tenants.close()
+        tasks.cancel_scope.cancel()

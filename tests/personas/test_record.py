@@ -1,0 +1,114 @@
+"""A record is shown whole, or cut by whole items that are counted."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.records import record as made_up
+from support.tokens import o200k
+
+from octave_mcp.octave.models import Persona
+from octave_mcp.personas.record import RECORD_SECTIONS, Record, record
+from octave_mcp.personas.summary import cost
+
+LISTS = [one for one in RECORD_SECTIONS if one not in {"description", "customFields", "qualifyingQuestions", "details"}]
+
+
+def persona(**fields: Any) -> Persona:
+    """A believable persona, with these fields another value."""
+    return Persona.model_validate(made_up(1) | fields)
+
+
+def both(shown: Record) -> tuple[str, str]:
+    """Both channels, as a host would show them."""
+    return shown.text(), json.dumps(shown.structured(), ensure_ascii=False, separators=(",", ":"))
+
+
+def test_all_of_a_record_is_there_in_both_channels() -> None:
+    """Word for word."""
+    raw = made_up(1)
+    shown = record(persona(), 6000)
+    assert shown.left_out == {}
+    assert shown.structured()["description"] == raw["description"]
+    for section in LISTS:
+        assert shown.structured()[section] == raw["data"][section]
+    assert shown.structured()["customFields"] == raw["data"]["customFields"]
+    for channel in both(shown):
+        for section in LISTS:
+            assert all(item in channel for item in raw["data"][section])
+        for question in raw["qualifyingQuestions"]:
+            assert question["question"] in channel
+            assert question["rationale"] in channel
+        assert raw["createdAt"] in channel
+
+
+def test_nulls_and_noise_are_not() -> None:
+    """Nor empty lists, metadata, or flags that say nothing."""
+    text, structured = both(record(persona(archivedAt=None, rejected=False, _metadata={"requestId": "r"}), 6000))
+    for noise in ("null", "None", "false", "rejected", "requestId", "[]", "archivedAt"):
+        assert noise not in structured
+        assert noise not in text
+
+
+def test_what_this_project_does_not_know_is_shown_too() -> None:
+    """A workspace may have fields of a later API."""
+    raw = made_up(1)
+    raw["data"]["favouriteColour"] = "green"
+    shown = record(Persona.model_validate(raw | {"tier": {"level": 2}}), 6000)
+    assert shown.structured()["details"]["favouriteColour"] == "green"
+    assert 'tier: {"level": 2}' in shown.text()
+
+
+@pytest.mark.parametrize("section", RECORD_SECTIONS)
+def test_a_section_can_be_asked_for_alone(section: str) -> None:
+    """With the oId and the name, and nothing else."""
+    shown = record(persona(), 6000, [section])
+    assert set(shown.structured()) == {"oId", "name", section}
+    assert shown.left_out == {}
+
+
+def test_a_record_that_does_not_fit_keeps_the_first_of_every_kind() -> None:
+    """And counts the rest, by section; each alone has all the room."""
+    whole, cut = record(persona(), 6000), record(persona(), 1200)
+    assert cost(cut.structured(), cut.text()) <= 1200
+    for section in LISTS:
+        shown, of = cut.structured()[section], whole.structured()[section]
+        assert shown == of[: len(shown)]
+        assert cut.left_out.get(section, 0) == len(of) - len(shown)
+        assert record(persona(), 1200, [section]).structured()[section] == of
+
+
+@pytest.mark.parametrize("character", ["x ", "word ", "ü", "漢", "あ", "😀", '"\\'])
+@pytest.mark.parametrize("budget", [1000, 6000])
+def test_a_text_that_alone_is_too_much_is_cut_and_says_so(character: str, budget: int) -> None:
+    """In a description, an item, a question or a custom field."""
+    endless = character * 20_000
+    for field in (
+        {"description": endless},
+        {"data": {"painPoints": [endless]}},
+        {"qualifyingQuestions": [{"question": endless, "rationale": endless}]},
+        {"data": {"customFields": [{"title": endless, "value": [endless]}]}},
+    ):
+        shown = record(Persona.model_validate({"oId": "pe_1", "name": "N", **field}), budget)
+        text, structured = both(shown)
+        assert "more characters]" in text
+        assert "more characters]" in structured
+        assert o200k(text) + o200k(structured) <= budget
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.text(max_size=400), max_size=40),
+    st.lists(st.text(max_size=400), max_size=40),
+    st.text(max_size=3000),
+    st.integers(1000, 4000),
+)
+def test_any_record_keeps_to_its_budget(pains: list[str], fields: list[str], description: str, budget: int) -> None:
+    """By the estimate, which is tested against a tokenizer elsewhere."""
+    raw = {"oId": "pe_1", "description": description, "data": {"painPoints": pains}}
+    raw["data"]["customFields"] = [{"title": text, "value": [text]} for text in fields]  # type: ignore[index]
+    shown = record(Persona.model_validate(raw), budget)
+    assert cost(shown.structured(), shown.text()) <= budget
+    assert "\u202e" not in shown.text()
