@@ -48,9 +48,9 @@ configs: .venv/ready  ## the configurations in examples/ and in the README, as `
 
 lock: $(UV)  ## take the newest dependencies that pyproject.toml allows; hashes, and no registry's name
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
-		--no-annotate --group dev --extra postgres --extra otel --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
+		--no-annotate --group dev --extra postgres --extra documents --extra otel --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-		--extra postgres --extra otel --constraint requirements.lock --custom-compile-command 'make lock' \
+		--extra postgres --extra documents --extra otel --constraint requirements.lock --custom-compile-command 'make lock' \
 		--output-file deploy/requirements.lock pyproject.toml
 	@echo hatchling | $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--constraint requirements.lock --custom-compile-command 'make lock' --output-file deploy/build.lock -
