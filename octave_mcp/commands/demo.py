@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.models import GenerateRequest
-from octave_mcp.personas.text import tokens
+from octave_mcp.personas.tokens import estimate
 from octave_mcp.sandbox import build_sandbox
 
 __all__ = ["run_demo"]
@@ -72,9 +72,9 @@ async def run_demo() -> None:
         for title, arguments in CALLS:
             result = await client.call_tool("generate_personas", arguments)
             answer = await octave.generate(GenerateRequest.model_validate(arguments), idempotency_key="demo")
-            raw += tokens(answer.model_dump_json(by_alias=True, exclude_unset=True))
+            raw += estimate(answer.model_dump_json(by_alias=True, exclude_unset=True))
             text, structured = _channels(result)
-            condensed += tokens(text)
+            condensed += estimate(text)
             _heading(f"A persona {title}")
             print(_wrapped(f"From: {arguments['personas'][0]['sources'][0]['value']}"))
             print(_as_a_person_sees_it(structured))

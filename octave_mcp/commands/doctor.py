@@ -24,7 +24,7 @@ from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, KeyProblem, OctaveError, SetupProblem
 from octave_mcp.octave.lookup_client import Reader
 from octave_mcp.octave.lookups import Credits, Workspace
-from octave_mcp.personas.text import clean, shorten
+from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.settings import DEFAULT_BASE_URL, POSTGRES, Settings, SettingsError, load_settings
 
 __all__ = ["Report", "examine"]

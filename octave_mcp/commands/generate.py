@@ -21,7 +21,7 @@ from octave_mcp.generation.ledger import LedgerError, LimitReached, RecordGone, 
 from octave_mcp.generation.outcome import Generation
 from octave_mcp.generation.service import Runner
 from octave_mcp.octave.models import GenerateRequest
-from octave_mcp.personas.text import clean, shorten
+from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
 from octave_mcp.server.schemas import GENERATE_PERSONAS
 from octave_mcp.server.services import ledger_of, running

@@ -7,8 +7,8 @@ import json
 
 from octave_mcp.generation.outcome import Generation
 from octave_mcp.octave.errors import OctaveError, OutcomeUnknown, Refused
+from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.summary import condense
-from octave_mcp.personas.text import clean, shorten
 
 __all__ = ["as_json", "as_text", "status"]
 

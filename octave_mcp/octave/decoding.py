@@ -11,7 +11,7 @@ import string
 from collections.abc import Iterable
 from typing import Any
 
-from octave_mcp.personas.text import clean
+from octave_mcp.personas.cleaning import clean
 
 __all__ = ["REMOVED", "decode", "well_formed"]
 

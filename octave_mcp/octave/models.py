@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from octave_mcp.octave.lenient_types import Answer, Flag, Text, Texts, WithMetadata, mapping, mappings
-from octave_mcp.personas.text import clean
+from octave_mcp.personas.cleaning import clean
 
 __all__ = [
     "CustomField",

@@ -15,9 +15,10 @@ from typing import Any
 
 from octave_mcp.octave.lenient_types import Answer
 from octave_mcp.octave.models import Persona
+from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.summary import SECTIONS as LINES
-from octave_mcp.personas.summary import cost, plain_oid
-from octave_mcp.personas.text import clean, shorten
+from octave_mcp.personas.summary import plain_oid
+from octave_mcp.personas.tokens import cost
 
 __all__ = ["RECORD_SECTIONS", "Record", "record"]
 

@@ -25,7 +25,6 @@ Every summary exists twice, as text and as structured content, because some host
 items are the same in both, and the budget covers both.
 """
 
-import json
 import re
 from bisect import bisect_right
 from collections import Counter
@@ -36,9 +35,10 @@ from itertools import islice
 from typing import Any
 
 from octave_mcp.octave.models import Persona, QualifyingQuestion
-from octave_mcp.personas.text import clean, shorten, tokens
+from octave_mcp.personas.cleaning import clean, shorten
+from octave_mcp.personas.tokens import cost, estimate
 
-__all__ = ["SECTIONS", "Condensed", "condense", "cost", "first_sentence", "plain_oid"]
+__all__ = ["SECTIONS", "Condensed", "condense", "first_sentence", "plain_oid"]
 
 LEAST_DEPTH = 2
 """A title and an objective; where not even this fits, names and oIds."""
@@ -102,7 +102,7 @@ _PLAN = (
 _MOST = Counter(_PLAN)
 """How many items of a kind are chosen at most."""
 
-_LABEL_COSTS = {section: tokens(section.key) + tokens(section.label) + 6 for section in (DESCRIPTION, *SECTIONS)}
+_LABEL_COSTS = {section: estimate(section.key) + estimate(section.label) + 6 for section in (DESCRIPTION, *SECTIONS)}
 """What the first item of a kind costs beside itself."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?]) +(?=[^a-z])|(?<=[。！？])")
@@ -162,15 +162,6 @@ class Condensed:
             return ", ".join(f"{count} {key}" for key, count in counts.items())
         count = sum(self.left_out.values())
         return f"{count} items" if count and self.detail == "standard" else ""
-
-
-def cost(structured: Any, text: str) -> int:
-    """Estimated tokens of both channels together.
-
-    Structured content counts as compact JSON with whatever is not ASCII escaped: most hosts show it unescaped, but
-    Python's own `json.dumps` does not, and an escaped letter costs several times as much.
-    """
-    return tokens(json.dumps(structured, separators=(",", ":"))) + tokens(text)
 
 
 def condense(personas: Sequence[Persona], budget: int) -> tuple[list[Condensed], str]:
@@ -275,7 +266,7 @@ class _Candidate:
 def _priced(texts: Sequence[str], most: int) -> list[tuple[str, int]]:
     """The first texts that are of a length to show, clean, each with its cost in both channels."""
     cleaned = (clean(text) for text in texts if len(text) <= MAX_ITEM_CHARACTERS)
-    return [(text, tokens(text) * 2 + 4) for text in islice(filter(None, cleaned), most)]
+    return [(text, estimate(text) * 2 + 4) for text in islice(filter(None, cleaned), most)]
 
 
 def _sections(persona: Persona) -> Iterator[tuple[Section, list[str]]]:

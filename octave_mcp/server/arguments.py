@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from octave_mcp.octave.decoding import well_formed
-from octave_mcp.personas.text import clean, shorten
+from octave_mcp.personas.cleaning import clean, shorten
 
 __all__ = ["ADDED_BY_HOSTS", "ArgumentsError", "read_arguments"]
 

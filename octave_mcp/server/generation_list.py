@@ -8,8 +8,8 @@ from mcp.types import CallToolResult, TextContent
 
 from octave_mcp.generation.ledger import State
 from octave_mcp.generation.outcome import Generation
-from octave_mcp.personas.summary import cost
-from octave_mcp.personas.text import clean, shorten
+from octave_mcp.personas.cleaning import clean, shorten
+from octave_mcp.personas.tokens import cost
 from octave_mcp.server.results import MAX_NAMES, host_notes
 
 __all__ = ["uncollected_result"]

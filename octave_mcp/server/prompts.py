@@ -12,8 +12,8 @@ from pydantic import Field
 
 from octave_mcp.octave.errors import InputProblem, OctaveError
 from octave_mcp.octave.models import Persona
+from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.record import record
-from octave_mcp.personas.text import clean, shorten
 from octave_mcp.server.lookup_results import explain_look_up, row_of
 from octave_mcp.server.services import State, Unusable
 

@@ -16,8 +16,9 @@ from octave_mcp.generation.ledger import State
 from octave_mcp.generation.outcome import Generation, NotSent, Part
 from octave_mcp.octave import errors
 from octave_mcp.octave.errors import OctaveError
-from octave_mcp.personas.summary import Condensed, condense, cost
-from octave_mcp.personas.text import clean, shorten
+from octave_mcp.personas.cleaning import clean, shorten
+from octave_mcp.personas.summary import Condensed, condense
+from octave_mcp.personas.tokens import cost
 
 __all__ = [
     "DATA_NOTE",

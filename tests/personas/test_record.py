@@ -11,7 +11,7 @@ from support.tokens import o200k
 
 from octave_mcp.octave.models import Persona
 from octave_mcp.personas.record import RECORD_SECTIONS, Record, record
-from octave_mcp.personas.summary import cost
+from octave_mcp.personas.tokens import cost
 
 LISTS = [one for one in RECORD_SECTIONS if one not in {"description", "customFields", "qualifyingQuestions", "details"}]
 

@@ -11,7 +11,8 @@ from support.tokens import o200k
 
 from octave_mcp.octave.decoding import decode
 from octave_mcp.octave.models import Persona
-from octave_mcp.personas.summary import Condensed, condense, cost
+from octave_mcp.personas.summary import Condensed, condense
+from octave_mcp.personas.tokens import cost
 
 BUDGET = 5700
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tokens import o200k
 
-from octave_mcp.personas.text import clean, shorten, tokens
+from octave_mcp.personas.cleaning import clean, shorten
+from octave_mcp.personas.tokens import estimate
 
 PROSE = {
     "English": "Runs security for a mid-sized software company and is measured on cost, risk and speed at once.",
@@ -42,7 +43,7 @@ PROSE = {
 def test_prose_in_any_script_is_never_underestimated(language: str) -> None:
     """Measured with the real tokenizer."""
     text = PROSE[language] * 3
-    assert o200k(text) <= tokens(text)
+    assert o200k(text) <= estimate(text)
 
 
 def _syllables(draw: random.Random) -> str:
@@ -66,12 +67,12 @@ def test_words_that_nobody_knows_are_hardly_underestimated(word: Callable[[rando
     """Made-up names, in CamelCase too, transcribed Chinese, and what looks like a product's number."""
     draw = random.Random(5)
     text = " ".join(word(draw) for _ in range(400))
-    assert o200k(text) <= 1.15 * tokens(text)
+    assert o200k(text) <= 1.15 * estimate(text)
 
 
 def test_english_is_not_overestimated_by_more_than_its_double() -> None:
     """What is set aside for nothing would be missed in the summaries."""
-    assert tokens(PROSE["English"]) <= 2 * o200k(PROSE["English"])
+    assert estimate(PROSE["English"]) <= 2 * o200k(PROSE["English"])
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_no_words_at_all_are_not_underestimated_by_more_than_a_twentieth(alphabe
     """Characters drawn at random, in words of random length: an id, a hash, or an attempt."""
     draw = random.Random(7)
     text = " ".join("".join(draw.choices(alphabet, k=draw.randint(1, 12))) for _ in range(400))
-    assert o200k(text) <= 1.05 * tokens(text)
+    assert o200k(text) <= 1.05 * estimate(text)
 
 
 @given(st.text(st.characters(codec=None, categories=None)))
