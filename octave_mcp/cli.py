@@ -178,9 +178,9 @@ def _http(options: argparse.Namespace) -> int:
         local = this_machine(options.host)
         if settings.who is Who.ANYBODY and not local:
             print(
-                f"octave-personas-mcp http does not listen on {options.host} without knowing who calls: anybody who reached it "
-                "could spend this key's credits. Set OCTAVE_MCP_TOKENS_FILE, OCTAVE_MCP_OAUTH_ISSUER or "
-                "OCTAVE_MCP_CALLER_KEYS, or listen on 127.0.0.1.",
+                f"octave-personas-mcp http does not listen on {options.host} without knowing who calls: "
+                "anybody who reached it could spend this key's credits. Set OCTAVE_MCP_TOKENS_FILE, "
+                "OCTAVE_MCP_OAUTH_ISSUER or OCTAVE_MCP_CALLER_KEYS, or listen on 127.0.0.1.",
                 file=sys.stderr,
             )
             return BAD_SETTINGS

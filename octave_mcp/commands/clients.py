@@ -1,8 +1,9 @@
 """What each MCP client's configuration of this server looks like, and where it goes.
 
-`octave-personas-mcp config`, the README and `examples/` all say what stands here. No secret is ever part of it: a client that
-can fill one in is told the name of the variable that holds it, and the others get a placeholder that the server refuses
-by name. Each client's keys are those of the source that its comment names; what a client does not need is left out.
+`octave-personas-mcp config`, the README and `examples/` all say what stands here. No secret is ever part of it: a
+client that can fill one in is told the name of the variable that holds it, and the others get a
+placeholder that the server refuses by name. Each client's keys are those of the source that its comment names; what a
+client does not need is left out.
 """
 
 import json

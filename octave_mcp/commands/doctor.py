@@ -1,4 +1,4 @@
-"""`octave-personas-mcp doctor`: what this server needs, checked one after the other, with what to do where something is amiss.
+"""`octave-personas-mcp doctor`: check the key, the network and the settings, and say what to do about each problem.
 
 It costs nothing: of Octave it asks only whose the key is. It never shows the key, nor a part of it.
 """

@@ -1,4 +1,4 @@
-"""`octave-personas-mcp generate`: the API's own body, from a file or stdin, with the server's ledger, limits and guarantees.
+"""`octave-personas-mcp generate`: the API's own body, from a file or stdin, with the server's guarantees.
 
 It waits for the whole generation. Only what was written to stdout to its end counts as handed over: whatever ends this
 command, the same one again prints what this one did not, and buys nothing twice.

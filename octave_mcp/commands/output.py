@@ -78,7 +78,8 @@ def _problem(error: OctaveError, generation: str) -> str:
         request = f" (its id of the request: {shorten(clean(error.request_id[:200]), 60)})" if error.request_id else ""
         parts.append(
             f"It may have been made and paid for all the same{request}. Look in Octave's persona library before asking "
-            f"for it again; what has a name is looked for once more by: octave-personas-mcp generate --collect {generation}"
+            f"for it again; what has a name is looked for once more by: "
+            f"octave-personas-mcp generate --collect {generation}"
         )
     elif isinstance(error, Refused):
         parts.append("Nothing was made. It can be asked for once more, by the same command.")

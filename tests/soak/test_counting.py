@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from octave_mcp.generation import sqlite_operations
+from octave_mcp.generation import service, sqlite_operations
 from soak.counting import LEASE_SECONDS, in_process_round, process_round
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ async def test_what_was_bought_is_recorded_once_and_told(
     first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is lost on the way, given up or started anew: nothing is bought twice, and nothing paid for is lost."""
-    for module in (sqlite_operations, runner):
+    for module in (sqlite_operations, service):
         monkeypatch.setattr(module, "LEASE_SECONDS", LEASE_SECONDS)
     free, total = asyncio.Semaphore(AT_ONCE), Counter[str]()
 

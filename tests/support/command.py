@@ -1,4 +1,4 @@
-"""The command `octave-personas-mcp` in a process of its own, run to its end while an upstream in this process answers it."""
+"""The command `octave-personas-mcp` run to its end in a process, while an upstream in this one answers it."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A picture of `octave-personas-mcp demo` in a terminal, for the README: the command's own words, or some of its sections.
+"""A picture of `octave-personas-mcp demo` in a terminal, for the README: its own words, or some sections of them.
 
 `python -m support.picture`, with `tests` on the path, runs the demo and draws it anew.
 """
