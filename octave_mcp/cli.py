@@ -154,12 +154,12 @@ def _serve(options: argparse.Namespace) -> int:
 def _usable(load: Callable[..., "_Kind"], command: str, *, sandbox: bool) -> "_Kind | None":
     """The settings, where they can be read and name a store that there can be; else None, and why is told."""
     from octave_mcp.generation.ledger import LedgerError
-    from octave_mcp.server.services import ledger_of
+    from octave_mcp.server.services import configured_ledger
     from octave_mcp.settings import SettingsError
 
     try:
         settings = load(sandbox=True) if sandbox else load()
-        ledger_of(settings)
+        configured_ledger(settings)
     except (SettingsError, LedgerError) as error:
         print(f"{command} cannot start:\n{error}", file=sys.stderr)
         return None

@@ -24,7 +24,7 @@ from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
 from octave_mcp.server.schemas import GENERATE_PERSONAS
-from octave_mcp.server.services import ledger_of, running
+from octave_mcp.server.services import configured_ledger, open_call_state
 from octave_mcp.settings import Settings
 
 __all__ = ["Job", "Unusable", "check", "read_request"]
@@ -54,7 +54,7 @@ def check(settings: Settings) -> None:
             f"to a file that holds it; with --sandbox none is needed. {_NOTHING_SENT}"
         )
     try:
-        ledger_of(settings)
+        configured_ledger(settings)
     except LedgerError as error:
         raise Unusable(f"{error} {_NOTHING_SENT}") from None
 
@@ -139,18 +139,18 @@ class Job:
         if sys.stdout is None:
             return _tell(f"stdout is closed. {_NOTHING_SENT}")
         began, code, interrupted = time.time(), INCOMPLETE, False
-        async with running(self._settings) as state:
+        async with open_call_state(self._settings) as state:
             bar = Bar()
             try:
-                generation = await self._generation(state.runner, bar)
+                generation = await self._generation(state.generation, bar)
             except (LedgerError, LimitReached, RecordGone) as error:
                 bar.close()
                 return _tell(self._explained(error))
             bar.close()
             if generation:
-                code = self._print(state.runner, generation)
+                code = self._print(state.generation, generation)
             elif interrupted := self._ended:
-                self._id = self._id or await self._find(state.runner, began)
+                self._id = self._id or await self._find(state.generation, began)
                 seconds = f"{self._settings.shutdown_seconds:g}"
                 _tell(f"Ending: what was sent is waited for, {seconds} seconds at most. Ctrl-C again ends at once.")
             else:

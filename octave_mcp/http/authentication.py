@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from octave_mcp.http.credentials import Watched, is_among, read_subject_keys, read_tokens
 from octave_mcp.http.settings import HttpSettings, Who
-from octave_mcp.server.services import NO_KEY, Unusable, held_key
+from octave_mcp.server.services import NO_KEY, CallRefused, server_key
 from octave_mcp.settings import is_sendable
 
 __all__ = ["KEY_HEADER", "Callers", "StaticTokens", "callers"]
@@ -39,18 +39,18 @@ class Callers(Protocol):
     """One way to know who calls."""
 
     def key_of(self, request: Request) -> SecretStr:
-        """The Octave key of a request that was let in. Raises Unusable, whose text a model reads."""
+        """The Octave key of a request that was let in. Raises CallRefused, whose text a model reads."""
 
 
 class _HeldKey:
     """Everybody who was let in uses the server's key."""
 
     def __init__(self, settings: HttpSettings) -> None:
-        self._key = held_key(settings)
+        self._key = server_key(settings)
 
     def key_of(self, _: Request) -> SecretStr:
         if self._key is None:
-            raise Unusable(NO_KEY)
+            raise CallRefused(NO_KEY)
         return self._key
 
 
@@ -61,9 +61,9 @@ class _CallersOwn:
         given = request.headers.getlist(KEY_HEADER)
         key = SecretStr(given[0].strip() if len(given) == 1 else "")
         if not key.get_secret_value():
-            raise Unusable(_NO_CALLER_KEY)
+            raise CallRefused(_NO_CALLER_KEY)
         if not is_sendable(key):
-            raise Unusable(_BAD_CALLER_KEY)
+            raise CallRefused(_BAD_CALLER_KEY)
         return key
 
 
@@ -78,7 +78,7 @@ class _BySubject:
         subject = user.access_token.subject if isinstance(user, AuthenticatedUser) else None
         key = self._keys.content().get(subject) if subject else None
         if key is None:
-            raise Unusable(_NO_SUBJECT_KEY)
+            raise CallRefused(_NO_SUBJECT_KEY)
         return key
 
 

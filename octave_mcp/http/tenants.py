@@ -20,7 +20,15 @@ from pydantic import SecretStr
 from octave_mcp.generation.ledger import Ledger, LedgerError
 from octave_mcp.http.authentication import Callers
 from octave_mcp.http.settings import HttpSettings
-from octave_mcp.server.services import Desk, State, Unusable, current, desk, ledger_of, tenant_of
+from octave_mcp.server.services import (
+    CallRefused,
+    CallState,
+    TenantServices,
+    configured_ledger,
+    current_state,
+    open_services,
+    tenant_of,
+)
 
 __all__ = ["Tenants", "running"]
 
@@ -42,7 +50,7 @@ _AT_A_DESK = frozenset({"tools/call", "resources/read", "prompts/get", "completi
 class _Place:
     """A desk, and who is at it. `began` has the moments at which calls of the last minute began."""
 
-    desk: Desk
+    services: TenantServices
     closed: anyio.Event = field(default_factory=anyio.Event)
     calls: int = 0
     began: deque[float] = field(default_factory=deque)
@@ -51,7 +59,7 @@ class _Place:
     @property
     def rests(self) -> bool:
         """Whether nobody is at it, and nothing is on its way."""
-        return not self.calls and not self.desk.runner.busy
+        return not self.calls and not self.services.generation.busy
 
 
 @asynccontextmanager
@@ -59,7 +67,7 @@ async def running(
     settings: HttpSettings, callers: Callers, learn: Callable[[SecretStr], None]
 ) -> AsyncIterator["Tenants"]:
     """All desks, as long as the server runs. The ledger is theirs. `learn` is told each key before it is used."""
-    ledger = ledger_of(settings)
+    ledger = configured_ledger(settings)
     try:
         async with anyio.create_task_group() as tasks:
             tenants = Tenants(settings, callers, ledger, tasks, learn=learn)
@@ -107,25 +115,25 @@ class Tenants:
         if context.method not in _AT_A_DESK:
             return await call_next(context)
         async with self._state(context.request) as state:
-            current.set(state)
+            current_state.set(state)
             return await call_next(replace(context, lifespan_context=state))
 
     @asynccontextmanager
-    async def _state(self, request: Any) -> AsyncIterator[State]:
+    async def _state(self, request: Any) -> AsyncIterator[CallState]:
         """The state of whoever sent a request, which has its place until the end of the block."""
         try:
             place = await self._enter(self._callers.key_of(request))
-        except Unusable as problem:
-            yield State(self._settings, None, f"{problem}")
+        except CallRefused as problem:
+            yield CallState(self._settings, None, f"{problem}")
             return
         try:
-            yield State(self._settings, place.desk)
+            yield CallState(self._settings, place.services)
         finally:
             place.calls -= 1
             place.left_at = self._now()
 
     async def _enter(self, key: SecretStr) -> _Place:
-        """The place of that key, where one more call is counted. Raises Unusable where it is one too many."""
+        """The place of that key, where one more call is counted. Raises CallRefused where it is one too many."""
         tenant = tenant_of(self._settings, key).id
         async with self._opening:
             if tenant not in self._places:
@@ -139,39 +147,39 @@ class Tenants:
         return place
 
     def _admit(self, place: _Place) -> None:
-        """Raise Unusable where one more call is one too many."""
+        """Raise CallRefused where one more call is one too many."""
         settings, now = self._settings, self._now()
         while place.began and now - place.began[0] >= MINUTE:
             place.began.popleft()
         if place.calls >= settings.calls_at_once:
-            raise Unusable(
+            raise CallRefused(
                 f"{place.calls} calls with this Octave key are under way, which is as many as this server takes at "
                 "once (OCTAVE_MCP_CALLS_AT_ONCE). Wait for one of them to answer, then call again."
             )
         if len(place.began) >= settings.calls_per_minute:
             wait = MINUTE - (now - place.began[0])
-            raise Unusable(
+            raise CallRefused(
                 f"{len(place.began)} calls with this Octave key began within a minute, which is as many as this server "
                 f"takes (OCTAVE_MCP_CALLS_PER_MINUTE). Call again in {wait:.0f} seconds."
             )
         place.began.append(now)
 
     def _make_room(self) -> None:
-        """Close the desk that rests longest where there are as many as may be. Raises Unusable where none rests."""
+        """Close the desk that rests longest where there are as many as may be. Raises CallRefused where none rests."""
         if self.ending:
-            raise Unusable("This server is ending. Call again in a moment.")
+            raise CallRefused("This server is ending. Call again in a moment.")
         if len(self._places) < MAX_DESKS:
             return
         resting = [(place.left_at, tenant) for tenant, place in self._places.items() if place.rests]
         if not resting:
-            raise Unusable("This server works for as many Octave keys as it can at once. Call again in a minute.")
+            raise CallRefused("This server works for as many Octave keys as it can at once. Call again in a minute.")
         self._places.pop(min(resting)[1]).closed.set()
 
     async def _keep(
         self, tenant: str, key: SecretStr, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
         """Keep a desk open until its place is closed."""
-        async with desk(self._settings, self._ledger, key) as opened:
+        async with open_services(self._settings, self._ledger, key) as opened:
             place = self._places[tenant] = _Place(opened, left_at=self._now())
             task_status.started()
             await place.closed.wait()
@@ -195,7 +203,7 @@ class Tenants:
         self.ending = True
         async with anyio.create_task_group() as tasks:
             for place in self._places.values():
-                tasks.start_soon(place.desk.runner.drain)
+                tasks.start_soon(place.services.generation.drain)
 
     async def close(self) -> None:
         """End all desks, together."""

@@ -10,11 +10,11 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, GetPromptResult, InputRequiredResult
 
 from octave_mcp import __version__
-from octave_mcp.server.completions import add_completions
+from octave_mcp.server.completions import Completer, add_completions
 from octave_mcp.server.lookup_tools import lookup_tools
 from octave_mcp.server.prompts import add_prompts
 from octave_mcp.server.resources import add_resources
-from octave_mcp.server.services import State, current, running
+from octave_mcp.server.services import CallState, current_state, open_call_state
 from octave_mcp.server.tools import generate_personas_tool, get_generation_tool
 from octave_mcp.settings import Settings
 
@@ -47,15 +47,18 @@ SANDBOX: this server makes up its data. It calls no Octave, needs no key and cos
 you present a result."""
 
 
-def build_server(settings: Settings) -> MCPServer[State]:
-    """The server for one person, ready to be run over stdio, or to be given to `mcp.Client` in a test."""
+def build_server(settings: Settings, *, problem: str = "") -> MCPServer[CallState]:
+    """Return the server for one person, to be run over stdio, or given to `mcp.Client` in a test.
+
+    `problem` says why the settings cannot be used: then the server lists its tools, and each call reports it.
+    """
 
     @asynccontextmanager
-    async def lifespan(_: MCPServer[State]) -> AsyncIterator[State]:
-        async with running(settings) as state:
+    async def lifespan(_: MCPServer[CallState]) -> AsyncIterator[CallState]:
+        async with open_call_state(settings, problem) as state:
             yield state
 
-    return make_server(settings, lifespan=lifespan, middleware=[_noting_the_state])
+    return make_server(settings, lifespan=lifespan, middleware=[_set_current_state])
 
 
 def make_server(settings: Settings, **options: Any) -> MCPServer[Any]:
@@ -71,15 +74,15 @@ def make_server(settings: Settings, **options: Any) -> MCPServer[Any]:
     )
     add_resources(server)
     add_prompts(server)
-    add_completions(server)
+    add_completions(server, _completer)
     return server
 
 
-class _Server(MCPServer[State]):
+class _Server(MCPServer[CallState]):
     """Says that a prompt is unknown, where the SDK calls that an internal error, and logs a traceback."""
 
     async def get_prompt(
-        self, name: str, arguments: dict[str, Any] | None = None, context: Context[State, Any] | None = None
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[CallState, Any] | None = None
     ) -> GetPromptResult | InputRequiredResult:
         known = [prompt.name for prompt in await self.list_prompts()]
         if name not in known:
@@ -87,6 +90,11 @@ class _Server(MCPServer[State]):
         return await super().get_prompt(name, arguments, context)
 
 
-async def _noting_the_state(context: ServerRequestContext[State, Any], call_next: CallNext) -> HandlerResult:
-    current.set(context.lifespan_context)
+def _completer() -> Completer | None:
+    services = current_state.get().services
+    return services.completer if services else None
+
+
+async def _set_current_state(context: ServerRequestContext[CallState, Any], call_next: CallNext) -> HandlerResult:
+    current_state.set(context.lifespan_context)
     return await call_next(context)

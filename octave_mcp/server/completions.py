@@ -1,33 +1,104 @@
-"""Completions for the arguments of prompts and resources, as the SDK asks for them."""
+"""Completions of what a person types: names of what the workspace has, quickly or not at all.
 
+Clients ask at every keystroke. So answers are kept for a while, a slow look-up is given up, and errors are not
+reported: somebody who types a name can do nothing about them.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import anyio
 from mcp.server.mcpserver import MCPServer
-from mcp.types import (
-    Completion,
-    CompletionArgument,
-    CompletionContext,
-    PromptReference,
-    ResourceTemplateReference,
-)
+from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 
-from octave_mcp.server.completer import MAX_VALUES, NAMED
-from octave_mcp.server.services import State, current
+from octave_mcp.octave.errors import OctaveError
+from octave_mcp.octave.lookup_client import SEARCHABLE, Reader
+from octave_mcp.octave.lookups import Kind, LibraryRow
+from octave_mcp.octave.models import Persona
+from octave_mcp.server.lookup_results import row_of
 
-__all__ = ["add_completions"]
+__all__ = ["MAX_VALUES", "Completer", "add_completions"]
+
+SECONDS = 2.0
+"""The longest wait for a look-up; by then the person has typed on."""
+
+KEPT_SECONDS = 30.0
+"""How long an answer is used again."""
+
+MAX_KEPT = 200
+"""Answers kept at most, for each key."""
+
+MAX_VALUES = 50
+"""Values in one completion. The protocol allows 100."""
+
+MAX_CHARACTERS = 100
+"""Characters of the typed text that are used; no name is longer."""
+
+KIND_OF_ARGUMENT = {"offering": Kind.OFFERINGS, "playbook": Kind.PLAYBOOKS, "voice": Kind.BRAND_VOICES}
+"""The library's list that has the values of each prompt argument."""
+
+Row = dict[str, Any]
 
 
-def add_completions(server: MCPServer[State]) -> None:
-    """Offer completions, by the completer of whoever asks: the SDK hands a completion no context."""
+def add_completions(server: MCPServer[Any], completer: Callable[[], "Completer | None"]) -> None:
+    """Register completions. `completer` returns that of the current caller, or None if there are no services."""
 
     async def complete(
         ref: PromptReference | ResourceTemplateReference,
         argument: CompletionArgument,
         _: CompletionContext | None,
     ) -> Completion | None:
-        arguments = {"oId"} if isinstance(ref, ResourceTemplateReference) else {"persona", *NAMED}
-        desk = current.get().desk
-        if desk is None or argument.name not in arguments:
+        arguments = {"oId"} if isinstance(ref, ResourceTemplateReference) else {"persona", *KIND_OF_ARGUMENT}
+        found = completer()
+        if found is None or argument.name not in arguments:
             return None
-        values = await desk.completer.values(argument.name, argument.value)
+        values = await found.values(argument.name, argument.value)
         return Completion(values=values, has_more=len(values) == MAX_VALUES)
 
     server.completion()(complete)  # type: ignore[no-untyped-call]
+
+
+class Completer:
+    """Completes names with the look-ups of one key."""
+
+    def __init__(self, lookups: Reader, *, now: Callable[[], float] = time.monotonic) -> None:
+        """Use `lookups`, which stays the caller's. `now` counts seconds."""
+        self._lookups = lookups
+        self._now = now
+        self._kept: dict[tuple[str, str], tuple[float, list[Row]]] = {}
+
+    async def values(self, argument: str, typed: str) -> list[str]:
+        """Return values that contain what was typed, those that begin with it first; none if a look-up fails."""
+        text = typed[:MAX_CHARACTERS].strip()
+        rows: list[Row] = []
+        try:
+            with anyio.move_on_after(SECONDS):
+                rows = await self._rows(argument, text)
+        except OctaveError:
+            return []
+        shown = {"oId": "{oId}", "persona": "{name} ({oId})"}.get(argument, "{name}")
+        hits = [row for row in rows if text.casefold() in f"{row['name']} ({row['oId']})".casefold()]
+        hits.sort(key=lambda row: not row["name"].casefold().startswith(text.casefold()))
+        usable = [row for row in hits if row["oId"] or argument in KIND_OF_ARGUMENT]
+        return list(dict.fromkeys(shown.format(**row) for row in usable))[:MAX_VALUES]
+
+    async def _rows(self, argument: str, text: str) -> list[Row]:
+        kept = self._kept.get((argument, text))
+        if kept and self._now() - kept[0] < KEPT_SECONDS:
+            return kept[1]
+        rows = [row_of(one) for one in await self._look_up(argument, text)]
+        if len(self._kept) >= MAX_KEPT:
+            self._kept.clear()
+        self._kept[argument, text] = (self._now(), rows)
+        return rows
+
+    async def _look_up(self, argument: str, text: str) -> Sequence[Persona | LibraryRow]:
+        if kind := KIND_OF_ARGUMENT.get(argument):
+            if kind not in SEARCHABLE:
+                return (await self._lookups.all_rows(kind))[0]
+            return (await self._lookups.library(kind, text=text or None, limit=MAX_VALUES, offset=0)).data
+        # Octave searches names only, so an oId is matched here, among the first personas.
+        wanted = None if argument == "oId" else text or None
+        page = self._lookups.personas(text=wanted, offering_oid=None, playbook_oid=None, limit=MAX_VALUES, offset=0)
+        return (await page).data

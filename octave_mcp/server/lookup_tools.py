@@ -43,7 +43,7 @@ from octave_mcp.server.schemas import (
     MAX_LIMIT,
     Schema,
 )
-from octave_mcp.server.services import State, Unusable
+from octave_mcp.server.services import CallRefused, CallState
 from octave_mcp.server.tool_adapter import Arguments, make_tool, read
 
 __all__ = ["find_rows", "lookup_tools"]
@@ -88,7 +88,7 @@ class _ListLibrary(_Page):
     text: Text | None = None
 
 
-Function = Callable[[dict[str, Any], Context[State, Any]], Awaitable[CallToolResult]]
+Function = Callable[[dict[str, Any], Context[CallState, Any]], Awaitable[CallToolResult]]
 
 
 def lookup_tools() -> list[Tool]:
@@ -116,11 +116,11 @@ def _told(function: Function) -> Function:
     """The tool, with what cannot be done told in words."""
 
     @wraps(function)
-    async def told(arguments: dict[str, Any], context: Context[State, Any]) -> CallToolResult:
+    async def told(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
         try:
-            with context.request_context.lifespan_context.reader.bounded():
+            with context.request_context.lifespan_context.lookups.bounded():
                 return await function(arguments, context)
-        except Unusable as problem:
+        except CallRefused as problem:
             return problem_result(f"{problem}")
         except OctaveError as error:
             return problem_result(explain_look_up(error))
@@ -128,11 +128,11 @@ def _told(function: Function) -> Function:
     return told
 
 
-async def get_persona(arguments: dict[str, Any], context: Context[State, Any]) -> CallToolResult:
+async def get_persona(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
     """One record, or sections of it."""
     state = context.request_context.lifespan_context
     wanted, dropped = read(arguments, state, GET_PERSONA, _GetPersona)
-    persona = await state.reader.persona(wanted.oId)
+    persona = await state.lookups.persona(wanted.oId)
     return persona_result(
         partial(record, persona, sections=wanted.sections or ()),
         _notes(state, dropped),
@@ -141,11 +141,11 @@ async def get_persona(arguments: dict[str, Any], context: Context[State, Any]) -
     )
 
 
-async def list_personas(arguments: dict[str, Any], context: Context[State, Any]) -> CallToolResult:
+async def list_personas(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
     """A page of the personas that there are."""
     state = context.request_context.lifespan_context
     wanted, dropped = read(arguments, state, LIST_PERSONAS, _ListPersonas)
-    page = await state.reader.personas(
+    page = await state.lookups.personas(
         text=wanted.text,
         offering_oid=wanted.offeringOId,
         playbook_oid=wanted.playbookOId,
@@ -166,12 +166,12 @@ async def list_personas(arguments: dict[str, Any], context: Context[State, Any])
     return page_result(rows, budget=state.settings.result_tokens)
 
 
-async def list_library(arguments: dict[str, Any], context: Context[State, Any]) -> CallToolResult:
+async def list_library(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
     """A page of a library's list, or of what matches a text."""
     state = context.request_context.lifespan_context
     wanted, dropped = read(arguments, state, LIST_LIBRARY, _ListLibrary)
     kind, limit, offset = Kind(wanted.kind), wanted.limit, wanted.offset
-    found, total, following, notes = await _library(state.reader, kind, wanted.text, limit, offset)
+    found, total, following, notes = await _library(state.lookups, kind, wanted.text, limit, offset)
     rows = Rows(
         [row_of(one) for one in found],
         "rows",
@@ -185,11 +185,11 @@ async def list_library(arguments: dict[str, Any], context: Context[State, Any]) 
     return page_result(rows, budget=state.settings.result_tokens)
 
 
-async def check_workspace(arguments: dict[str, Any], context: Context[State, Any]) -> CallToolResult:
+async def check_workspace(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
     """Whose the key is, and the credits."""
     state = context.request_context.lifespan_context
     _, dropped = read(arguments, state, CHECK_WORKSPACE, Arguments)
-    workspace = await state.reader.workspace()
+    workspace = await state.lookups.workspace()
     if workspace.valid is False:
         raise KeyProblem("Octave says that this API key is not valid.")
     return workspace_result(workspace, _notes(state, dropped), budget=state.settings.result_tokens)
@@ -198,7 +198,7 @@ async def check_workspace(arguments: dict[str, Any], context: Context[State, Any
 _NO_MATCH = "Nothing matches. Without text, offeringOId and playbookOId, list_personas lists all that there are."
 
 
-def _notes(state: State, dropped: Sequence[str]) -> tuple[str, ...]:
+def _notes(state: CallState, dropped: Sequence[str]) -> tuple[str, ...]:
     return (*sandbox_note(state.settings), *host_notes(dropped, sandbox=False))
 
 

@@ -15,7 +15,7 @@ from octave_mcp.octave.models import Persona
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.record import record
 from octave_mcp.server.lookup_results import explain_look_up, row_of
-from octave_mcp.server.services import State, Unusable
+from octave_mcp.server.services import CallRefused, CallState
 
 __all__ = ["add_prompts"]
 
@@ -29,7 +29,7 @@ _ENDS_IN_OID = re.compile(r"\(([^()\s]+)\)$")
 """As completions give a persona: `CISO at a bank (pe_123)`."""
 
 
-def add_prompts(server: MCPServer[State]) -> None:
+def add_prompts(server: MCPServer[CallState]) -> None:
     """Offer both."""
     for function, title, description in (
         (build_personas, "Build personas", "Build buyer personas in Octave, step by step, and present them."),
@@ -82,14 +82,14 @@ come back and why, and what was used in credits."""
 
 
 async def interview_persona(
-    persona: Annotated[str, Field(description="The persona, by name or oId.")], context: Context[State, Any]
+    persona: Annotated[str, Field(description="The persona, by name or oId.")], context: Context[CallState, Any]
 ) -> str:
     """A persona's record, and how to play it."""
     state = context.request_context.lifespan_context
     try:
-        with state.reader.bounded():
+        with state.lookups.bounded():
             found = await _found(state, persona[:MAX_CHARACTERS].strip())
-    except Unusable as problem:
+    except CallRefused as problem:
         raise MCPError(code=INVALID_PARAMS, message=f"{problem}") from None
     except OctaveError as error:
         raise MCPError(code=INVALID_PARAMS, message=explain_look_up(error)) from None
@@ -111,20 +111,20 @@ The record, between the lines:
 ---"""
 
 
-async def _found(state: State, wanted: str) -> Persona:
+async def _found(state: CallState, wanted: str) -> Persona:
     """The persona of that oId or name. Raises MCPError where there is not exactly one."""
     given = _ENDS_IN_OID.search(wanted)
     oid = given[1] if given else wanted if wanted and " " not in wanted else ""
     if oid:
         try:
-            return await state.reader.persona(oid)
+            return await state.lookups.persona(oid)
         except InputProblem:
             pass  # a name may end in brackets too, or be one word
-    page = await state.reader.personas(text=wanted, offering_oid=None, playbook_oid=None, limit=MATCHES, offset=0)
+    page = await state.lookups.personas(text=wanted, offering_oid=None, playbook_oid=None, limit=MATCHES, offset=0)
     exact = [one for one in page.data if clean(one.name or "").casefold() == clean(wanted).casefold()]
     near = exact or page.data
     if len(near) == 1 and near[0].oId:
-        return await state.reader.persona(near[0].oId)
+        return await state.lookups.persona(near[0].oId)
     names = "; ".join(f"{one['name']} ({one['oId']})" for one in map(row_of, near))
     told = f"Several personas match; give one oId: {names}." if near else "No persona matches that name or oId."
     raise MCPError(code=INVALID_PARAMS, message=told)

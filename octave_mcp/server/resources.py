@@ -15,7 +15,7 @@ from octave_mcp.octave.errors import InputProblem, OctaveError
 from octave_mcp.personas.record import record
 from octave_mcp.server.lookup_results import explain_look_up, sandbox_note
 from octave_mcp.server.results import DATA_NOTE
-from octave_mcp.server.services import State, Unusable
+from octave_mcp.server.services import CallRefused, CallState
 
 __all__ = ["PERSONA_URI", "add_resources"]
 
@@ -25,7 +25,7 @@ _SAFE_OID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 """What an oId is made of; whatever else stands in its place of a URI names no persona."""
 
 
-def add_resources(server: MCPServer[State]) -> None:
+def add_resources(server: MCPServer[CallState]) -> None:
     """Offer the template."""
     server.resource(
         PERSONA_URI,
@@ -36,16 +36,16 @@ def add_resources(server: MCPServer[State]) -> None:
     )(read_persona)
 
 
-async def read_persona(oId: str, context: Context[State, Any]) -> str:  # noqa: N803 - the template's name for it
+async def read_persona(oId: str, context: Context[CallState, Any]) -> str:  # noqa: N803 - the template's name for it
     """The record as JSON, within the budget of a result."""
     state = context.request_context.lifespan_context
     if not _SAFE_OID.fullmatch(oId):
         raise ResourceNotFoundError("There is no persona of that oId.")
     try:
-        persona = await state.reader.persona(oId)
+        persona = await state.lookups.persona(oId)
     except InputProblem as error:
         raise ResourceNotFoundError(explain_look_up(error)) from None
-    except Unusable as problem:
+    except CallRefused as problem:
         raise ResourceError(f"{problem}") from None
     except OctaveError as error:
         raise ResourceError(explain_look_up(error)) from None

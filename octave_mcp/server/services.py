@@ -1,6 +1,7 @@
-"""What a call works with: the settings, and the desk of whoever calls, or why that one has none.
+"""The services that a call works with: those of its caller's key, or the reason why there are none.
 
-Over stdio there is one desk, as long as the server lives. Over HTTP each key has its own, and `tenants` keeps them.
+Over stdio there is one key, as long as the server runs. Over HTTP each key has services of its own, and `http.tenants`
+keeps them.
 """
 
 from collections.abc import AsyncIterator
@@ -19,10 +20,21 @@ from octave_mcp.generation.service import running as running_runner
 from octave_mcp.generation.tenant import Tenant
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.lookup_client import Reader
-from octave_mcp.server.completer import Completer
+from octave_mcp.server.completions import Completer
 from octave_mcp.settings import Settings
 
-__all__ = ["NO_KEY", "Desk", "State", "Unusable", "current", "desk", "held_key", "ledger_of", "running", "tenant_of"]
+__all__ = [
+    "NO_KEY",
+    "CallRefused",
+    "CallState",
+    "TenantServices",
+    "configured_ledger",
+    "current_state",
+    "open_call_state",
+    "open_services",
+    "server_key",
+    "tenant_of",
+]
 
 NO_KEY = (
     "No Octave API key is set for this server. Ask the user to set OCTAVE_API_KEY in this server's configuration to "
@@ -31,67 +43,73 @@ NO_KEY = (
 )
 
 
-class Unusable(Exception):
-    """A call that cannot be made; its text is the result."""
+class CallRefused(Exception):
+    """This call cannot be made. The text says why and what to do, and is the call's result."""
 
 
 @dataclass(frozen=True)
-class Desk:
-    """What works for one key, and for no other."""
+class TenantServices:
+    """The services of one API key, shared with no other key."""
 
-    runner: Runner
-    reader: Reader
+    generation: Runner
+    lookups: Reader
     completer: Completer
 
 
 @dataclass(frozen=True)
-class State:
-    """The settings, and a desk; or, in place of it, what a model is told of why there is none."""
+class CallState:
+    """The settings, with the caller's services or, if there are none, the `problem` that each call reports."""
 
     settings: Settings
-    desk: Desk | None
-    why_not: str = ""
+    services: TenantServices | None
+    problem: str = ""
 
     @property
-    def runner(self) -> Runner:
-        """Makes personas. Raises Unusable."""
-        return self._desk.runner
+    def generation(self) -> Runner:
+        """Return the service that creates personas. Raises CallRefused if there are no services."""
+        return self._usable.generation
 
     @property
-    def reader(self) -> Reader:
-        """Looks things up. Raises Unusable."""
-        return self._desk.reader
+    def lookups(self) -> Reader:
+        """Return the look-up client. Raises CallRefused if there are no services."""
+        return self._usable.lookups
 
     @property
-    def _desk(self) -> Desk:
-        if self.desk is None:
-            raise Unusable(self.why_not)
-        return self.desk
+    def _usable(self) -> TenantServices:
+        if self.services is None:
+            raise CallRefused(self.problem)
+        return self.services
 
 
-current: ContextVar[State] = ContextVar("current")
-"""The state of the request that is being served, for what the SDK hands no context: completions."""
+current_state: ContextVar[CallState] = ContextVar("current_state")
+"""The state of the request in progress. Completions need it, as the SDK gives them no context."""
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[State]:
-    """The one state of a server for one person, as long as it runs."""
-    key = held_key(settings)
-    if key is None:
-        yield State(settings, None, NO_KEY)
+async def open_call_state(settings: Settings, problem: str = "") -> AsyncIterator[CallState]:
+    """Open the services of a server with one key, and yield the state that all its calls share.
+
+    `problem` says why the settings cannot be used; then no service is opened, and each call reports it.
+    """
+    key = server_key(settings)
+    if problem or key is None:
+        yield CallState(settings, None, problem or NO_KEY)
         return
-    ledger = ledger_of(settings)
+    ledger = configured_ledger(settings)
     try:
-        async with desk(settings, ledger, key) as opened:
-            yield State(settings, opened)
+        async with open_services(settings, ledger, key) as services:
+            yield CallState(settings, services)
     finally:
         with anyio.CancelScope(shield=True):
             await ledger.close()
 
 
 @asynccontextmanager
-async def desk(settings: Settings, ledger: Ledger, key: SecretStr) -> AsyncIterator[Desk]:
-    """A desk for one key, to Octave or to the sandbox in this process. The ledger stays the caller's."""
+async def open_services(settings: Settings, ledger: Ledger, key: SecretStr) -> AsyncIterator[TenantServices]:
+    """Open the services of one key, connected to Octave or to the sandbox in this process.
+
+    The caller closes the ledger.
+    """
     limits = Limits(
         concurrency=settings.concurrency,
         replay_seconds=settings.replay_seconds,
@@ -103,21 +121,21 @@ async def desk(settings: Settings, ledger: Ledger, key: SecretStr) -> AsyncItera
         running_runner(client, ledger, tenant_of(settings, key), limits) as runner,
     ):
         reader = Reader(client, seconds=settings.window_seconds)
-        yield Desk(runner, reader, Completer(reader))
+        yield TenantServices(runner, reader, Completer(reader))
 
 
-def held_key(settings: Settings) -> SecretStr | None:
-    """The key that the server itself holds; the sandbox takes any."""
+def server_key(settings: Settings) -> SecretStr | None:
+    """Return the key that the server itself holds; the sandbox accepts any key."""
     return SecretStr("sandbox") if settings.sandbox else settings.api_key
 
 
 def tenant_of(settings: Settings, key: SecretStr) -> Tenant:
-    """Whose the records of that key are, at the origin that is set."""
+    """Return the owner of that key's records at the configured origin."""
     return Tenant(key, "sandbox" if settings.sandbox else settings.base_url)
 
 
-def ledger_of(settings: Settings) -> Ledger:
-    """The store that is set; nothing is opened before it is used. Raises LedgerError where there can be none."""
+def configured_ledger(settings: Settings) -> Ledger:
+    """Return the configured ledger. Nothing is opened before its first use. Raises LedgerError if it is unusable."""
     return store(settings.state_url, settings.ledger_path)
 
 

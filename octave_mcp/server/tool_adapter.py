@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from octave_mcp.observability.telemetry import count_call
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
-from octave_mcp.server.services import State, Unusable
+from octave_mcp.server.services import CallRefused, CallState
 
 __all__ = ["Arguments", "make_tool", "read"]
 
@@ -75,17 +75,17 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def read(
-    arguments: dict[str, Any], state: State, schema: dict[str, Any], model: type[_Model], *, cost: str = ""
+    arguments: dict[str, Any], state: CallState, schema: dict[str, Any], model: type[_Model], *, cost: str = ""
 ) -> tuple[_Model, list[str]]:
     """The arguments, and the names of those that were dropped.
 
-    Raises Unusable, whose text has `cost`: what a call that cannot be made has cost, where somebody may wonder.
+    Raises CallRefused, whose text has `cost`: what a call that cannot be made has cost, where somebody may wonder.
     """
-    if state.desk is None:
-        raise Unusable(f"{state.why_not} {cost}".rstrip())
+    if state.services is None:
+        raise CallRefused(f"{state.problem} {cost}".rstrip())
     try:
         return read_arguments(arguments, schema, model, ignored=state.settings.ignored_argument_names)
     except ArgumentsError as error:
         lines = "\n".join(f"- {problem}" for problem in error.problems)
         advice = f"{cost} Correct these and call the tool again.".lstrip()
-        raise Unusable(f"The arguments do not fit:\n{lines}\n{advice}") from None
+        raise CallRefused(f"The arguments do not fit:\n{lines}\n{advice}") from None

@@ -17,7 +17,7 @@ from octave_mcp.server.schemas import (
     GET_GENERATION,
     GET_GENERATION_RESULT,
 )
-from octave_mcp.server.services import State, Unusable
+from octave_mcp.server.services import CallRefused, CallState
 from octave_mcp.server.tool_adapter import Arguments, make_tool, read
 
 __all__ = ["generate_personas_tool", "get_generation_tool"]
@@ -76,16 +76,16 @@ def get_generation_tool() -> Tool:
     )
 
 
-async def generate_personas(arguments: dict[str, Any], context: Context[State, Any]) -> CallToolResult:
+async def generate_personas(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
     """Check the arguments, generate, condense. Never raises for what a caller or Octave did wrong."""
     state = context.request_context.lifespan_context
     settings = state.settings
     try:
         request, dropped = read(arguments, state, GENERATE_PERSONAS, GenerateRequest, cost=_NOTHING_SENT)
-        runner = state.runner
+        runner = state.generation
         _keep_to(settings.max_personas_per_call, len(request.personas))
         generation = await runner.generate(request, settings.window_seconds, _progress(context))
-    except Unusable as problem:
+    except CallRefused as problem:
         return problem_result(f"{problem}")
     except LimitReached as reached:
         rest = f"asking for no more than {reached.left} will do" if reached.left else "only time, or the user, helps"
@@ -101,20 +101,20 @@ async def generate_personas(arguments: dict[str, Any], context: Context[State, A
     return generation_result(generation, budget=settings.result_tokens, sandbox=settings.sandbox, dropped=dropped)
 
 
-async def get_generation(arguments: dict[str, Any], context: Context[State, Any]) -> CallToolResult:
+async def get_generation(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
     """Wait for a generation, or list what is uncollected."""
     state = context.request_context.lifespan_context
     settings = state.settings
     try:
         wanted, dropped = read(arguments, state, GET_GENERATION, _GetGeneration)
-        runner = state.runner
+        runner = state.generation
         if wanted.generationId is None:
             uncollected = await runner.uncollected()
             return uncollected_result(
                 uncollected, budget=settings.result_tokens, sandbox=settings.sandbox, dropped=dropped
             )
         generation = await runner.collect(wanted.generationId, settings.window_seconds, _progress(context))
-    except Unusable as problem:
+    except CallRefused as problem:
         return problem_result(f"{problem}")
     except LedgerError as error:
         return problem_result(f"{error} Nothing is lost by that; call get_generation again once it is mended.")
@@ -135,13 +135,13 @@ _NOTHING_SENT = "Nothing was sent to Octave and nothing was paid for."
 
 def _keep_to(most: int, asked: int) -> None:
     if asked > most:
-        raise Unusable(
+        raise CallRefused(
             f"personas: {asked} were asked for, and one call may ask for {most} (OCTAVE_MCP_MAX_PERSONAS_PER_CALL). "
             f"{_NOTHING_SENT} Settle with the user which to ask for, or call once for each {most}."
         )
 
 
-def _progress(context: Context[State, Any]) -> Progress:
+def _progress(context: Context[CallState, Any]) -> Progress:
     async def report(progress: float, total: int, message: str) -> None:
         await context.report_progress(progress, total, message)
 

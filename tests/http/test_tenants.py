@@ -151,7 +151,7 @@ class House:
     async def visit(self, key: str) -> Any:
         """The desk of that key, used and left; or why there was none."""
         async with self.tenants._state(key) as state:
-            return state.desk or state.why_not
+            return state.services or state.problem
 
 
 async def test_a_desk_that_rests_is_closed_and_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,8 +180,8 @@ async def test_desks_are_bounded_and_the_one_that_rests_longest_makes_room(monke
             house.now = number
             desks.append(await house.visit(key))
         async with house.tenants._state("c") as third, house.tenants._state("b") as second:
-            assert third.desk is not None
-            assert second.desk is desks[1]
+            assert third.services is not None
+            assert second.services is desks[1]
             assert "as many Octave keys" in await house.visit("a")
         house.now = 9
         assert await house.visit("a") not in desks
