@@ -11,11 +11,11 @@ import logging
 import ssl
 import sys
 from collections.abc import Generator, Mapping
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-import anyio
 import httpx
 import truststore
 from pydantic import SecretStr
@@ -24,22 +24,26 @@ from starlette.types import ASGIApp
 from octave_mcp import __version__
 from octave_mcp.observability.telemetry import About
 from octave_mcp.octave import errors
+from octave_mcp.octave.before_send import BeforeSend, SendGate, send_after
 from octave_mcp.octave.decoding import REMOVED, decode
 from octave_mcp.octave.instrumentation import Call, observed
 from octave_mcp.octave.lookups import Kind, LibraryPage, PersonaAnswer, PersonaPage, Workspace
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
 from octave_mcp.octave.status_errors import refusal, request_id_in, said_in
 
-__all__ = ["OctaveClient"]
+__all__ = ["OctaveClient", "QueryType"]
 
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
 """For the connection, and once more for TLS. Whatever answers at all does so sooner; nothing has been sent by then."""
 
+CONNECTION_SECONDS = 30.0
+"""Bounds all steps of a connection together. A proxy that is silent after it was asked for a tunnel meets no other."""
+
 DEADLINE_SECONDS = 600.0
-"""For each persona of a POST, from the call to the last byte. Octave publishes no figure; a language model writes the
-persona, which takes seconds to minutes. The HTTP library's read timeout is for each chunk and bounds nothing."""
+"""Bounds a POST from the call to the last byte. Octave publishes no figure; a language model writes the persona, which
+takes seconds to minutes. The HTTP library's read timeout is for each chunk and bounds nothing."""
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """A persona's record is a few kilobytes, so this is hundreds of them; past it the answer is not what was asked for."""
@@ -57,6 +61,9 @@ KEPT_SECONDS = 4.0
 """How long a look-up's connection waits for the next: they come in a row. Common servers close theirs after five, and
 one that waits for long may be dead, as laptops sleep and networks change."""
 
+QueryType = Literal["ALL", "TEAM", "MINE"]
+"""Whose personas a list has: everybody's in the workspace, the team's, or those of the key's owner."""
+
 _GENERATE = "/api/v2/persona/generate"
 _GET = "/api/v2/persona/get"
 _LIST = "/api/v2/persona/list"
@@ -71,7 +78,6 @@ _LIBRARY = {
 _ANSWERS = frozenset({"data", "oId", "valid"})
 """An answer with none of these and a message is an error, whatever its status."""
 
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _WRONG_ADDRESS = (httpx.UnsupportedProtocol, httpx.InvalidURL)
 _FOREIGN = (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict, *_WRONG_ADDRESS, TimeoutError)
 """Every exception that the HTTP library has, and the deadline's."""
@@ -100,6 +106,7 @@ class OctaveClient:
         self._api_key = api_key
         self._base_url = base_url
         self._deadline_seconds = deadline_seconds
+        self._in_process = app is not None
         self._http: dict[str, httpx.AsyncClient] = {}
         _without_looking_for_sniffio()
         try:
@@ -121,27 +128,32 @@ class OctaveClient:
             await http.__aexit__(kind, error, trace)
 
     async def generate(
-        self, request: GenerateRequest, *, idempotency_key: str, about: About | None = None
+        self,
+        request: GenerateRequest,
+        *,
+        idempotency_key: str,
+        about: About | None = None,
+        before_send: BeforeSend | None = None,
     ) -> GenerateAnswer:
-        """`POST /api/v2/persona/generate`: paid for, slow (seconds to minutes a persona), never repeated from here.
+        """Send `POST /api/v2/persona/generate` for one persona: paid for, seconds to minutes, never repeated here.
 
-        The answer has at least one persona. `idempotency_key` goes along as a header, though Octave is not known to
-        read it. `about` is told with the call's span. Raises `OctaveError`.
+        The answer has at least one persona. `idempotency_key` is sent as a header, though Octave is not known to read
+        it. `about` is added to the call's span. `before_send` runs while the connection is made; no byte of the request
+        leaves before it has returned, and if it raises, nothing is sent and its exception leaves unchanged. It is
+        awaited even if there is no connection. Raises `OctaveError`.
         """
-        asked = len(request.personas)
-        told = {"octave.personas.asked": asked, **(about or {})}
-        with observed("POST", _GENERATE, self._base_url, told) as call:
-            answer = await self._generate(call, request, idempotency_key)
+        with observed("POST", _GENERATE, self._base_url, about or {}) as call:
+            answer = await self._generate(call, request, idempotency_key, before_send)
             call.credits = answer.metadata.usage
-            if len(answer.data) < asked:
-                call.error, call.outcome = errors.OutcomeUnknown.__name__, "unknown"
         return answer
 
-    async def _generate(self, call: Call, request: GenerateRequest, idempotency_key: str) -> GenerateAnswer:
+    async def _generate(
+        self, call: Call, request: GenerateRequest, idempotency_key: str, before_send: BeforeSend | None
+    ) -> GenerateAnswer:
         content = json.dumps(request.body(), ensure_ascii=False, allow_nan=False).encode()
         headers = {"content-type": "application/json", "idempotency-key": idempotency_key}
-        seconds = self._deadline_seconds * len(request.personas)
-        body = await self._call(call, seconds, content=content, headers=headers)
+        send = partial(self._call, call, self._deadline_seconds, content=content, headers=headers)
+        body = await send_after(before_send, send)
         answer = GenerateAnswer.model_validate(body)
         if answer.data:
             return answer
@@ -170,11 +182,15 @@ class OctaveClient:
         text: str | None = None,
         offering_oid: str | None = None,
         playbook_oid: str | None = None,
+        query_type: QueryType | None = None,
         limit: int,
         offset: int,
     ) -> PersonaPage:
-        """`GET /api/v2/persona/list`: personas that have to do with `text`, at most `limit` of them, from `offset`."""
-        filters = {"text": text, "productOId": offering_oid, "playbookOId": playbook_oid}
+        """Return a page of `GET /api/v2/persona/list`: at most `limit` personas that match `text`, from `offset`.
+
+        `query_type` says whose personas: with `ALL` the list is complete, whatever Octave takes by default.
+        """
+        filters = {"text": text, "productOId": offering_oid, "playbookOId": playbook_oid, "queryType": query_type}
         return PersonaPage.model_validate(await self._look_up(_LIST, **filters, limit=limit, offset=offset))
 
     async def list_library(self, kind: Kind, *, text: str | None = None, limit: int, offset: int) -> LibraryPage:
@@ -188,12 +204,13 @@ class OctaveClient:
     async def _look_up(self, path: str, **query: str | int | None) -> dict[str, Any]:
         params = {name: str(value) for name, value in query.items() if value is not None}
         with observed("GET", path, self._base_url, {}) as call:
-            return await self._call(call, LOOK_UP_SECONDS, params=params)
+            return await send_after(None, partial(self._call, call, LOOK_UP_SECONDS, params=params))
 
     async def _call(
         self,
         call: Call,
         seconds: float,
+        gate: SendGate,
         *,
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
@@ -205,10 +222,14 @@ class OctaveClient:
         http = self._http.get(call.method)
         if http is None:
             raise errors.SetupProblem("The base URL, or this machine's proxy settings, cannot be used.")
-        request = http.build_request(call.method, call.path, params=params, content=content, headers=headers)
+        request = http.build_request(
+            call.method, call.path, params=params, content=content, headers=headers, extensions={"trace": gate.trace}
+        )
         received = bytearray()
         try:
-            with anyio.fail_after(seconds):
+            with gate.deadline(connect_seconds=CONNECTION_SECONDS, seconds=seconds):
+                if self._in_process:  # a transport that has no connection to wait for, and no trace
+                    await gate.wait()
                 response = await http.send(request, stream=True)
                 call.status = response.status_code
                 try:
@@ -221,7 +242,7 @@ class OctaveClient:
         except _FOREIGN as error:
             logger.warning("%s %s ended with %s", call.method, call.path, type(error).__name__)
             # Without its cause: the library's errors quote what the peer sent, and a peer may send the key back.
-            raise self._mapped(error, seconds, received) from None
+            raise self._mapped(error, seconds, received, sent=gate.sent) from None
         call.request_id = request_id_in(answer)
         return answer
 
@@ -251,19 +272,17 @@ class OctaveClient:
             )
         return answer
 
-    def _mapped(self, error: Exception, seconds: float, received: bytearray) -> errors.OctaveError:
-        """Ours for an exception of the HTTP library's. What is not known to come before sending came after."""
-        if isinstance(error, TimeoutError):
-            text = f"Octave did not answer within {seconds:g} seconds."
-            return errors.OutcomeUnknown(text, unreadable=self._kept(received))
+    def _mapped(self, error: Exception, seconds: float, received: bytearray, *, sent: bool) -> errors.OctaveError:
+        """Return our error for one of the HTTP library's. `sent`: whether any of the request may have left."""
         if isinstance(error, _WRONG_ADDRESS):
             return errors.SetupProblem("The base URL cannot be called.")
-        if not isinstance(error, _NEVER_SENT):
-            text = "The connection to Octave broke before its answer was complete."
-            return errors.OutcomeUnknown(text, unreadable=self._kept(received))
-        if _is_about_a_certificate(error):
-            return errors.SetupProblem("The certificate of Octave's address is not trusted by this machine.")
-        return errors.Unreachable("Octave could not be reached.")
+        if not sent:
+            if _is_about_a_certificate(error):
+                return errors.SetupProblem("The certificate of Octave's address is not trusted by this machine.")
+            return errors.Unreachable("Octave could not be reached.")
+        broken = "The connection to Octave broke before its answer was complete."
+        text = f"Octave did not answer within {seconds:g} seconds." if isinstance(error, TimeoutError) else broken
+        return errors.OutcomeUnknown(text, unreadable=self._kept(received))
 
     def _kept(self, received: bytearray) -> bytes | None:
         """The beginning of an answer that cannot be read, without the key, should the peer have echoed it."""

@@ -128,6 +128,16 @@ async def test_a_look_up_finds_its_way_when_the_kept_connection_is_closed(seen: 
         assert len(octave.looked_up) == (2 if seen else 3)
 
 
+async def test_a_list_of_personas_says_whose_they_are_where_it_is_told() -> None:
+    """Recovery needs everybody's: what Octave lists by default is not published."""
+    async with upstream(by_the_page) as octave, OctaveClient(octave.url, SecretStr(KEY)) as client:
+        await client.list_personas(query_type="ALL", limit=5, offset=10)
+        await client.list_personas(limit=5, offset=0)
+    first, second = octave.looked_up
+    assert first.query == {"queryType": "ALL", "limit": "5", "offset": "10"}
+    assert "queryType" not in second.query
+
+
 async def test_without_a_key_nothing_is_sent() -> None:
     """The error says so."""
     async with upstream(by_the_page) as octave:

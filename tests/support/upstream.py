@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from support.records import record
 
+QUERY_TYPES = {"ALL", "TEAM", "MINE"}
+
 Respond = Callable[["Request", asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -107,6 +109,7 @@ class Upstream:
     async def list_personas(self, request: Request, writer: asyncio.StreamWriter) -> None:
         """Answer as Octave's list of personas does: what has the text in its name, a page of it."""
         query = request.query
+        assert query.get("queryType", "ALL") in QUERY_TYPES
         found = [one for one in self.library if query.get("text", "").lower() in str(one["name"]).lower()]
         start, end = int(query["offset"]), int(query["offset"]) + int(query["limit"])
         page = {"hasNext": end < len(found), "total": len(found), "data": found[start:end]}

@@ -1,0 +1,100 @@
+"""Connect first, send later: the connection is made while the caller still prepares, and the request waits for both.
+
+A paid request must be in the ledger before its first byte leaves, and connecting (TCP, TLS, a proxy's tunnel) takes as
+long as that record. httpcore reports each of its steps to an awaited callback, the `trace` request extension. The
+callback here lets a request continue to its first byte only after `before_send` has returned.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import anyio
+
+__all__ = ["BeforeSend", "SendGate", "Withheld", "send_after"]
+
+BeforeSend = Callable[[], Awaitable[None]]
+"""Is awaited before the first byte of a request leaves. If it raises, nothing is sent."""
+
+_FIRST_BYTE = "http11.send_request_headers.started"
+"""httpcore's name of the step that writes the first byte of a request, also of a CONNECT to a proxy."""
+
+_Result = TypeVar("_Result")
+
+
+class Withheld(Exception):
+    """Signal that `before_send` failed, so nothing is sent. `send_after` raises that failure in its place."""
+
+
+class SendGate:
+    """Hold one request back until `before_send` has returned, and know whether any of it may have left.
+
+    `sent` is False as long as no byte of the request can have left this machine.
+    """
+
+    def __init__(self) -> None:
+        """Start closed: a request that comes to the gate waits."""
+        self.sent = False
+        self.error: Exception | None = None
+        self._opened = anyio.Event()
+        self._connected: Callable[[], None] = _nothing
+
+    async def open_after(self, before_send: BeforeSend) -> None:
+        """Await `before_send`, then open. Its exception is kept in `error`, and nothing is sent."""
+        try:
+            await before_send()
+        except Exception as error:  # noqa: BLE001 - the caller's own; `send_after` raises it again, unchanged
+            self.error = error
+        self.open()
+
+    def open(self) -> None:
+        """Let the request through from now on, or tell it that it is withheld."""
+        self._opened.set()
+
+    async def trace(self, step: str, info: dict[str, Any]) -> None:
+        """Receive httpcore's report of a step; at the request's first byte, wait. Raises `Withheld`."""
+        if step == _FIRST_BYTE and info["request"].method != b"CONNECT":
+            await self.wait()
+
+    async def wait(self) -> None:
+        """Return when the request may be sent. Raises `Withheld` if `before_send` failed."""
+        self._connected()
+        await self._opened.wait()
+        if self.error is not None:
+            raise Withheld
+        self.sent = True
+
+    @contextmanager
+    def deadline(self, *, connect_seconds: float, seconds: float) -> Iterator[None]:
+        """Bound the block: `connect_seconds` until it is connected, `seconds` in all. Raises TimeoutError."""
+        ends = anyio.current_time() + seconds
+        with anyio.fail_after(min(connect_seconds, seconds)) as scope:
+            self._connected = lambda: setattr(scope, "deadline", ends)
+            yield
+
+
+async def send_after(before_send: BeforeSend | None, send: Callable[[SendGate], Awaitable[_Result]]) -> _Result:
+    """Run `send` and `before_send` at the same time, and return what `send` returns. `send` heeds the gate it gets.
+
+    However `send` ends, `before_send` is awaited; if it raises, its exception leaves unchanged in place of any other.
+    If the task is cancelled, both are.
+    """
+    gate = SendGate()
+    if before_send is None:
+        gate.open()
+        return await send(gate)
+    results: list[_Result] = []
+    failures: list[Exception] = []
+    async with anyio.create_task_group() as group:
+        group.start_soon(gate.open_after, before_send)
+        try:
+            results.append(await send(gate))
+        except Exception as error:  # noqa: BLE001 - raised below, outside of the group, which would wrap it
+            failures.append(error)
+    for failure in filter(None, (gate.error, *failures)):
+        raise failure
+    return results[0]
+
+
+def _nothing() -> None:
+    pass
