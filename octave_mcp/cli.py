@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from octave_mcp import __version__
 from octave_mcp.commands.config import add_config
+from octave_mcp.observability.environment import drop_unusable_variables
 
 if TYPE_CHECKING:
     import socket
@@ -44,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0; 1 where not all is well; 2 for settings that cannot be used; 130 and 143 as signals have it.
     """
     options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.command
+    drop_unusable_variables()  # before anything imports OpenTelemetry
     try:
-        return command(options)
+        return int(options.command(options))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # whoever read stdout is gone
@@ -126,8 +127,8 @@ def _serve(options: argparse.Namespace) -> int:
             return BAD_SETTINGS
         import anyio
 
+        from octave_mcp.observability.environment import set_up_telemetry
         from octave_mcp.observability.logs import Secrets, configure_logging
-        from octave_mcp.observability.telemetry import set_up_telemetry
         from octave_mcp.server.app import build_server
         from octave_mcp.server.stdio import repaired_stdin
 
@@ -185,7 +186,7 @@ def _http(options: argparse.Namespace) -> int:
             )
             return BAD_SETTINGS
         from octave_mcp.http.web_server import serve
-        from octave_mcp.observability.telemetry import set_up_telemetry
+        from octave_mcp.observability.environment import set_up_telemetry
 
         secrets = Secrets(settings.api_key)
         configure_logging(settings.log_level, secrets, form=settings.log_format)

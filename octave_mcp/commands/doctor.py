@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from octave_mcp.generation.databases import store
 from octave_mcp.generation.ledger import LedgerError
+from octave_mcp.observability.environment import drop_unusable_variables
 from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, KeyProblem, OctaveError, SetupProblem
@@ -84,6 +85,7 @@ async def examine(*, sandbox: bool = False) -> Report:
     """Check everything, and print it."""
     report = Report()
     _versions(report)
+    _telemetry(report)
     try:
         settings = load_settings(sandbox=True) if sandbox else load_settings()
     except SettingsError as error:
@@ -107,6 +109,12 @@ def _versions(report: Report) -> None:
     found = {name: _version(name) for name in DISTRIBUTIONS}
     told = [f"{name} {number}" for name, number in found.items()]
     report.ok("versions", ", ".join([told[0], f"Python {platform.python_version()}", *told[1:]]))
+
+
+def _telemetry(report: Report) -> None:
+    """Name the variables of OpenTelemetry that this server ignores. Without any there is nothing to report."""
+    if dropped := drop_unusable_variables():
+        report.warn("telemetry", f"what {', '.join(dropped)} names is not installed or not used here, and is ignored")
 
 
 def _version(distribution: str) -> str:

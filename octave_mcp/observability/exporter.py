@@ -1,7 +1,7 @@
-"""Sends spans and metrics to a collector, over OTLP and HTTP. The one module that needs the extra `otel`.
+"""Send spans and metrics to a collector over OTLP and HTTP. This is the only module that needs the extra `otel`.
 
-Where to, with which headers and how often is said by OpenTelemetry's own variables, which its SDK reads. What is sent
-is queued, in bounded memory, and sent by threads of its own: a collector that is slow or gone delays nothing.
+OpenTelemetry's SDK reads the address, headers and intervals from its own variables. Batches wait in bounded memory, and
+threads of their own send them: a collector that is slow or gone delays nothing.
 """
 
 import logging
@@ -23,96 +23,106 @@ from opentelemetry.trace import Status, set_tracer_provider
 from octave_mcp import __version__
 from octave_mcp.observability.telemetry import SCOPE
 
-__all__ = ["sending"]
+__all__ = ["start_export"]
 
 END_SECONDS = 2.5
-"""In which what is left is sent at the end of the process; then it is dropped."""
+"""Seconds at the end of the process in which the remaining batches are sent; then they are dropped."""
 
-TELL_SECONDS = 600.0
-"""How often it is logged, at most, that a collector does not take what it is sent."""
+WARNING_SECONDS = 600.0
+"""Seconds between two warnings about a collector that accepts nothing, so that it does not fill the log."""
 
 logger = logging.getLogger(__name__)
 
 
-def sending(*, traces: bool, metrics: bool) -> Callable[[], None]:
-    """Send from now on. Returns what sends the rest, and ends it."""
-    # It logs every try, and quotes addresses that may hold a password. What it means is told here, once.
+def start_export(*, traces: bool, metrics: bool) -> Callable[[], None]:
+    """Start to send. Returns the function that sends the rest and stops, within `END_SECONDS`.
+
+    Raises whatever the SDK raises about a variable that it cannot use.
+    """
+    # The SDK logs every attempt, with addresses that may contain a password. The exporters below warn in its place.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     ours = {"service.name": SCOPE, "service.version": __version__}
     resource = Resource.create(ours).merge(OTELResourceDetector().detect())
-    ends: list[Callable[[], object]] = []
-    try:
-        if traces:
-            tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
-            tracers.add_span_processor(BatchSpanProcessor(_Spans()))
-            set_tracer_provider(tracers)
-            ends.append(tracers.shutdown)
-        if metrics:
-            reader = PeriodicExportingMetricReader(_Metrics())
-            meters = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
-            set_meter_provider(meters)
-            ends.append(meters.shutdown)
-    except ValueError as error:
-        logger.warning("The OTEL_ variables cannot be used: no telemetry is sent (%s)", type(error).__name__)
-    return lambda: _end(ends)
+    tracers = _tracer_provider(resource) if traces else None
+    meters = _meter_provider(resource) if metrics else None
+    # Set last: if one of them cannot be made, neither is used.
+    if tracers:
+        set_tracer_provider(tracers)
+    if meters:
+        set_meter_provider(meters)
+    stops = [provider.shutdown for provider in (tracers, meters) if provider]
+    return lambda: _stop_all(stops)
 
 
-def _end(ends: Sequence[Callable[[], object]]) -> None:
-    """Call them all at once, and wait for them as long as the end may take."""
+def _tracer_provider(resource: Resource) -> TracerProvider:
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(_SpanExporter()))
+    return provider
+
+
+def _meter_provider(resource: Resource) -> MeterProvider:
+    reader = PeriodicExportingMetricReader(_MetricExporter())
+    return MeterProvider([reader], resource=resource, shutdown_on_exit=False)
+
+
+def _stop_all(stops: Sequence[Callable[[], object]]) -> None:
+    """Call all of them at once, and wait at most `END_SECONDS`."""
     until = time.monotonic() + END_SECONDS
-    threads = [threading.Thread(target=end, daemon=True) for end in ends]
+    threads = [threading.Thread(target=stop, daemon=True) for stop in stops]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
 
 
-class _Told:
-    """Tells the log that a collector takes nothing: at first, and then every while."""
+class _RateLimitedWarning:
+    """Warn that the collector accepts nothing: at once, and then at most every `WARNING_SECONDS`."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._next = 0.0
+    def __init__(self, signal: str) -> None:
+        self._signal = signal
+        self._next_at = 0.0
 
-    def failed(self) -> None:
-        """One batch was not taken."""
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + TELL_SECONDS
-            logger.warning("The collector (OTEL_EXPORTER_OTLP_ENDPOINT) does not take %s; they are lost", self._what)
+    def batch_failed(self) -> None:
+        """Log that one batch was not accepted, unless that was logged recently."""
+        if time.monotonic() >= self._next_at:
+            self._next_at = time.monotonic() + WARNING_SECONDS
+            logger.warning(
+                "The collector (OTEL_EXPORTER_OTLP_ENDPOINT) does not accept %s; they are lost", self._signal
+            )
 
 
-class _Spans(OTLPSpanExporter):
-    """Sends spans without the texts of errors, which may quote what a caller sent: those of the MCP SDK have them."""
+class _SpanExporter(OTLPSpanExporter):
+    """Send spans without the texts of errors. The MCP SDK records them, and they may quote what a caller sent."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._told = _Told("spans")
+        self._warning = _RateLimitedWarning("spans")
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = super().export([_without_texts(span) for span in spans])
         if result is not SpanExportResult.SUCCESS:
-            self._told.failed()
+            self._warning.batch_failed()
         return result
 
 
-class _Metrics(OTLPMetricExporter):
-    """Sends metrics."""
+class _MetricExporter(OTLPMetricExporter):
+    """Send metrics."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._told = _Told("metrics")
+        self._warning = _RateLimitedWarning("metrics")
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **options: Any
     ) -> MetricExportResult:
         result = super().export(metrics_data, timeout_millis, **options)
         if result is not MetricExportResult.SUCCESS:
-            self._told.failed()
+            self._warning.batch_failed()
         return result
 
 
 def _without_texts(span: ReadableSpan) -> ReadableSpan:
-    """The span with nothing of an error but its code and its class."""
+    """Return the span with nothing of an error but its status code."""
     if not span.events and not span.status.description:
         return span
     return ReadableSpan(

@@ -1,16 +1,15 @@
-"""What the process tells of itself through OpenTelemetry: spans of calls to Octave, and counts of what became of them.
+"""Spans of calls to Octave, and metrics of calls, personas and credits, through OpenTelemetry's API.
 
-Told are places, states, numbers of credits, names of error classes and Octave's request ids. Never told: a key, a name,
-a source, a tenant, a query, or the text of an error, which may quote any of them. No trace context is sent to Octave,
-whose API describes no such header.
+They contain positions, states, numbers of credits, names of error classes and Octave's request ids. They never contain
+a key, a name, a source, a tenant, a query, or the text of an error, which may quote any of these. No trace context is
+sent to Octave, whose API describes no such header.
 
-Here is only the API, which the MCP SDK loads anyway: without an SDK of OpenTelemetry, all of it goes nowhere.
-`collector.py` sends it to where the standard variables say.
+This module uses only the API, which the MCP SDK imports anyway. Without OpenTelemetry's SDK all of it has no effect;
+`exporter` sends it to a collector.
 """
 
-import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,20 +31,17 @@ __all__ = [
     "count_found",
     "count_joined",
     "count_settled",
-    "set_up_telemetry",
     "time_request",
 ]
 
 SCOPE = "octave-personas-mcp"
-"""Names whose spans and metrics these are, and the service, where OTEL_SERVICE_NAME does not."""
+"""The instrumentation scope of all spans and metrics, and the service's name unless OTEL_SERVICE_NAME gives another."""
 
 REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600)
-"""The bounds of the histogram: a look-up takes tenths of a second, a persona seconds to minutes."""
+"""Bucket bounds in seconds: a look-up takes tenths of a second, a persona seconds to minutes."""
 
 About = Mapping[str, AttributeValue]
 """Attributes of a span or a measurement."""
-
-logger = logging.getLogger(__name__)
 
 _tracer = get_tracer(SCOPE, __version__)
 
@@ -55,7 +51,7 @@ _tracer = get_tracer(SCOPE, __version__)
 
 @contextmanager
 def client_span(name: str, about: About) -> Iterator[Span]:
-    """A span of a call that leaves this process, within the one that is active."""
+    """Open a span for a call that leaves this process, as a child of the active span."""
     with _tracer.start_as_current_span(
         name, kind=SpanKind.CLIENT, attributes=about, record_exception=False, set_status_on_exception=False
     ) as span:
@@ -63,7 +59,7 @@ def client_span(name: str, about: About) -> Iterator[Span]:
 
 
 def active_ids() -> dict[str, str]:
-    """The ids of the active span, for a line in the log; none where there is none."""
+    """Return `trace_id` and `span_id` of the active span in hexadecimal, or nothing if no span is active."""
     context = get_current_span().get_span_context()
     if not context.is_valid:
         return {}
@@ -84,7 +80,7 @@ class _Instruments(NamedTuple):
 
 @cache
 def _instruments() -> _Instruments:
-    """All of them, made when the first is used: what is imported for them would be felt at each start."""
+    """Create all instruments at first use, as importing the metrics API would slow every start."""
     from opentelemetry.metrics import get_meter  # noqa: PLC0415 - as above
 
     meter = get_meter(SCOPE, __version__)
@@ -131,35 +127,3 @@ def count_found() -> None:
 def time_request(seconds: float, about: About) -> None:
     """A request to Octave took so long."""
     _instruments().seconds.record(seconds, about)
-
-
-# --- Where it goes ----------------------------------------------------------------------------------------------------
-
-
-def set_up_telemetry() -> Callable[[], None]:
-    """Send all of it to a collector, if the standard variables name one. Call it once, when logging is set up.
-
-    Returns what to call at the end of the process: it sends what is left, and takes a bounded time. Neither it nor
-    anything else waits for a collector that does not answer.
-    """
-    from octave_mcp.settings import load_telemetry_settings  # noqa: PLC0415 - what only this function needs
-
-    settings = load_telemetry_settings()
-    if not settings.traces and not settings.metrics:
-        return _nothing
-    if settings.exporter_otlp_protocol not in {"", "http/protobuf"}:
-        logger.warning("Only OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf is spoken here: no telemetry is sent")
-        return _nothing
-    try:
-        from octave_mcp.observability.exporter import sending  # noqa: PLC0415 - it is an extra, and takes its time to load
-    except ImportError:
-        logger.warning(
-            "OTEL_EXPORTER_OTLP_ENDPOINT is set, and what it needs is not installed: no telemetry is sent. "
-            "Install octave-personas-mcp[otel], or unset it"
-        )
-        return _nothing
-    return sending(traces=settings.traces, metrics=settings.metrics)
-
-
-def _nothing() -> None:
-    pass

@@ -126,6 +126,14 @@ async def test_a_key_that_does_not_work_says_why_and_what_to_do(look_up: Respond
     assert (found["workspace"][0], found["store"][0], ran.code) == ("skip", "ok", 1)
 
 
+async def test_a_platforms_telemetry_variables_are_named() -> None:
+    """They would end the start of the server, if it did not ignore them; so the report is made all the same."""
+    ran = await run("doctor", "--sandbox", env=environment(OTEL_PROPAGATORS="xray,tracecontext"))
+    mark, text = lines(ran)["telemetry"]
+    assert (mark, ran.code) == ("warn", 0)
+    assert "OTEL_PROPAGATORS" in text
+
+
 async def test_an_origin_that_is_not_there_is_told() -> None:
     """With the setting to change."""
     async with upstream(by_the_page) as gone:

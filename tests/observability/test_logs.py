@@ -106,7 +106,7 @@ def test_an_exception_is_told_without_its_text(
     written = capfd.readouterr().err
     assert "somebody's name'" not in written.replace('int("somebody\'s name")', "")
     told = json.loads(written)["exception"] if form == "json" else written
-    assert "test_log.py" in told
+    assert "test_logs.py" in told
     assert told.index("builtins.ValueError") < told.index("builtins.ExceptionGroup") < told.index("builtins.KeyError")
     assert "ValueError:" not in told
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import socket
 import sys
 import time
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import opentelemetry.environment_variables
+import opentelemetry.sdk.environment_variables
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
@@ -41,8 +44,8 @@ from support.upstream import (
     upstream,
 )
 
+from octave_mcp.observability.environment import drop_unusable_variables, set_up_telemetry
 from octave_mcp.observability.logs import Secrets, configure_logging
-from octave_mcp.observability.telemetry import set_up_telemetry
 from octave_mcp.server.app import build_server
 from octave_mcp.settings import Settings, load_telemetry_settings
 
@@ -429,7 +432,7 @@ async def test_a_dead_collector_delays_neither_a_call_nor_the_end(tmp_path: Any,
     assert end < 4.5
     lines = (tmp_path / "stderr").read_text().splitlines()
     assert len(lines) <= 2
-    assert all("does not take" in line and address not in line for line in lines)
+    assert all("does not accept" in line and address not in line for line in lines)
     assert listens or lines
 
 
@@ -486,7 +489,7 @@ async def in_python(code: str, **variables: str) -> tuple[str, str]:
 async def test_without_the_variables_nothing_is_loaded() -> None:
     """A start is felt in every chat."""
     code = (
-        "import sys; from octave_mcp.observability.telemetry import set_up_telemetry; set_up_telemetry()();"
+        "import sys; from octave_mcp.observability.environment import set_up_telemetry; set_up_telemetry()();"
         "print([name for name in ('opentelemetry.sdk', 'opentelemetry.metrics', 'requests') if name in sys.modules])"
     )
     assert await in_python(code) == ("[]", "")
@@ -496,14 +499,70 @@ async def test_without_the_extra_one_line_says_how_to_have_it() -> None:
     """And the server starts all the same."""
     code = (
         "import sys; sys.modules['opentelemetry.sdk.trace'] = None;"
-        "from octave_mcp.observability.telemetry import set_up_telemetry; set_up_telemetry()()"
+        "from octave_mcp.observability.environment import set_up_telemetry; set_up_telemetry()()"
     )
     _, err = await in_python(code, OTEL_EXPORTER_OTLP_ENDPOINT="http://localhost:4318")
     assert len(err.splitlines()) == 1
     assert "octave-personas-mcp[otel]" in err
 
 
-def test_another_protocol_is_told_and_not_spoken(
+PLATFORMS: list[tuple[dict[str, str], str]] = [
+    ({"OTEL_PROPAGATORS": "xray"}, "OTEL_PROPAGATORS"),
+    ({"OTEL_PROPAGATORS": "tracecontext, baggage ,b3"}, "OTEL_PROPAGATORS"),
+    ({"OTEL_PROPAGATORS": "tracecontext,baggage"}, ""),
+    ({"OTEL_PROPAGATORS": "none"}, ""),
+    ({"OTEL_PROPAGATORS": ""}, ""),
+    ({"OTEL_PYTHON_CONTEXT": "other"}, "OTEL_PYTHON_CONTEXT"),
+    ({"OTEL_PYTHON_CONTEXT": "contextvars_context"}, ""),
+    ({"OTEL_PYTHON_TRACER_PROVIDER": "none_such"}, "OTEL_PYTHON_TRACER_PROVIDER"),
+    (
+        {"OTEL_PYTHON_METER_PROVIDER": "sdk_meter_provider", "OTEL_PROPAGATORS": "jaeger"},
+        "OTEL_PROPAGATORS, OTEL_PYTHON_METER_PROVIDER",
+    ),
+]
+
+
+@pytest.mark.parametrize(("variables", "named"), PLATFORMS)
+def test_a_platforms_variables_never_end_a_start(
+    variables: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is not installed is dropped before OpenTelemetry would fail to load it, and one line of the log names it."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    drop_unusable_variables.cache_clear()
+    try:
+        set_up_telemetry()()
+    finally:
+        left = {name: os.environ.get(name, "") for name in variables}
+        drop_unusable_variables.cache_clear()
+    assert [named in message for message in caplog.messages] == ([True] if named else [])
+    assert not {"xray", "b3", "jaeger", "other", "none_such"} & set(",".join(left.values()).split(","))
+    if variables.get("OTEL_PROPAGATORS", "").startswith("tracecontext"):
+        assert left["OTEL_PROPAGATORS"] == "tracecontext,baggage"
+
+
+def otel_variables() -> set[str]:
+    """Return the names of all variables that OpenTelemetry's API and SDK read."""
+    modules = (opentelemetry.environment_variables, opentelemetry.sdk.environment_variables)
+    return {name for module in modules for name in vars(module) if name.startswith("OTEL_")}
+
+
+@pytest.mark.parametrize("spoilt", ["all", "all that are not about where to send"])
+async def test_the_command_starts_whatever_the_variables_hold(spoilt: str) -> None:
+    """Nonsense in every variable that OpenTelemetry reads costs the telemetry at most, and one or two lines."""
+    variables = dict.fromkeys(otel_variables(), "no such thing")
+    if spoilt != "all":
+        kept = {name for name in variables if "EXPORTER" in name or name == "OTEL_SDK_DISABLED"}
+        variables = {name: value for name, value in variables.items() if name not in kept}
+        variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
+    ran = await run("--sandbox", env=environment(**variables), stdin="")
+    assert ran.code == 0
+    assert "OTEL_PROPAGATORS" in ran.err
+    assert "Traceback" not in ran.err
+    assert "no such thing" not in ran.err
+
+
+def test_another_protocol_is_reported_and_not_spoken(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """To a collector that speaks gRPC nothing would ever arrive."""
