@@ -555,7 +555,7 @@ async def test_the_command_starts_whatever_the_variables_hold(spoilt: str) -> No
         kept = {name for name in variables if "EXPORTER" in name or name == "OTEL_SDK_DISABLED"}
         variables = {name: value for name, value in variables.items() if name not in kept}
         variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
-    ran = await run("--sandbox", env=environment(**variables), stdin="")
+    ran = await run("--sandbox", env=environment() | variables, stdin="")
     assert ran.code == 0
     assert "OTEL_PROPAGATORS" in ran.err
     assert "Traceback" not in ran.err
