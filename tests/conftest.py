@@ -2,11 +2,12 @@
 
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.postgres import Database, PostgresServer
 
 from octave_mcp.generation import recovery, throttle
 from octave_mcp.octave import lookup_client
@@ -40,6 +41,21 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for all tests of this process. A test that stops it starts it again."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[Database]:
+    """A PostgreSQL database of a test's own."""
+    created = postgres.create_database()
+    yield created
+    postgres.drop_database(created)
 
 
 @pytest.fixture
