@@ -4,6 +4,7 @@ import time
 
 import psycopg
 import pytest
+
 from support.postgres import Database, PostgresServer
 from support.postgres_proxy import postgres_proxy
 
