@@ -171,7 +171,8 @@ def _http(options: argparse.Namespace) -> int:
     with _garbage_kept():
         from octave_mcp.http.settings import HttpSettings, Who
         from octave_mcp.observability.logs import Secrets, configure_logging
-        from octave_mcp.settings import load, this_machine
+        from octave_mcp.settings import load
+        from octave_mcp.values import this_machine
 
         settings = _usable(partial(load, HttpSettings), "octave-personas-mcp http", sandbox=options.sandbox)
         if settings is None:

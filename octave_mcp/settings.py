@@ -1,54 +1,59 @@
-"""One frozen `Settings`, read from the environment once. Nothing else in the package reads the environment."""
+"""One frozen `Settings`, read from the environment once. Nothing else in the package reads the environment.
 
-import ipaddress
-import re
+Each field declares one setting: its default, bounds, description, and who needs it. The tables in the documentation,
+the messages about values that cannot be used and the checks of `doctor` are made from these declarations.
+"""
+
+import os
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUseDefault
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from octave_mcp.values import KEY_RULE, UNEXPANDED, address_in, is_sendable, secret_in, this_machine, without_quotes
 
 __all__ = [
+    "PERSON",
     "Settings",
     "SettingsError",
-    "TelemetrySettings",
-    "address_in",
-    "is_sendable",
+    "allowed_values",
     "load",
     "load_settings",
-    "load_telemetry_settings",
+    "misspelt_settings",
     "setting_name",
-    "this_machine",
 ]
 
-UNEXPANDED = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|^\$\w+$|^%\w+%$|^<.*>$")
-"""A placeholder where a value should be: the host that starts this server, or its user, did not fill it in."""
-
-SENDABLE = re.compile(r"[\x21-\x7e]+")
-"""What a header can carry without ambiguity: printable ASCII, no spaces."""
-
-QUOTES = frozenset("\"'`")
-"""A key that begins with one was copied with its quotation marks."""
-
-KEY_RULE = "it may only have letters, digits and other printable ASCII, no spaces or quotes"
+PERSON: JsonDict = {"audience": "person"}
+"""Marks a setting that a person who uses the server may need. The others are for whoever operates it."""
 
 MEMORY, SQLITE, POSTGRES = "memory://", "sqlite:///", ("postgresql://", "postgres://")
-"""The beginning of each address that a ledger can have."""
+"""The forms of `OCTAVE_MCP_STATE_URL`."""
 
 HEADROOM_SECONDS = 2.5
-"""For condensing and writing, which take milliseconds, and for a ledger that another process has locked meanwhile."""
+"""Part of the wait that is kept for condensing and writing a result, and for a ledger that is locked for a moment."""
+
+MIN_STATE_KEY_CHARACTERS = 32
+"""Shortest `OCTAVE_MCP_REQUEST_STATE_KEY`: 32 random characters cannot be guessed."""
 
 DEFAULT_BASE_URL = "https://app.octavehq.com"
 
 
 class SettingsError(Exception):
-    """The environment cannot be used. The text names each setting and what it must be, never what it was."""
+    """The environment cannot be used. The text has a line for each problem: the setting and what it must be.
+
+    The text never has a value, since any of them may be a key that was put in the wrong place.
+    """
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. Units and bounds stand with each field; the README's table is tested against this."""
+    """The settings of every server and command. Units and bounds stand with each field."""
 
     model_config = SettingsConfigDict(
         env_prefix="OCTAVE_MCP_",
@@ -60,41 +65,75 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
-    sandbox: bool = Field(default=False, description="Use the built-in sandbox: made-up data, no key, no network.")
+    sandbox: bool = Field(
+        default=False,
+        description="Use the built-in sandbox: sample data, no key, no network, no costs.",
+        json_schema_extra=PERSON,
+    )
     api_key_file: Path | None = Field(
-        default=None, validation_alias="OCTAVE_API_KEY_FILE", description="A file that holds the API key, instead."
+        default=None,
+        validation_alias="OCTAVE_API_KEY_FILE",
+        description="A file that holds only the API key, instead of `OCTAVE_API_KEY`.",
+        json_schema_extra=PERSON,
     )
     api_key: SecretStr | None = Field(
-        default_factory=lambda data: _secret_in(data["api_key_file"]),
+        default_factory=lambda data: secret_in(data["api_key_file"]),
         validation_alias="OCTAVE_API_KEY",
-        description="The Octave workspace's API key.",
+        description="The API key of your Octave workspace (in Octave: Settings > API Keys).",
+        json_schema_extra=PERSON,
     )
     base_url: str = Field(
         default=DEFAULT_BASE_URL,
         validation_alias="OCTAVE_BASE_URL",
-        description="Octave's origin: https, or plain http to this machine only.",
+        description="Octave's origin. It must be https; plain http is allowed for this machine only.",
     )
-    result_tokens: int = Field(
-        default=6000, ge=1000, le=100_000, description="Most tokens in a result, text and structured content together."
-    )
-    wait_seconds: float = Field(
-        default=45, gt=0, le=600, description="Seconds after which a call answers with what is ready."
-    )
-    concurrency: int = Field(default=4, ge=1, le=32, description="POSTs under way at once, for each key.")
     max_personas_per_call: int = Field(
-        default=25, ge=1, le=1000, description="Most personas that one call may ask for."
+        default=25, ge=1, le=1000, description="Most personas that one call may create.", json_schema_extra=PERSON
     )
     max_personas_per_day: int | None = Field(
-        default=None, ge=1, le=5000, description="Most personas bought with this key in any 24 hours; unset, no limit."
+        default=None,
+        ge=1,
+        le=5000,
+        description="Most personas created with this key in any 24 hours. Not set: no limit.",
+        json_schema_extra=PERSON,
     )
     max_credits_per_day: float | None = Field(
         default=None,
         gt=0,
-        description="Most credits spent with this key in any 24 hours, as Octave reported them; unset, no limit.",
+        allow_inf_nan=False,
+        description="Most credits spent with this key in any 24 hours, as Octave reported them. Not set: no limit.",
+        json_schema_extra=PERSON,
     )
     allow_same_name: bool = Field(
-        default=False, description="Create a persona even if Octave has one with exactly the same name."
+        default=False,
+        description="Create a persona even if Octave has one with exactly the same name.",
+        json_schema_extra=PERSON,
     )
+    confirm: Literal["never", "ask", "require"] = Field(
+        default="never",
+        description="Ask the person before credits are spent. `ask`: if the client can show the question. `require`: "
+        "refuse if it cannot. `never`: leave the question to the client.",
+        json_schema_extra=PERSON,
+    )
+    confirm_from: int = Field(
+        default=1, ge=1, description="Ask only if a call would create at least this many personas."
+    )
+    folders: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="Folders whose files may be used as sources, separated by `:` (on Windows by `;`). Not set: none.",
+        json_schema_extra=PERSON,
+    )
+    result_tokens: int = Field(
+        default=6000,
+        ge=1000,
+        le=100_000,
+        description="Most tokens in a result, text and structured content together.",
+        json_schema_extra=PERSON,
+    )
+    wait_seconds: float = Field(
+        default=45, gt=0, le=600, description="Seconds after which a call answers with what is ready."
+    )
+    concurrency: int = Field(default=4, ge=1, le=32, description="Most requests in progress at once for each key.")
     replay_seconds: float = Field(
         default=86_400,
         ge=0,
@@ -105,63 +144,97 @@ class Settings(BaseSettings):
         default=None,
         repr=False,  # it may hold the database's password
         description="The ledger: `sqlite:///PATH`; `postgresql://USER@HOST:PORT/DATABASE` for several replicas; or "
-        "`memory://`, which ends with the process. Unset, a file in your data folder; with the sandbox, memory.",
+        "`memory://`, which ends with the process. Not set: a file in your data folder, and memory for the sandbox.",
     )
     shutdown_seconds: float = Field(
-        default=20, ge=0, le=600, description="Seconds that the server waits at its end for what is in flight."
+        default=20, ge=0, le=600, description="Seconds to wait for requests in progress when the server stops."
     )
-    ignored_arguments: str = Field(
-        default="",
-        description="More argument names that your host adds to every call, separated by commas: dropped, and told.",
+    request_state_key: SecretStr | None = Field(
+        default=None,
+        description="A secret of at least 32 characters that all replicas share, so that any of them can read the "
+        "answer to a question that another asked. Not set: each process has its own.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="WARNING", description="How much is logged, on stderr: DEBUG, INFO, WARNING or ERROR."
+        default="WARNING", description="What is logged on stderr: DEBUG, INFO, WARNING or ERROR."
     )
 
     @field_validator("*", mode="before")
     @classmethod
-    def _expanded(cls, value: object, info: ValidationInfo) -> object:
+    def _cleaned(cls, value: object, info: ValidationInfo) -> object:
+        """Take off what surrounds a value in env files: blanks, line ends and quotes. An empty one is not set."""
         if info.field_name in {"api_key", "api_key_file"} and info.data.get("sandbox"):
             return None  # the sandbox needs no key, so whatever is there is not looked at
-        if isinstance(value, str) and UNEXPANDED.search(value.strip()):
+        if not isinstance(value, str):
+            return value
+        value = without_quotes(value)
+        if not value:
+            raise PydanticUseDefault
+        if UNEXPANDED.search(value):
             raise ValueError(
-                "holds a placeholder instead of its value; the program that starts this server did not fill it in"
+                "still contains a placeholder (such as ${OCTAVE_API_KEY}): the program that starts this server did "
+                "not replace it with the value"
             )
         return value
 
     @field_validator("api_key_file")
     @classmethod
     def _holds_a_key(cls, value: Path | None) -> Path | None:
-        if (secret := _secret_in(value)) and not is_sendable(secret):
-            raise ValueError(f"names a file that holds no API key: {KEY_RULE}")
+        secret = secret_in(value)
+        if secret and not secret.get_secret_value():
+            raise ValueError("names a file that is empty: write the API key into it")
+        if secret and not is_sendable(secret):
+            raise ValueError(f"names a file that does not hold an API key and nothing else: {KEY_RULE}")
         return value
 
     @field_validator("api_key")
     @classmethod
     def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
-        """Strip the key, and refuse one that no header can carry: the HTTP library would print it in its error."""
-        if value is None or not (key := value.get_secret_value().strip()):
-            return None
-        if not is_sendable(value):
-            raise ValueError(f"is no API key: {KEY_RULE}")
-        return SecretStr(key)
+        """Refuse a key that no header can carry: the HTTP library would print it in its error."""
+        if value and not is_sendable(value):
+            raise ValueError(f"is not a valid API key: {KEY_RULE}")
+        return value
 
     @field_validator("base_url")
     @classmethod
     def _safe_origin(cls, value: str) -> str:
         parts = address_in(value)
         if parts is None:
-            raise ValueError("must be an address such as https://app.octavehq.com")
+            raise ValueError(f"must be an address such as {DEFAULT_BASE_URL}")
         if "@" in parts.netloc or parts.path not in {"", "/"} or parts.query or parts.fragment:
-            raise ValueError("must be an origin only, such as https://app.octavehq.com: no user, path or query")
+            raise ValueError(f"must be an origin such as {DEFAULT_BASE_URL}, without a user, path or query")
         if parts.scheme == "http" and not this_machine(parts.hostname or ""):
-            raise ValueError("must be https, since the key would travel readably; plain http is for this machine only")
+            raise ValueError("must use https: over http the key would be sent unencrypted (http: this machine only)")
         return f"{parts.scheme}://{parts.netloc}"
+
+    @field_validator("folders", mode="before")
+    @classmethod
+    def _separated(cls, value: object) -> object:
+        """Split a list such as PATH is; a folder from the command line comes as it is."""
+        return tuple(filter(None, map(str.strip, value.split(os.pathsep)))) if isinstance(value, str) else value
+
+    @field_validator("folders")
+    @classmethod
+    def _absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        """Make each absolute. Whether it exists is found out when it is used, as a drive may be mounted later."""
+        try:
+            folders = tuple(Path(os.path.abspath(folder.expanduser())) for folder in value)  # noqa: PTH100 - keeps links
+        except (RuntimeError, ValueError):  # a home folder of nobody's, or a NUL
+            raise ValueError(f"must be paths of folders, separated by {os.pathsep}") from None
+        if any(folder == folder.parent for folder in folders):
+            raise ValueError("must not have the root of a drive: name the folders that hold your material")
+        return folders
 
     @field_validator("log_level", mode="before")
     @classmethod
-    def _upper(cls, value: object) -> object:
-        return value.upper() if isinstance(value, str) else value
+    def _usual_level(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return "WARNING" if value.upper() == "WARN" else value.upper()
+
+    @field_validator("confirm", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("state_url")
     @classmethod
@@ -172,134 +245,98 @@ class Settings(BaseSettings):
             return value
         raise ValueError("must be sqlite:///PATH, postgresql://USER@HOST:PORT/DATABASE or memory://")
 
+    @field_validator("request_state_key")
+    @classmethod
+    def _unguessable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and len(value.get_secret_value()) < MIN_STATE_KEY_CHARACTERS:
+            raise ValueError(f"must have at least {MIN_STATE_KEY_CHARACTERS} characters")
+        return value
+
     @model_validator(mode="after")
     def _one_key(self) -> Self:
         if self.api_key_file and self.api_key and "api_key" in self.model_fields_set:
-            raise ValueError("OCTAVE_API_KEY and OCTAVE_API_KEY_FILE are both set: set one")
+            raise ValueError("OCTAVE_API_KEY and OCTAVE_API_KEY_FILE are both set: remove one of them")
         return self
 
     @property
     def window_seconds(self) -> float:
-        """How long to wait for Octave, so that the answer itself is out within `wait_seconds`."""
+        """Return how long to wait for Octave, so that the answer itself is out within `wait_seconds`."""
         return self.wait_seconds - min(HEADROOM_SECONDS, self.wait_seconds / 10)
 
     @property
     def ledger_path(self) -> Path | None:
-        """The file of the ledger; None for memory and PostgreSQL."""
+        """Return the file of the ledger; None for memory and PostgreSQL."""
         if self.state_url is None:
             return None if self.sandbox else platformdirs.user_data_path("octave-personas-mcp") / "ledger.sqlite3"
         if self.state_url == MEMORY or self.state_url.startswith(POSTGRES):
             return None
         return Path(self.state_url.removeprefix(SQLITE)).expanduser()
 
-    @property
-    def ignored_argument_names(self) -> frozenset[str]:
-        """`ignored_arguments`, taken apart."""
-        return frozenset(name for part in self.ignored_arguments.split(",") if (name := part.strip()))
+
+_Kind = TypeVar("_Kind", bound=Settings)
 
 
 def load_settings(**overrides: Any) -> Settings:
     """Read the environment, with `overrides` (by field name) on top.
 
-    Raises SettingsError, whose text holds no value of any setting.
+    Raises SettingsError, whose text has no value of any setting.
     """
     return load(Settings, **overrides)
 
 
-class TelemetrySettings(BaseSettings):
-    """Those of OpenTelemetry's own variables that say whether anything is sent; its SDK reads the others."""
-
-    model_config = SettingsConfigDict(env_prefix="OTEL_", extra="ignore", frozen=True)
-
-    sdk_disabled: str = ""
-    exporter_otlp_endpoint: str = ""
-    exporter_otlp_traces_endpoint: str = ""
-    exporter_otlp_metrics_endpoint: str = ""
-    exporter_otlp_protocol: str = ""
-    traces_exporter: str = ""
-    metrics_exporter: str = ""
-
-    @property
-    def traces(self) -> bool:
-        """Whether spans are sent."""
-        return self._sent(self.exporter_otlp_traces_endpoint, self.traces_exporter)
-
-    @property
-    def metrics(self) -> bool:
-        """Whether metrics are sent."""
-        return self._sent(self.exporter_otlp_metrics_endpoint, self.metrics_exporter)
-
-    def _sent(self, own_endpoint: str, exporter: str) -> bool:
-        named = own_endpoint.strip() or self.exporter_otlp_endpoint.strip()
-        return bool(named) and exporter.strip() != "none" and self.sdk_disabled.strip().lower() != "true"
-
-
-def load_telemetry_settings() -> TelemetrySettings:
-    """Read the environment."""
-    return TelemetrySettings()
-
-
-_Kind = TypeVar("_Kind", bound=Settings)
-
-
 def load(kind: type[_Kind], **overrides: Any) -> _Kind:
-    """`load_settings`, for settings that have more than those."""
+    """Read settings of a kind that has more than `Settings` has. Raises SettingsError."""
     try:
         return kind(**overrides)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
-        told = [detail for detail in details if detail["type"] != "default_factory_not_called"]  # a consequence
-        raise SettingsError("\n".join(_problem(detail, kind) for detail in told)) from None
+        problems = [_problem(detail, kind) for detail in details if detail["type"] != "default_factory_not_called"]
+        raise SettingsError("\n".join(dict.fromkeys(problems))) from None
 
 
 def setting_name(field: str) -> str:
-    """The environment variable of a field, such as `OCTAVE_MCP_RESULT_TOKENS` for `result_tokens`."""
+    """Return the environment variable of a field: `OCTAVE_MCP_RESULT_TOKENS` for `result_tokens`."""
+    if field.startswith("OCTAVE_"):  # pydantic's errors already call a field with an alias by it
+        return field
     known = Settings.model_fields.get(field)
     return str(known.validation_alias) if known and known.validation_alias else f"OCTAVE_MCP_{field.upper()}"
 
 
+def allowed_values(field: FieldInfo) -> str:
+    """Return in words what a setting may be that is true or false, a number, or a choice; "" for any other."""
+    kinds = get_args(field.annotation) or (field.annotation,)
+    if bool in kinds:
+        return "true or false"
+    if int not in kinds and float not in kinds:
+        choices = [kind for kind in kinds if isinstance(kind, str)]
+        return f"{', '.join(choices[:-1])} or {choices[-1]}" if choices else ""
+    number = "a whole number" if int in kinds else "a number"
+    bounds = {
+        name: f"{getattr(one, name):.10g}"
+        for one in field.metadata
+        for name in ("ge", "gt", "le")
+        if getattr(one, name, None) is not None
+    }
+    low = f"from {bounds['ge']}" if "ge" in bounds else f"above {bounds['gt']}"
+    if "le" in bounds:
+        return f"{number} {low} to {bounds['le']}" if "ge" in bounds else f"{number} {low}, {bounds['le']} at most"
+    return f"{number} {low} up" if "ge" in bounds else f"{number} {low}"
+
+
+def misspelt_settings(known: Iterable[str]) -> dict[str, str]:
+    """Return each variable of the environment that is named like a setting and is none, with the nearest or ""."""
+    names = sorted(known)
+    strangers = sorted(name for name in os.environ if name.upper().startswith("OCTAVE") and name.upper() not in names)
+    return {name: next(iter(get_close_matches(name.upper(), names, n=1)), "") for name in strangers}
+
+
 def _problem(detail: Any, kind: type[Settings]) -> str:
+    """Return a problem in our words: pydantic's own are about types, not about what to write."""
     text = str(detail["msg"]).removeprefix("Value error, ")
     if not detail["loc"]:
         return text
-    place = str(detail["loc"][0])
-    name = setting_name(place) if place in kind.model_fields else place
-    return f"{name} {text[0].lower()}{text[1:]}"
-
-
-def _secret_in(path: Path | None) -> SecretStr | None:
-    """The content of a key file. Raises ValueError, which does not show it."""
-    if path is None:
-        return None
-    try:
-        return SecretStr(path.expanduser().read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError):
-        raise ValueError("names a file that cannot be read") from None
-
-
-def is_sendable(secret: SecretStr) -> bool:
-    """Whether this, stripped, is nothing or a key that a header can carry."""
-    key = secret.get_secret_value().strip()
-    if not key:
-        return True
-    return not UNEXPANDED.search(key) and SENDABLE.fullmatch(key) is not None and key[0] not in QUOTES
-
-
-def address_in(value: str) -> SplitResult | None:
-    """An address of https or http, taken apart; None where it is none."""
-    try:
-        parts = urlsplit(value.strip())
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return None
-    return parts if host and parts.scheme in {"https", "http"} else None
-
-
-def this_machine(host: str) -> bool:
-    """Whether only this machine is reached by that host."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    name = setting_name(str(detail["loc"][0]))
+    if detail["type"] == "value_error":
+        return f"{name} {text}"
+    fields = {setting_name(field): declared for field, declared in kind.model_fields.items()}
+    return f"{name} must be {allowed_values(fields[name]) or 'text that can be read'}"

@@ -89,7 +89,7 @@ def _wanted(options: argparse.Namespace) -> "Wanted":
 def _address(text: str, auth: str | None) -> "tuple[str, Secret | None]":
     """Where the server is, and what says who calls. Raises ValueError for what is no address, or would give it away."""
     from octave_mcp.commands.clients import KEY, TOKEN
-    from octave_mcp.settings import address_in, this_machine
+    from octave_mcp.values import address_in, this_machine
 
     parts = address_in(text)
     if parts is None or "@" in parts.netloc or parts.query or parts.fragment:

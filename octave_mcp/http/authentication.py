@@ -11,7 +11,7 @@ from starlette.requests import Request
 from octave_mcp.http.credentials import Watched, is_among, read_subject_keys, read_tokens
 from octave_mcp.http.settings import HttpSettings, Who
 from octave_mcp.server.services import NO_KEY, CallRefused, server_key
-from octave_mcp.settings import is_sendable
+from octave_mcp.values import is_sendable
 
 __all__ = ["KEY_HEADER", "Callers", "StaticTokens", "callers"]
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from pydantic import SecretStr
 
-from octave_mcp.settings import is_sendable
+from octave_mcp.values import is_sendable
 
 __all__ = ["Watched", "is_among", "read_subject_keys", "read_tokens", "text_of"]
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from octave_mcp.http.credentials import read_subject_keys, read_tokens, text_of
-from octave_mcp.settings import Settings, address_in, this_machine
+from octave_mcp.settings import Settings
+from octave_mcp.values import address_in, this_machine
 
 __all__ = ["HttpSettings", "Who"]
 

@@ -53,7 +53,7 @@ def set_up_telemetry() -> Callable[[], None]:
     Returns the function to call at the end of the process. It sends what is left within a bounded time. Nothing waits
     for a collector that does not answer.
     """
-    from octave_mcp.settings import load_telemetry_settings  # noqa: PLC0415 - only a server pays for its import
+    from octave_mcp.observability.settings import load_telemetry_settings  # noqa: PLC0415 - only a server pays for its import
 
     if dropped := drop_unusable_variables():
         logger.warning("Ignored what is not installed, or not used here, of %s", ", ".join(dropped))

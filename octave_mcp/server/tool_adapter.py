@@ -84,7 +84,7 @@ def read(
     if state.services is None:
         raise CallRefused(f"{state.problem} {cost}".rstrip())
     try:
-        return read_arguments(arguments, schema, model, ignored=state.settings.ignored_argument_names)
+        return read_arguments(arguments, schema, model)
     except ArgumentsError as error:
         lines = "\n".join(f"- {problem}" for problem in error.problems)
         advice = f"{cost} Correct these and call the tool again.".lstrip()

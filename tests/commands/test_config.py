@@ -14,7 +14,7 @@ import pytest
 
 from octave_mcp.commands.clients import BY_NAME, CLIENTS, NAME, Wanted, configuration, own_command
 from octave_mcp.commands.config import program
-from octave_mcp.settings import UNEXPANDED
+from octave_mcp.values import UNEXPANDED
 
 SECRET = "sk-canary-0123456789"
 COMMAND = str(Path(sys.executable).with_name("octave-personas-mcp"))

@@ -46,8 +46,9 @@ from support.upstream import (
 
 from octave_mcp.observability.environment import drop_unusable_variables, set_up_telemetry
 from octave_mcp.observability.logs import Secrets, configure_logging
+from octave_mcp.observability.settings import load_telemetry_settings
 from octave_mcp.server.app import build_server
-from octave_mcp.settings import Settings, load_telemetry_settings
+from octave_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
 

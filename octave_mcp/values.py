@@ -1,0 +1,76 @@
+"""Values as people, env files and MCP clients write them: what to take off, and what cannot be used."""
+
+import ipaddress
+import re
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import SecretStr
+
+__all__ = ["KEY_RULE", "UNEXPANDED", "address_in", "is_sendable", "secret_in", "this_machine", "without_quotes"]
+
+UNEXPANDED = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|^\$\w+(?=$|[/\\])|^%\w+%|^<.*>$")
+"""A placeholder, such as `${OCTAVE_API_KEY}`, that the MCP client or its user did not replace with a value."""
+
+SENDABLE = re.compile(r"[\x21-\x7e]+")
+"""Characters that a header carries without ambiguity: printable ASCII without spaces."""
+
+QUOTES = "\"'`"
+"""A key that still begins or ends with one of these was copied with half of its quotation marks."""
+
+ENV_FILE_QUOTES = "\"'"
+"""Quotes that env files put around a value. `docker run --env-file` and some MCP clients do not remove them."""
+
+KEY_RULE = "an API key has only printable ASCII characters, no spaces and no quotes"
+
+MAX_KEY_BYTES = 4096
+"""Bound on what is read of a key file, so that a wrong path cannot fill the memory. Keys have fewer than 200 bytes."""
+
+
+def without_quotes(text: str) -> str:
+    """Return `text` without the blanks, line ends and one pair of quotes around it."""
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in ENV_FILE_QUOTES:
+        return text[1:-1].strip()
+    return text
+
+
+def secret_in(path: Path | None) -> SecretStr | None:
+    """Return the content of a key file. Raises ValueError, which does not show it."""
+    if path is None:
+        return None
+    try:
+        with path.expanduser().open("rb") as file:
+            return SecretStr(without_quotes(file.read(MAX_KEY_BYTES).decode("utf-8-sig")))
+    except (OSError, RuntimeError, ValueError):  # not there, not readable, no such home folder, not UTF-8
+        raise ValueError("names a file that cannot be read as text") from None
+
+
+def is_sendable(secret: SecretStr) -> bool:
+    """Return whether this, stripped, is empty or a key that a header can carry."""
+    key = secret.get_secret_value().strip()
+    if not key:
+        return True
+    if UNEXPANDED.search(key) or key[0] in QUOTES or key[-1] in QUOTES or key.startswith("OCTAVE_API_KEY="):
+        return False
+    return SENDABLE.fullmatch(key) is not None
+
+
+def address_in(value: str) -> SplitResult | None:
+    """Return an https or http address, taken apart; None if it is none."""
+    try:
+        parts = urlsplit(value.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return parts if host and parts.scheme in {"https", "http"} else None
+
+
+def this_machine(host: str) -> bool:
+    """Return whether a host name or address reaches only this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
