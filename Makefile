@@ -8,7 +8,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 BIN := .venv/bin
 
-.PHONY: demo picture test soak bench bench-chat bench-load bundle check format configs lock lock-npm clean
+.PHONY: demo picture test soak bench bench-chat bench-load bundle check format configs docs lock lock-npm clean
 .DEFAULT_GOAL := test
 
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
@@ -45,6 +45,9 @@ format: .venv/ready  ## put the code in order
 
 configs: .venv/ready  ## the configurations in examples/ and in the README, as `octave-personas-mcp config` prints them
 	@PYTHONPATH=tests $(BIN)/python -m support.configurations
+
+docs: .venv/ready  ## the tables in the documentation, from the code
+	@PYTHONPATH=tests $(BIN)/python -m support.documents
 
 lock: $(UV)  ## take the newest dependencies that pyproject.toml allows; hashes, and no registry's name
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from octave_mcp import __version__
 from octave_mcp.commands.config import add_config
@@ -24,10 +24,6 @@ from octave_mcp.observability.environment import drop_unusable_variables
 
 if TYPE_CHECKING:
     import socket
-
-    from octave_mcp.settings import Settings
-
-    _Kind = TypeVar("_Kind", bound=Settings)
 
 __all__ = ["main"]
 
@@ -64,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"octave-personas-mcp {__version__}")
     parser.add_argument("--sandbox", action="store_true", help="made-up data: no key, no network, nothing is paid for")
+    parser.add_argument(
+        "--folder",
+        action="append",
+        metavar="PATH",
+        help="a folder whose files may be used as sources; may be repeated",
+    )
     parser.set_defaults(command=_serve)
     commands = parser.add_subparsers(title="commands", metavar="")
     http = commands.add_parser(
@@ -120,11 +122,9 @@ def _seconds(text: str) -> float:
 
 def _serve(options: argparse.Namespace) -> int:
     with _garbage_kept():
-        from octave_mcp.settings import load_settings
+        from octave_mcp.commands.starting import settings_or_problem
 
-        settings = _usable(load_settings, "octave-personas-mcp", sandbox=options.sandbox)
-        if settings is None:
-            return BAD_SETTINGS
+        settings, problem = settings_or_problem(sandbox=options.sandbox, folders=options.folder)
         import anyio
 
         from octave_mcp.observability.environment import set_up_telemetry
@@ -134,7 +134,7 @@ def _serve(options: argparse.Namespace) -> int:
 
         configure_logging(settings.log_level, Secrets(settings.api_key))
         end_telemetry = set_up_telemetry()
-        server = build_server(settings)
+        server = build_server(settings, problem=problem)
     if sys.stdin.isatty():
         print(
             "An MCP client starts this command and speaks to it; octave-personas-mcp demo shows it at work.",
@@ -152,29 +152,15 @@ def _serve(options: argparse.Namespace) -> int:
     return ended.code
 
 
-def _usable(load: Callable[..., "_Kind"], command: str, *, sandbox: bool) -> "_Kind | None":
-    """The settings, where they can be read and name a store that there can be; else None, and why is told."""
-    from octave_mcp.generation.ledger import LedgerError
-    from octave_mcp.server.services import configured_ledger
-    from octave_mcp.settings import SettingsError
-
-    try:
-        settings = load(sandbox=True) if sandbox else load()
-        configured_ledger(settings)
-    except (SettingsError, LedgerError) as error:
-        print(f"{command} cannot start:\n{error}", file=sys.stderr)
-        return None
-    return settings
-
-
 def _http(options: argparse.Namespace) -> int:
     with _garbage_kept():
+        from octave_mcp.commands.starting import usable_settings
         from octave_mcp.http.settings import HttpSettings, Who
         from octave_mcp.observability.logs import Secrets, configure_logging
         from octave_mcp.settings import load
         from octave_mcp.values import this_machine
 
-        settings = _usable(partial(load, HttpSettings), "octave-personas-mcp http", sandbox=options.sandbox)
+        settings = usable_settings(partial(load, HttpSettings), "octave-personas-mcp http", sandbox=options.sandbox)
         if settings is None:
             return BAD_SETTINGS
         local = this_machine(options.host)

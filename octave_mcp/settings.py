@@ -158,29 +158,11 @@ class Settings(BaseSettings):
         default="WARNING", description="What is logged on stderr: DEBUG, INFO, WARNING or ERROR."
     )
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _cleaned(cls, value: object, info: ValidationInfo) -> object:
-        """Take off what surrounds a value in env files: blanks, line ends and quotes. An empty one is not set."""
-        if info.field_name in {"api_key", "api_key_file"} and info.data.get("sandbox"):
-            return None  # the sandbox needs no key, so whatever is there is not looked at
-        if not isinstance(value, str):
-            return value
-        value = without_quotes(value)
-        if not value:
-            raise PydanticUseDefault
-        if UNEXPANDED.search(value):
-            raise ValueError(
-                "still contains a placeholder (such as ${OCTAVE_API_KEY}): the program that starts this server did "
-                "not replace it with the value"
-            )
-        return value
-
     @field_validator("api_key_file")
     @classmethod
     def _holds_a_key(cls, value: Path | None) -> Path | None:
         secret = secret_in(value)
-        if secret and not secret.get_secret_value():
+        if secret is not None and not secret.get_secret_value():
             raise ValueError("names a file that is empty: write the API key into it")
         if secret and not is_sendable(secret):
             raise ValueError(f"names a file that does not hold an API key and nothing else: {KEY_RULE}")
@@ -250,6 +232,27 @@ class Settings(BaseSettings):
     def _unguessable(cls, value: SecretStr | None) -> SecretStr | None:
         if value and len(value.get_secret_value()) < MIN_STATE_KEY_CHARACTERS:
             raise ValueError(f"must have at least {MIN_STATE_KEY_CHARACTERS} characters")
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _cleaned(cls, value: object, info: ValidationInfo) -> object:
+        """Take off what surrounds a value in env files: blanks, line ends and quotes. An empty one is not set.
+
+        The last validator of this mode in the class is the first to run.
+        """
+        if info.field_name in {"api_key", "api_key_file"} and info.data.get("sandbox"):
+            return None  # the sandbox needs no key, so whatever is there is not looked at
+        if not isinstance(value, str):
+            return value
+        value = without_quotes(value)
+        if not value:
+            raise PydanticUseDefault
+        if UNEXPANDED.search(value):
+            raise ValueError(
+                "still contains a placeholder such as ${NAME} or <name>: the program that starts this server did "
+                "not replace it with the value"
+            )
         return value
 
     @model_validator(mode="after")

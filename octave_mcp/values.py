@@ -41,8 +41,11 @@ def secret_in(path: Path | None) -> SecretStr | None:
         return None
     try:
         with path.expanduser().open("rb") as file:
-            return SecretStr(without_quotes(file.read(MAX_KEY_BYTES).decode("utf-8-sig")))
-    except (OSError, RuntimeError, ValueError):  # not there, not readable, no such home folder, not UTF-8
+            content = file.read(MAX_KEY_BYTES + 1)
+        if len(content) > MAX_KEY_BYTES:
+            raise ValueError("names a file that is too large to be a key file")
+        return SecretStr(without_quotes(content.decode("utf-8-sig")))
+    except (OSError, RuntimeError, UnicodeDecodeError):  # not there, not readable, no such home folder, not text
         raise ValueError("names a file that cannot be read as text") from None
 
 

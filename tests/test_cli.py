@@ -18,7 +18,6 @@ from support.upstream import by_the_page, upstream
 
 from octave_mcp import __version__, cli
 from octave_mcp.commands.demo import run_demo
-from octave_mcp.settings import SettingsError
 
 SECRET = "sk-canary-0123456789"
 ARGUMENTS = {"personas": [{"name": "CFO", "sources": [{"type": "TEXT", "value": "notes on the close of the quarter"}]}]}
@@ -57,15 +56,35 @@ def test_help_names_every_command() -> None:
         assert f"  {word}" in told
 
 
-def test_settings_that_cannot_be_used_end_the_start_in_words() -> None:
-    """On stderr, since stdout is the client's; without the value, and without a traceback."""
-    ran = run(OCTAVE_API_KEY=f"{SECRET} {SECRET}", OCTAVE_BASE_URL="http://octave.example")
-    assert ran.returncode == cli.BAD_SETTINGS
-    assert ran.stdout == ""
-    assert "OCTAVE_API_KEY is no API key" in ran.stderr
-    assert "OCTAVE_BASE_URL must be https" in ran.stderr
-    assert SECRET not in ran.stderr
-    assert "Traceback" not in ran.stderr
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"OCTAVE_API_KEY": "${OCTAVE_API_KEY}"}, "OCTAVE_API_KEY still contains a placeholder"),
+        (
+            {"OCTAVE_API_KEY": f"{SECRET} {SECRET}", "OCTAVE_BASE_URL": "http://octave.example"},
+            "OCTAVE_BASE_URL must use https",
+        ),
+        ({"OCTAVE_API_KEY": SECRET, "OCTAVE_MCP_WAIT_SECONDS": "soon"}, "OCTAVE_MCP_WAIT_SECONDS must be a number"),
+        ({"OCTAVE_API_KEY": SECRET, "OCTAVE_API_KEY_FILE": "/nowhere"}, "OCTAVE_API_KEY_FILE names a file that cannot"),
+    ],
+    ids=["placeholder", "two problems", "number", "file"],
+)
+async def test_a_server_whose_settings_cannot_be_used_starts_and_says_so_in_each_call(
+    settings: dict[str, str], problem: str
+) -> None:
+    """Clients show a result, but nothing of a server that ends before it has answered."""
+    command = StdioServerParameters(
+        command=sys.executable, args=["-m", "octave_mcp"], env={**environment(), **settings}
+    )
+    async with Client(command) as client:
+        assert len((await client.list_tools()).tools) == 6
+        for tool, arguments in (("check_workspace", {}), ("generate_personas", ARGUMENTS)):
+            result = await client.call_tool(tool, arguments)
+            assert result.is_error
+            assert problem in str(result.content)
+            assert "restart it" in str(result.content)
+            assert SECRET not in str(result)
 
 
 @pytest.mark.parametrize("settings", [{}, {"OCTAVE_API_KEY": SECRET}, {"OCTAVE_MCP_SANDBOX": "1"}])
@@ -214,18 +233,16 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(**_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("octave_mcp.settings.load_settings", interrupted)
+    monkeypatch.setattr("octave_mcp.commands.starting.settings_or_problem", interrupted)
     assert cli.main([]) == cli.INTERRUPTED
 
 
-def test_bad_settings_are_reported_in_the_same_process_too(
+def test_bad_settings_end_a_command_with_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The exit code is returned, for a caller that imports the command."""
-
-    def refuse(**_: object) -> None:
-        raise SettingsError("OCTAVE_API_KEY is no API key")
-
-    monkeypatch.setattr("octave_mcp.settings.load_settings", refuse)
-    assert cli.main(["--sandbox"]) == cli.BAD_SETTINGS
-    assert "OCTAVE_API_KEY" in capsys.readouterr().err
+    """A person who starts one sees stderr."""
+    monkeypatch.setenv("OCTAVE_API_KEY", f"{SECRET} {SECRET}")
+    assert cli.main(["generate", "-"]) == cli.BAD_SETTINGS
+    said = capsys.readouterr().err
+    assert "OCTAVE_API_KEY is not a valid API key" in said
+    assert SECRET not in said

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from mcp import Client
-from support import configurations
+from support import configurations, documents
 
 from octave_mcp.cli import main
 from octave_mcp.server.app import build_server
 from octave_mcp.server.schemas import GENERATE_PERSONAS
-from octave_mcp.settings import Settings, setting_name
+from octave_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -18,27 +18,12 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def _as_environment(default: object) -> str:
-    """A default as the table shows it."""
-    if isinstance(default, float):
-        return f"{default:g}"
-    return "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
-
-
-def test_the_settings_table_is_the_settings() -> None:
-    """Names, defaults and words."""
-    rows = re.findall(
-        r"^\| `(OCTAVE_\w+)` \| (.*?) \| (.*) \|$|^\| `(OCTAVE_\w+)` \| \| (.*) \|$", README, re.MULTILINE
-    )
-    table = {one or other: (default.strip("` "), words or more) for one, default, words, other, more in rows}
-    code = {
-        setting_name(name): (
-            _as_environment(None if field.default_factory else field.default),
-            field.description,
-        )
-        for name, field in Settings.model_fields.items()
-    }
-    assert table == code
+@pytest.mark.parametrize("path", documents.DOCUMENTS)
+def test_each_generated_part_of_the_documentation_is_as_the_code_has_it(path: str) -> None:
+    """Run `make docs` if this fails."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert text.count("<!-- make docs: ") == text.count("<!-- end -->") > 0
+    assert documents.written(text) == text
 
 
 @pytest.mark.parametrize(("path", "text"), [*configurations.files()])

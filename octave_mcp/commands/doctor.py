@@ -277,7 +277,7 @@ def _next_stop(origin: str) -> tuple[str, int, bool]:
 def _client(settings: Settings) -> OctaveClient:
     if not settings.sandbox:
         return OctaveClient(settings.base_url, settings.api_key)
-    from octave_mcp.sandbox import build_sandbox  # noqa: PLC0415 - only a sandboxed check pays for its import
+    from octave_mcp.sandbox import build_sandbox
 
     return OctaveClient("http://localhost", SecretStr("sandbox"), app=build_sandbox())
 

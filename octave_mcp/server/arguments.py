@@ -8,7 +8,7 @@ decoded where the schema wants an object or array, and only there: text that hap
 import difflib
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -57,15 +57,15 @@ class ArgumentsError(Exception):
 
 
 def read_arguments(
-    arguments: Mapping[str, Any], schema: Mapping[str, Any], model: type[_Model], *, ignored: Collection[str] = ()
+    arguments: Mapping[str, Any], schema: Mapping[str, Any], model: type[_Model]
 ) -> tuple[_Model, list[str]]:
     """Check `arguments` against `model`, whose published form is `schema`.
 
-    Returns the model and the names of top-level arguments that were dropped: `ignored` ones and `ADDED_BY_HOSTS`. An
+    Returns the model and the names of top-level arguments that were dropped, which are in `ADDED_BY_HOSTS`. An
     optional argument given as null counts as left out. Raises ArgumentsError.
     """
     known = schema["properties"]
-    dropped = [name for name in arguments if name not in known and (name in ADDED_BY_HOSTS or name in ignored)]
+    dropped = [name for name in arguments if name not in known and name in ADDED_BY_HOSTS]
     kept = {name: value for name, value in arguments.items() if name not in dropped}
     try:
         return model.model_validate(_conform(kept, schema)), dropped

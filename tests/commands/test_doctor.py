@@ -91,7 +91,7 @@ async def test_without_a_key_the_rest_is_checked_all_the_same() -> None:
     [
         ({"OCTAVE_API_KEY": "canary with spaces"}, "key", "no spaces"),
         ({"OCTAVE_API_KEY": "${canary}"}, "key", "placeholder"),
-        ({"OCTAVE_BASE_URL": "http://octave.example"}, "settings", "must be https"),
+        ({"OCTAVE_BASE_URL": "http://octave.example"}, "settings", "must use https"),
     ],
 )
 async def test_settings_that_cannot_be_used_are_told_with_exit_code_2(
