@@ -11,8 +11,6 @@ import string
 from collections.abc import Iterable
 from typing import Any
 
-from octave_mcp.personas.cleaning import clean
-
 __all__ = ["REMOVED", "decode", "well_formed"]
 
 REMOVED = "[key removed]"
@@ -27,6 +25,9 @@ MAX_DEPTH = 100
 
 _OF_A_KEY = (string.ascii_letters + string.digits + "-._").encode()
 _NOT_OF_A_KEY = bytes(set(range(256)) - set(_OF_A_KEY))
+_NOT_PRINTED_ASCII = re.compile(r"[^!-~]+")
+"""What no key has: settings accept printable ASCII without spaces."""
+
 _ESCAPED = re.compile(rb"\\(?:u[0-9A-Fa-f]{4}|.)")
 _IN_NEED = re.compile(rb"\\u(?:00[0-7]|[Dd][89A-Fa-f])")
 """Escaped ASCII, of which a secret may be, and escaped surrogates, which may be alone."""
@@ -60,9 +61,9 @@ def well_formed(text: str) -> str:
 
 
 def _without(secret: str, text: str) -> str:
-    """`text` without `secret`, also where invisible characters hide it until somebody cleans the text."""
+    """Return `text` without `secret`, also if other characters between its own would hide it until text is cleaned."""
     text = text.replace(secret, REMOVED)
-    return REMOVED if secret in clean(text).replace(" ", "") else text
+    return REMOVED if secret in _NOT_PRINTED_ASCII.sub("", text) else text
 
 
 def _finite(digits: str) -> float | None:

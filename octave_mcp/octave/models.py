@@ -11,11 +11,21 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from octave_mcp.octave.lenient_types import Answer, Flag, Text, Texts, WithMetadata, mapping, mappings
-from octave_mcp.personas.cleaning import clean
+from octave_mcp.octave.text import is_blank, is_visible, strip_invisible
 
 __all__ = [
     "CustomField",
@@ -33,14 +43,17 @@ __all__ = [
 # --- What is sent -----------------------------------------------------------------------------------------------------
 
 
-def _visible(value: str) -> str:
-    if not clean(value):
+def _usable(value: str) -> str:
+    if is_blank(value):
         raise PydanticCustomError("blank", "must not be blank")
+    if "\0" in value:
+        # Databases such as PostgreSQL cannot store it, so Octave may fail after it has charged for the persona.
+        raise PydanticCustomError("nul", "contains the invisible character U+0000 (NUL): send it without")
     return value
 
 
-NonBlank = Annotated[str, StringConstraints(strict=True), AfterValidator(_visible)]
-"""A string with at least one visible character: a blank one is paid for and says nothing."""
+NonBlank = Annotated[str, StringConstraints(strict=True), AfterValidator(_usable)]
+"""A string with at least one visible character, and without NUL: a blank one would be paid for and say nothing."""
 
 
 class _Request(BaseModel):
@@ -56,10 +69,17 @@ class Source(_Request):
     value: NonBlank
     """The text itself, an http or https address, or the name or oId of a resource in Octave."""
 
+    @field_validator("value")
+    @classmethod
+    def _trim_address(cls, value: str, info: ValidationInfo) -> str:
+        """Take off what surrounds an address unseen, such as a line break or a zero-width space."""
+        return strip_invisible(value) if info.data.get("type") == "URL" else value
+
     @model_validator(mode="after")
     def _url_is_a_web_address(self) -> Self:
         if self.type == "URL" and not _is_web_address(self.value):
-            raise ValueError("value: must be an http:// or https:// address, without spaces, when type is URL")
+            hidden = next((f" (it contains U+{ord(one):04X})" for one in self.value if not is_visible(one)), "")
+            raise ValueError(f"value: must be an http:// or https:// address, without spaces, when type is URL{hidden}")
         return self
 
 
@@ -122,7 +142,10 @@ def _custom_fields(value: object) -> list[object]:
 
 
 class QualifyingQuestion(Answer):
-    """A question that tells a good fit from a bad one. `fitType` and `weight` are open sets."""
+    """A question that tells a good fit from a bad one.
+
+    `fitType` (GOOD, BAD) and `weight` (LOW, MEDIUM, HIGH, INSTANT_DISQUALIFIER) are open sets.
+    """
 
     question: Text = None
     rationale: Text = None
@@ -139,9 +162,10 @@ class CustomField(Answer):
 
 
 class PersonaData(Answer):
-    """The written part of a persona. `customFields` is a list, however it came."""
+    """The written part of a persona; `octave.sections` has the names of its lists. `customFields` is always a list."""
 
     internalName: Text = None
+    buyingRole: Texts = []
     primaryResponsibilities: Texts = []
     painPoints: Texts = []
     keyConcerns: Texts = []
@@ -153,15 +177,15 @@ class PersonaData(Answer):
 
 
 class User(Answer):
-    """Who a persona belongs to."""
+    """The user that a persona belongs to."""
 
     oId: Text = None
     firstName: Text = None
     lastName: Text = None
 
 
-class Workspace(Answer):
-    """Where a persona lives."""
+class WorkspaceRef(Answer):
+    """The workspace that a persona belongs to."""
 
     oId: Text = None
 
@@ -183,7 +207,7 @@ class Persona(Answer):
     data: Annotated[PersonaData, BeforeValidator(mapping)] = PersonaData()
     qualifyingQuestions: Annotated[list[QualifyingQuestion], BeforeValidator(mappings)] = []
     user: Annotated[User, BeforeValidator(mapping)] = User()
-    workspace: Annotated[Workspace, BeforeValidator(mapping)] = Workspace()
+    workspace: Annotated[WorkspaceRef, BeforeValidator(mapping)] = WorkspaceRef()
 
 
 def _personas(value: object) -> list[object]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from support.records import record
 
-from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
+from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona, PersonaData, Source
+from octave_mcp.octave.sections import LIST_SECTIONS, SECTIONS
 
 TEXT = {"type": "TEXT", "value": "notes"}
 
@@ -70,6 +71,9 @@ def test_what_is_absent_is_left_out_and_never_null() -> None:
         {"personas": [{"sources": [{"type": "TEXT", "value": ""}]}]},
         {"personas": [{"sources": [{"type": "TEXT", "value": " \n"}]}]},
         {"personas": [{"sources": [{"type": "TEXT", "value": "\u200b\u2060"}]}]},
+        {"personas": [{"sources": [{"type": "TEXT", "value": "\ue000\ufe0f\u3164"}]}]},
+        {"personas": [{"sources": [{"type": "TEXT", "value": "before\0after"}]}]},
+        {"personas": [{"sources": [TEXT], "name": "A\0"}]},
         {"personas": [{"sources": [{"type": "TEXT", "value": 3}]}]},
         {"personas": [{"sources": [{"type": "TEXT"}]}]},
         {"personas": [{"sources": [TEXT], "title": "x"}]},
@@ -102,7 +106,8 @@ def test_a_body_that_the_api_does_not_have_is_refused(body: dict[str, Any]) -> N
         "javascript:alert(1)",
         "http://[bad",
         "https://exa mple.com",
-        "https://example.com/\n",
+        "https://example.com/a\nb",
+        "\n\u200b",
         "see https://example.com",
     ],
 )
@@ -117,6 +122,47 @@ def test_a_web_address_of_any_form_is_sent_as_it_came(address: str) -> None:
     """Without normalisation."""
     body = {"personas": [{"sources": [{"type": "URL", "value": address}]}]}
     assert GenerateRequest.model_validate(body).body() == body
+
+
+@pytest.mark.parametrize("before", ["", " ", "\ufeff", "\u200e\t"])
+@pytest.mark.parametrize("after", ["", "\n", "\u200b \u200b", "\u2060"])
+def test_what_surrounds_an_address_unseen_is_taken_off(before: str, after: str) -> None:
+    """A model cannot see it, and would send it again."""
+    value = f"{before}https://example.com/a{after}"
+    request = GenerateRequest.model_validate({"personas": [{"sources": [{"type": "URL", "value": value}]}]})
+    assert request.personas[0].sources[0].value == "https://example.com/a"
+
+
+def test_a_text_is_sent_with_the_white_space_around_it() -> None:
+    """Only an address is trimmed: in a text it may mean something."""
+    request = GenerateRequest.model_validate({"personas": [{"sources": [{"type": "TEXT", "value": " notes\n"}]}]})
+    assert request.personas[0].sources[0].value == " notes\n"
+
+
+def test_an_invisible_character_within_an_address_is_named() -> None:
+    """Nobody would find it otherwise."""
+    with pytest.raises(ValidationError, match=r"U\+200B"):
+        Source.model_validate({"type": "URL", "value": "https://exam\u200bple.com"})
+
+
+def test_a_text_with_a_nul_says_which_character_is_wrong() -> None:
+    """Databases refuse it, after the persona was charged for."""
+    with pytest.raises(ValidationError, match=r"U\+0000"):
+        Source.model_validate({"type": "TEXT", "value": "a\0b"})
+
+
+def test_each_section_that_is_a_list_is_a_field_of_a_personas_data() -> None:
+    """A section that is declared and not read, or the other way round, would never be shown."""
+    lists = {name for name, info in PersonaData.model_fields.items() if info.annotation == list[str]}
+    assert {section.key for section in LIST_SECTIONS} == lists
+    assert len({section.key for section in SECTIONS}) == len({section.label for section in SECTIONS}) == len(SECTIONS)
+    assert all(section.shown for section in SECTIONS)
+
+
+@pytest.mark.parametrize("role", ["champion", ["champion", "", None, 3, {}], ["champion"]])
+def test_a_buying_role_is_read_in_any_shape(role: object) -> None:
+    """It is not on the API's page; Octave's own clients show a list."""
+    assert PersonaData.model_validate({"buyingRole": role}).buyingRole[0] == "champion"
 
 
 def test_a_record_keeps_every_field_of_the_page_and_unknown_ones() -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from octave_mcp.octave.models import Persona
+from octave_mcp.octave.sections import LIST_SECTIONS
 
 _TEAMS = (
     "Security",
@@ -30,6 +31,7 @@ _WHY = (
     "They bring the champions of neighbouring teams into the evaluation early",
     "A reference from them opens doors at companies of the same size and industry",
 )
+_ROLES = ("Economic buyer", "Champion", "Technical evaluator", "Influencer")
 _QUESTIONS = (
     "How many people approve a purchase of this size, and who can stop it?",
     "What happened the last time an audit asked for evidence at short notice?",
@@ -62,7 +64,9 @@ def record(number: int) -> dict[str, Any]:
         "rejected": False,
         "active": True,
         "data": {
+            **{section.key: lines(2, place) for place, section in enumerate(LIST_SECTIONS)},
             "internalName": f"{team} leader number {number + 1}",
+            "buyingRole": [_ROLES[number % len(_ROLES)]],
             "primaryResponsibilities": lines(5, 0),
             "painPoints": lines(6, 2),
             "keyConcerns": lines(5, 4),
