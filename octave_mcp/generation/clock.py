@@ -1,4 +1,4 @@
-"""Time, as the job needs it: in one place, so that tests can move it."""
+"""Time as the service needs it, in one place so that tests can move it."""
 
 import time
 
@@ -11,18 +11,18 @@ class Clock:
     """The machine's clock."""
 
     def now(self) -> float:
-        """Seconds since the epoch, as other processes have them."""
+        """Return the time in seconds since the epoch, as other processes have it."""
         return time.time()
 
     def elapsed(self) -> float:
-        """Seconds since some moment; only differences mean something, and no adjustment of the clock changes them."""
+        """Return seconds since some moment. Only differences have a meaning; adjusting the clock changes none."""
         return time.monotonic()
 
     async def wait(self, event: anyio.Event, seconds: float) -> None:
-        """Return when the event is set, and at the latest after so many seconds."""
+        """Return when the event is set, and after this number of seconds at the latest."""
         with anyio.move_on_after(seconds):
             await event.wait()
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many seconds."""
+        """Return after this number of seconds."""
         await self.wait(anyio.Event(), seconds)

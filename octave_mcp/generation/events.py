@@ -1,36 +1,45 @@
-"""Wakes those who wait for some items when one of these changes: all who wait would have much to read for nothing."""
+"""Events of items: publish a change, and wake only the calls that wait for one of the changed items."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import anyio
 
-__all__ = ["Bell"]
+__all__ = ["ItemEvents", "Subscription"]
 
 
-class Bell:
-    """Of one key's items."""
+class Subscription:
+    """An event that is set when one of the items changes; until `narrow` is called, when any item changes."""
 
     def __init__(self) -> None:
-        """Nobody listens."""
-        self._listening: dict[anyio.Event, frozenset[str] | None] = {}
+        """Subscribe to all items."""
+        self.event = anyio.Event()
+        self.items: frozenset[str] | None = None
+
+    def narrow(self, items: Collection[str]) -> None:
+        """Subscribe to these items only. A change that was published before still counts."""
+        self.items = frozenset(items)
+
+
+class ItemEvents:
+    """The changes of one tenant's items in this process."""
+
+    def __init__(self) -> None:
+        """Begin without subscriptions."""
+        self._subscriptions: set[Subscription] = set()
 
     @contextmanager
-    def heard(self) -> Iterator[anyio.Event]:
-        """An event that the next change of anything sets, or of what `only` has named."""
-        event = anyio.Event()
-        self._listening[event] = None
+    def subscribe(self) -> Iterator[Subscription]:
+        """Subscribe until the end of the block."""
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
         try:
-            yield event
+            yield subscription
         finally:
-            self._listening.pop(event, None)
+            self._subscriptions.discard(subscription)
 
-    def only(self, event: anyio.Event, items: Collection[str]) -> None:
-        """Have the event set by changes of these items. A change of any before counts."""
-        self._listening[event] = frozenset(items)
-
-    def ring(self, items: Collection[str] | None = None) -> None:
-        """These items changed; or, without them, any may have."""
-        for event, wanted in self._listening.items():
-            if items is None or wanted is None or not wanted.isdisjoint(items):
-                event.set()
+    def publish(self, *items: str) -> None:
+        """Report that these items changed; without items, that any may have."""
+        for subscription in self._subscriptions:
+            if not items or subscription.items is None or not subscription.items.isdisjoint(items):
+                subscription.event.set()

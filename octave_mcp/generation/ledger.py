@@ -1,211 +1,403 @@
-"""What is recorded of each persona asked for: its states, and what a store of them has to do.
+"""The ledger's operations, written once for every database. Each runs in one transaction.
 
-    queued -> sent -> done | failed | unknown        queued -> failed        unknown -> done | failed
-
-An item is one persona that a call asked for. It is `sent` in the store before the first byte leaves, so whatever ends
-the process, what may have been bought is known. A live item (`queued` or `sent`) has an owner, the process that works
-on it, and a lease that the owner renews. Where a lease has run out, a queued item has failed, as nothing of it was
-sent, and a sent one is unknown; it is never free to be sent by another. Its owner may still learn what became of it,
-when the machine wakes from a sleep, and its persona may still be found in Octave.
-
-A generation is what one call asked for: places, each with its item. Several generations may share an item, since a
-call that repeats an earlier one joins its items. Every generation and item belongs to one tenant, and is invisible to
-any other.
-
-Stored are names, what Octave answered, and keyed hashes of the rest: no key, and no source.
+Each is repeatable: run a second time, because the outcome of the first commit was lost, it changes nothing more.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Protocol
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import fields
+from functools import partial, wraps
+from itertools import groupby
+from secrets import token_urlsafe
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from uuid import uuid4
 
-__all__ = [
-    "DAY_SECONDS",
-    "LEASE_SECONDS",
-    "Begun",
-    "Item",
-    "Ledger",
-    "LedgerError",
-    "LimitReached",
-    "Record",
-    "RecordGone",
-    "State",
-    "Wanted",
-]
+from octave_mcp.generation import records
+from octave_mcp.generation.records import (
+    DAY_SECONDS,
+    Database,
+    GenerationRecord,
+    Item,
+    LimitReached,
+    Match,
+    RequestedPersona,
+    Spending,
+    SpendingLimits,
+    Started,
+    State,
+    Transaction,
+)
 
-LEASE_SECONDS = 30.0
-"""After the last sign of life of its owner, an item's outcome counts as unknown. Owners renew three times as often."""
-
-DAY_SECONDS = 24 * 3600.0
-"""The day of the daily limit: the time before now, so that no time zone matters."""
-
-RETENTION_SECONDS = 7 * DAY_SECONDS
-"""A settled item is forgotten after so long; its persona stays in Octave."""
-
-MAX_SETTLED = 5000
-"""Settled items kept, the newest, if more came within the retention: some 25 MB of personas."""
+__all__ = ["RIVAL_SECONDS", "Ledger", "new_generation_id"]
 
 MAX_UNREADABLE = 20
-"""Unreadable answers kept for diagnosis, the newest."""
+"""The number of unreadable answers that are kept, the newest."""
 
 RIVAL_SECONDS = 3600.0
-"""A persona found in Octave may be another item's of the same name, if that item's outcome is unknown and it was sent
-at most so long before."""
+"""A persona in Octave's list may belong to another unknown item of the same name, if that item was sent at most this
+long before. A generation takes minutes at most."""
+
+_COLUMNS = tuple(field.name for field in fields(Item))
+_ITEM = ", ".join(f"items.{column}" for column in _COLUMNS)
+_ASKED_FOR = (
+    "SELECT 1 FROM places JOIN generations ON generations.id = places.generation "
+    "WHERE places.item = items.id AND generations.given_up = 0"
+)
+"""Whether a call that was not given up asks for an item."""
+
+_JOIN_ORDER = (State.CREATED, State.SENT, State.QUEUED, State.UNKNOWN)
+"""Which of several earlier items of one fingerprint is joined."""
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
-class State(StrEnum):
-    """What is known of an item."""
-
-    QUEUED = "queued"
-    SENT = "sent"
-    DONE = "done"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-
-    @property
-    def is_live(self) -> bool:
-        """Whether somebody is working on it."""
-        return self in {State.QUEUED, State.SENT}
+def new_generation_id() -> str:
+    """Return an id for `Ledger.begin`. It is made before the transaction, so that the transaction can be repeated."""
+    return f"gen_{token_urlsafe(16)}"
 
 
-class LedgerError(Exception):
-    """The store cannot be used. The text says why and what to do, for a person; the operation has not happened."""
+def _operation(
+    *, durable: bool
+) -> Callable[
+    [Callable[Concatenate["Ledger", Transaction, _Arguments], _Result]],
+    Callable[Concatenate["Ledger", _Arguments], Coroutine[Any, Any, _Result]],
+]:
+    """Turn a method that works on an open transaction into one that is awaited and commits. See `Database.run`."""
+
+    def decorate(
+        method: Callable[Concatenate["Ledger", Transaction, _Arguments], _Result],
+    ) -> Callable[Concatenate["Ledger", _Arguments], Coroutine[Any, Any, _Result]]:
+        @wraps(method)
+        async def run(self: "Ledger", *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+            def in_transaction(transaction: Transaction) -> _Result:
+                return method(self, transaction, *args, **kwargs)
+
+            return await self.database.run(in_transaction, durable=durable)
+
+        return run
+
+    return decorate
 
 
-class RecordGone(Exception):
-    """What was recorded of a call cannot be read any more: what it asked for may have been sent."""
+class Ledger:
+    """The operations on the ledger. Each raises LedgerError if the database cannot be used.
 
-
-class LimitReached(Exception):
-    """The daily limit leaves room for `left` personas only. Nothing was recorded."""
-
-    def __init__(self, limit: int, left: int) -> None:
-        """Take the limit, and what it leaves."""
-        super().__init__(f"{left} of {limit} left")
-        self.limit = limit
-        self.left = left
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One persona that a call asks for. Equal fingerprints are the same wish, of the same tenant."""
-
-    fingerprint: str
-    name: str | None
-
-
-@dataclass(frozen=True)
-class Item:
-    """One persona that was asked for, as recorded. Times are seconds since the epoch.
-
-    `outcome` is what the runner wrote when it was settled; None where its owner ended before it could.
+    `owner` is this process. An operation that changes an item does so only for its owner, unless it says otherwise.
     """
 
-    id: str
-    tenant: str
-    name: str | None
-    state: State
-    owner: str
-    created_at: float
-    sent_at: float | None
-    settled_at: float | None
-    handed_over_at: float | None
-    outcome: str | None
+    def __init__(self, database: Database) -> None:
+        """Use a database, which the first operation opens."""
+        self.owner = uuid4().hex
+        self.database = database
 
+    # --- Starting -----------------------------------------------------------------------------------------------------
 
-@dataclass(frozen=True)
-class Record:
-    """A generation as recorded: its items, in the order asked, and those that an earlier call had asked for."""
+    @_operation(durable=False)  # made durable by `mark_sent`: lost with the machine before that, nothing was sent
+    def begin(
+        self,
+        transaction: Transaction,
+        generation: str,
+        tenant: str,
+        requested: Sequence[RequestedPersona],
+        *,
+        replay_seconds: float,
+        limits: SpendingLimits,
+    ) -> Started:
+        """Record a generation that joins earlier items of the same fingerprint, and has new queued items for the rest.
 
-    id: str
-    created_at: float
-    items: tuple[Item, ...]
-    joined: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Begun:
-    """A generation that was just recorded, and the places whose items are new: the caller's to send."""
-
-    record: Record
-    new: tuple[int, ...]
-
-
-class Ledger(Protocol):
-    """A store of items. Each operation is atomic, also between processes, and outlives the process when it returns.
-
-    What is marked as sent outlives the machine too, and with it all before; the rest does from the next `sync` on.
-    Each raises LedgerError where the store cannot be used. Each begins with what leases that ran out mean. `owner` is
-    this process; its own items never expire while it lives.
-    """
-
-    owner: str
-
-    async def begin(
-        self, tenant: str, wanted: Sequence[Wanted], *, replay_seconds: float, day_limit: int | None
-    ) -> Begun:
-        """Record a generation, joining what earlier calls asked for and have not been handed.
-
-        For each wish an item of its fingerprint is joined if it is live; if it is done, was never handed over, and
-        was settled within `replay_seconds`. Else the newest is, if it is unknown and the same holds; or if it is done
-        and this call is the edited retry of one that it was handed to: that one did not get all that it asked for,
-        and this one wants more than that one got. Else there is a new item, queued, owned by this process.
-
-        Raises LimitReached where the new items are more than `day_limit` leaves.
+        Joined are live items, and those created or unknown whose outcome is at most `replay_seconds` old. Raises
+        LimitReached if the new items do not fit the limits.
         """
+        transaction.lock(tenant)
+        record = _read_generation(transaction, tenant, generation)  # it exists if this is the second run
+        if record is None:
+            _forget(transaction)
+            earlier = _find_earlier(transaction, tenant, requested, replay_seconds)
+            _check_limits(transaction, tenant, earlier.count(None), limits)
+            transaction.execute("INSERT INTO generations VALUES (?, ?, ?, 0)", (generation, tenant, transaction.now))
+            for place, (persona, found) in enumerate(zip(requested, earlier, strict=True)):
+                item = found.id if found else self._insert(transaction, tenant, persona)
+                row = (generation, place, item, int(found is not None))
+                transaction.execute("INSERT INTO places VALUES (?, ?, ?, ?)", row)
+            record = _read_generation(transaction, tenant, generation)
+            assert record is not None  # noqa: S101 - it was recorded just now
+        return Started(record, tuple(n for n, item in enumerate(record.items) if item.id not in record.joined))
 
-    async def mark_sent(self, ids: Collection[str]) -> frozenset[str]:
-        """Record that these are about to be sent. Returns those that may be: queued until now, and this process's."""
+    def _insert(self, transaction: Transaction, tenant: str, persona: RequestedPersona) -> str:
+        item, now = uuid4().hex, transaction.now
+        lease_until = now + records.LEASE_SECONDS
+        transaction.execute(
+            "INSERT INTO items (id, tenant, fingerprint, name, name_key, state, owner, lease_until, created_at) "
+            "VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?)",
+            (item, tenant, persona.fingerprint, persona.name, persona.name_key, self.owner, lease_until, now),
+        )
+        return item
 
-    async def requeue(self, ids: Collection[str]) -> None:
-        """Record that these were refused, so that nothing was made, and wait for another try.
+    @_operation(durable=False)
+    def earlier(
+        self, transaction: Transaction, tenant: str, requested: Sequence[RequestedPersona], *, replay_seconds: float
+    ) -> list[Item | None]:
+        """Return the earlier item that each requested persona would join, in order. Nothing is recorded."""
+        return _find_earlier(transaction, tenant, requested, replay_seconds)
 
-        Those that only generations ask for which were given up have failed instead.
-        """
+    # --- Sending ------------------------------------------------------------------------------------------------------
 
-    async def settle(
-        self, item: str, state: State, outcome: str, *, oids: Collection[str] = (), unreadable: bytes | None = None
+    @_operation(durable=True)
+    def mark_sent(self, transaction: Transaction, item: str) -> bool:
+        """Record that a queued item is about to be sent. False if it must not be: it was given up, or has expired."""
+        now = transaction.now
+        transaction.execute(
+            "UPDATE items SET state = 'sent', sent_at = ?, lease_until = ? "
+            "WHERE id = ? AND owner = ? AND state = 'queued'",
+            (now, now + records.LEASE_SECONDS, item, self.owner),
+        )
+        sent = "SELECT 1 FROM items WHERE id = ? AND owner = ? AND state = 'sent'"
+        return transaction.execute(sent, (item, self.owner)).fetchone() is not None
+
+    @_operation(durable=True)
+    def requeue(self, transaction: Transaction, item: str) -> None:
+        """Record that an item was refused and waits for another try. It has failed if every call for it gave up."""
+        transaction.execute(
+            f"UPDATE items SET sent_at = NULL, state = CASE WHEN EXISTS ({_ASKED_FOR}) THEN 'queued' ELSE 'failed' END,"
+            f" settled_at = CASE WHEN EXISTS ({_ASKED_FOR}) THEN NULL ELSE ? END "
+            "WHERE id = ? AND owner = ? AND state = 'sent'",
+            (transaction.now, item, self.owner),
+        )
+
+    @_operation(durable=False)  # lost with the machine, the item is on record as sent, and is searched for in Octave
+    def settle(
+        self,
+        transaction: Transaction,
+        item: str,
+        state: State,
+        outcome: str,
+        *,
+        usage: float | None = None,
+        oids: Collection[str] = (),
+        unreadable: bytes | None = None,
     ) -> None:
-        """Record what became of an item of this process's, and claim the personas that it got.
+        """Record what became of an item, also when its lease ran out meanwhile, and claim its personas' oIds.
 
-        Possible while it is live, and where its lease had run out meanwhile. `unreadable` is kept, bounded.
+        `usage` is in credits. `unreadable` is an answer kept for diagnosis; the newest few are kept.
         """
+        open_states = ["queued", "sent", "unknown"]
+        if state is State.CREATED:  # an answer that comes after recovery gave up is still the truth
+            open_states.append("failed")
+        changed = transaction.execute(
+            "UPDATE items SET state = ?, outcome = ?, usage = ?, settled_at = ?, unreadable = ? "
+            f"WHERE id = ? AND owner = ? AND state IN ({', '.join('?' * len(open_states))})",
+            (state.value, outcome, usage, transaction.now, unreadable, item, self.owner, *open_states),
+        ).rowcount
+        for oid in oids if changed else ():
+            transaction.execute("INSERT INTO claims VALUES (?, ?) ON CONFLICT (oid) DO NOTHING", (oid, item))
+        if unreadable is not None:
+            newest = "SELECT id FROM items WHERE unreadable IS NOT NULL ORDER BY settled_at DESC LIMIT ?"
+            transaction.execute(
+                f"UPDATE items SET unreadable = NULL WHERE unreadable IS NOT NULL AND id NOT IN ({newest})",
+                (MAX_UNREADABLE,),
+            )
 
-    async def adopt(self, item: str, found: Mapping[str, str]) -> bool:
-        """Make an item done whose answer was lost, with the one persona in `found` that no item has claimed.
+    @_operation(durable=False)
+    def give_up(self, transaction: Transaction, generation: str) -> None:
+        """Make the queued items fail that no other generation asks for."""
+        transaction.execute("UPDATE generations SET given_up = 1 WHERE id = ?", (generation,))
+        transaction.execute(
+            "UPDATE items SET state = 'failed', settled_at = ? WHERE state = 'queued' AND owner = ? "
+            f"AND id IN (SELECT item FROM places WHERE generation = ?) AND NOT EXISTS ({_ASKED_FOR})",
+            (transaction.now, self.owner, generation),
+        )
 
-        `found` has the outcome to record for each oId. The item must be unknown, or sent by this process. False, and
-        nothing happens, where not exactly one is unclaimed, or where it might have been made for another item: one of
-        the same name that is sent, or unknown and no older than `RIVAL_SECONDS`.
+    @_operation(durable=True)
+    def give_up_queued(self, transaction: Transaction) -> None:
+        """Make all queued items fail, because this process is about to end."""
+        change = "UPDATE items SET state = 'failed', settled_at = ? WHERE state = 'queued' AND owner = ?"
+        transaction.execute(change, (transaction.now, self.owner))
+
+    @_operation(durable=False)
+    def renew(self, transaction: Transaction, items: Collection[str]) -> None:
+        """Renew the leases of live items."""
+        for item in items:
+            transaction.execute(
+                "UPDATE items SET lease_until = ? WHERE id = ? AND owner = ? AND state IN ('queued', 'sent')",
+                (transaction.now + records.LEASE_SECONDS, item, self.owner),
+            )
+
+    # --- Recovery -----------------------------------------------------------------------------------------------------
+
+    @_operation(durable=True)
+    def adopt(self, transaction: Transaction, item_id: str, found: Mapping[str, str]) -> Match:
+        """Record that the only unclaimed persona in `found` (outcomes by oId) is an unknown item's, whoever owns it.
+
+        Nothing is recorded unless exactly one is unclaimed, and no other item of the same name could be its owner.
         """
+        transaction.lock("adopt")
+        row = transaction.execute(
+            f"SELECT name_key, {_ITEM} FROM items WHERE id = ? AND state IN ('unknown', 'created')", (item_id,)
+        ).fetchone()
+        if row is None:
+            return "absent"
+        item = _item(row[1:])
+        if item.state is State.CREATED:  # adopted by the first run, or found by another process
+            return "matched"
+        claim = "SELECT 1 FROM claims WHERE oid = ?"
+        unclaimed = [oid for oid in found if transaction.execute(claim, (oid,)).fetchone() is None]
+        if not unclaimed:
+            return "absent"
+        rivals = transaction.execute(
+            "SELECT 1 FROM items WHERE name_key = ? AND id != ? "
+            "AND (state = 'sent' OR (state = 'unknown' AND sent_at > ?))",
+            (row[0], item_id, (item.sent_at or 0.0) - RIVAL_SECONDS),
+        ).fetchone()
+        if len(unclaimed) > 1 or rivals:
+            return "ambiguous"
+        (oid,) = unclaimed
+        transaction.execute("INSERT INTO claims VALUES (?, ?)", (oid, item_id))
+        change = "UPDATE items SET state = 'created', outcome = ?, settled_at = ? WHERE id = ?"
+        transaction.execute(change, (found[oid], transaction.now, item_id))
+        return "matched"
 
-    async def generation(self, tenant: str, generation: str) -> Record | None:
-        """A generation of that tenant, or None."""
+    @_operation(durable=True)
+    def mark_not_created(self, transaction: Transaction, item: str, outcome: str) -> None:
+        """Record that an unknown item's persona was not created, whoever owns it."""
+        change = "UPDATE items SET state = 'failed', outcome = ?, settled_at = ? WHERE id = ? AND state = 'unknown'"
+        transaction.execute(change, (outcome, transaction.now, item))
 
-    async def uncollected(self, tenant: str) -> list[Record]:
-        """The generations with an item that is live, was never handed over, or is unknown, the newest first."""
+    # --- Reading ------------------------------------------------------------------------------------------------------
 
-    async def unknown(self, tenant: str, fingerprints: Collection[str]) -> list[Item]:
-        """The newest item of each fingerprint, where its outcome is unknown."""
+    @_operation(durable=False)
+    def generation(self, transaction: Transaction, tenant: str, generation: str) -> GenerationRecord | None:
+        """Return a generation, or None if this tenant has none of that id."""
+        return _read_generation(transaction, tenant, generation)
 
-    async def hand_over(self, told: Mapping[str, State]) -> None:
-        """Record that a caller was told what became of these items, where that is still what became of them."""
+    @_operation(durable=False)
+    def latest(self, transaction: Transaction, tenant: str, limit: int) -> list[GenerationRecord]:
+        """Return the tenant's latest generations, the newest first."""
+        newest = "SELECT id FROM generations WHERE tenant = ? ORDER BY created_at DESC, id LIMIT ?"
+        return _read_generations(transaction, f"generations.id IN ({newest})", (tenant, limit))
 
-    async def give_up(self, generation: str) -> None:
-        """Have those queued items of this process's fail which no generation but this, given up, asks for."""
+    @_operation(durable=False)
+    def spending(self, transaction: Transaction, tenant: str) -> Spending:
+        """Return what a tenant's personas have cost."""
+        return _spending(transaction, tenant)
 
-    async def give_up_queued(self) -> None:
-        """Have all queued items of this process's fail: it is about to end."""
+    # --- The database -------------------------------------------------------------------------------------------------
 
-    async def renew(self) -> None:
-        """Renew the leases of this process's live items."""
+    @_operation(durable=True)
+    def check(self, _: Transaction) -> None:
+        """Raise LedgerError if the database cannot be used now."""
 
     async def sync(self) -> None:
-        """Have all that was recorded outlive the machine."""
-
-    async def check(self) -> None:
-        """Raise LedgerError where the store cannot be used now."""
+        """Make everything recorded so far survive a crash of the machine."""
+        await self.database.sync()
 
     async def close(self) -> None:
-        """Leave: what this process has sent and not settled is unknown, what it has queued has failed."""
+        """Settle this process's live items: sent ones are unknown, queued ones have failed. Then close the database."""
+        try:
+            await self.database.run(partial(_end_leases, condition="owner = ?", value=self.owner))
+        finally:
+            await self.database.close()
+
+
+# --- Parts of operations ----------------------------------------------------------------------------------------------
+
+
+def _end_leases(transaction: Transaction, condition: str, value: object) -> None:
+    """Settle live items that nobody works on any more."""
+    transaction.execute(
+        "UPDATE items SET state = CASE state WHEN 'sent' THEN 'unknown' ELSE 'failed' END, settled_at = ? "
+        f"WHERE state IN ('queued', 'sent') AND {condition}",
+        (transaction.now, value),
+    )
+
+
+def _find_earlier(
+    transaction: Transaction, tenant: str, requested: Sequence[RequestedPersona], replay_seconds: float
+) -> list[Item | None]:
+    _end_leases(transaction, "lease_until < ?", transaction.now)
+    rows = transaction.execute(
+        f"SELECT {_ITEM} FROM items WHERE tenant = ? AND fingerprint IN ({', '.join('?' * len(requested))})",
+        (tenant, *(persona.fingerprint for persona in requested)),
+    ).fetchall()
+    found: dict[str, Item] = {}
+    for item in map(_item, rows):
+        is_recent = item.state.is_live or (item.settled_at or 0.0) >= transaction.now - replay_seconds
+        if item.state is not State.FAILED and is_recent:
+            found[item.fingerprint] = min(found.get(item.fingerprint, item), item, key=_join_rank)
+    return [found.get(persona.fingerprint) for persona in requested]
+
+
+def _join_rank(item: Item) -> tuple[int, float]:
+    return _JOIN_ORDER.index(item.state), -item.created_at
+
+
+def _check_limits(transaction: Transaction, tenant: str, more: int, limits: SpendingLimits) -> None:
+    """Raise LimitReached if `more` personas do not fit. A persona's price is the average that was seen so far."""
+    if not more or limits == SpendingLimits():
+        return
+    row: Any = transaction.execute(
+        "SELECT count(*), count(CASE WHEN state IN ('queued', 'sent') THEN 1 END), coalesce(sum(usage), 0) FROM items "
+        "WHERE tenant = ? AND created_at > ? AND state != 'failed'",
+        (tenant, transaction.now - DAY_SECONDS),
+    ).fetchone()
+    personas, live, spent = row
+    if limits.personas_per_day is not None and personas + more > limits.personas_per_day:
+        raise LimitReached(limits.personas_per_day, max(0, limits.personas_per_day - personas), "personas")
+    if limits.credits_per_day is not None:
+        seen = _spending(transaction, tenant)
+        price = (seen.credits or 0.0) / seen.priced if seen.priced else 0.0
+        left = limits.credits_per_day - spent - price * live
+        if left <= 0 or price * more > left:
+            raise LimitReached(limits.credits_per_day, max(0.0, left), "credits")
+
+
+def _spending(transaction: Transaction, tenant: str) -> Spending:
+    day = "CASE WHEN settled_at > ? THEN"
+    since = transaction.now - DAY_SECONDS
+    row: Any = transaction.execute(
+        f"SELECT coalesce(sum({day} 1 ELSE 0 END), 0), sum({day} usage END), count(*), sum(usage), count(usage) "
+        "FROM items WHERE tenant = ? AND state = 'created'",
+        (since, since, tenant),
+    ).fetchone()
+    return Spending(*row)
+
+
+def _read_generation(transaction: Transaction, tenant: str, generation: str) -> GenerationRecord | None:
+    found = _read_generations(transaction, "generations.id = ? AND generations.tenant = ?", (generation, tenant))
+    return found[0] if found else None
+
+
+def _read_generations(transaction: Transaction, condition: str, values: Sequence[object]) -> list[GenerationRecord]:
+    _end_leases(transaction, "lease_until < ?", transaction.now)
+    rows: list[Any] = transaction.execute(
+        f"SELECT generations.id, generations.created_at, places.joined, {_ITEM} FROM generations "
+        "JOIN places ON places.generation = generations.id JOIN items ON items.id = places.item "
+        f"WHERE {condition} ORDER BY generations.created_at DESC, generations.id, places.place",
+        values,
+    ).fetchall()
+    found = []
+    for (generation, created_at), group in groupby(rows, key=lambda row: (row[0], row[1])):
+        places = [(bool(row[2]), _item(row[3:])) for row in group]
+        joined = frozenset(item.id for joined, item in places if joined)
+        found.append(GenerationRecord(generation, created_at, tuple(item for _, item in places), joined))
+    return found
+
+
+def _item(row: Sequence[Any]) -> Item:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return Item(**{**values, "state": State(values["state"])})
+
+
+def _forget(transaction: Transaction) -> None:
+    """Delete what is older than the retention."""
+    old = "SELECT id FROM items WHERE settled_at < ?"
+    limit = (transaction.now - records.RETENTION_SECONDS,)
+    if transaction.execute(f"{old} LIMIT 1", limit).fetchone() is None:
+        return
+    transaction.execute(f"DELETE FROM claims WHERE item IN ({old})", limit)
+    transaction.execute(f"DELETE FROM places WHERE item IN ({old})", limit)
+    transaction.execute("DELETE FROM items WHERE settled_at < ?", limit)
+    transaction.execute(
+        "DELETE FROM generations WHERE created_at < ? "
+        "AND NOT EXISTS (SELECT 1 FROM places WHERE places.generation = generations.id)",
+        limit,
+    )

@@ -1,41 +1,71 @@
-"""What became of items, and of a generation of them, as the runner tells it and as the ledger keeps it."""
+"""What became of items and generations, as the service reports it and as the ledger stores it."""
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from octave_mcp.generation.ledger import Item, State
+from octave_mcp.generation.records import GenerationRecord, Item, State
 from octave_mcp.octave import errors
-from octave_mcp.octave.errors import NothingMade, OctaveError, OutcomeUnknown, Refused
+from octave_mcp.octave.errors import InputProblem, NothingMade, OctaveError, OutcomeUnknown, Refused
 from octave_mcp.octave.models import GenerateAnswer, Persona
 
-__all__ = ["Generation", "NotSent", "Outcome", "Part"]
+__all__ = ["Generation", "NameExists", "NotCreated", "NotSent", "Outcome", "Part", "Search", "settles_at"]
+
+ERROR_ANSWER_SECONDS = 60.0
+"""How long after Octave's own error the persona may still appear in Octave's list."""
+
+NO_ANSWER_SECONDS = 600.0
+"""How long after a request without an answer its persona may still appear: the client's own deadline for one."""
+
+_GATEWAY_STATUSES = frozenset({408, 425, 502, 503, 504, *range(520, 531), 598, 599})
+"""Statuses that a gateway gives while Octave may still be at work."""
 
 
 class NotSent(Refused):
-    """Nothing of it left this machine."""
+    """Nothing left this machine."""
+
+
+class NotCreated(Refused):
+    """The answer was lost, and later a complete list of Octave's showed that nothing was created."""
+
+
+class NameExists(InputProblem):
+    """Octave has a persona of this very name already, so nothing was sent.
+
+    `oid` and `created_at` (as Octave writes it) are that persona's.
+    """
+
+    def __init__(self, text: str, *, oid: str | None = None, created_at: str | None = None, **facts: Any) -> None:
+        """Take the persona that exists, beside what every error takes."""
+        super().__init__(text, **facts)
+        self.oid = oid
+        self.created_at = created_at
+
+
+_OWN_ERRORS = {kind.__name__: kind for kind in (NotSent, NotCreated, NameExists)}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Personas (one, unless Octave answered with more), or an error. `usage` is in credits, as Octave told it.
+    """Personas (one, unless Octave answered with more), or an error. `usage` is in credits, as Octave reported it.
 
-    `identified` says that the answer was lost, and the persona found in Octave's list.
+    `identified` means that the answer was lost and the persona was found in Octave's list. `name_unchecked` means that
+    it was not known before sending whether Octave already had a persona of this name.
     """
 
     personas: tuple[Persona, ...] = ()
     usage: float | None = None
     error: OctaveError | None = None
     identified: bool = False
+    name_unchecked: bool = False
 
     @property
     def state(self) -> State:
-        """The item's state that this outcome is."""
+        """The state of an item with this outcome."""
         if self.error is None:
-            return State.DONE
+            return State.CREATED
         return State.UNKNOWN if isinstance(self.error, OutcomeUnknown) else State.FAILED
 
     @property
@@ -44,33 +74,33 @@ class Outcome:
         return [persona.oId for persona in self.personas if persona.oId]
 
     @classmethod
-    def all_of(cls, answer: GenerateAnswer, asked: int) -> Iterator[Self]:
-        """An answer taken apart by its order, for each asked for; what it has beyond them belongs to the last."""
-        for place in range(asked):
-            personas = answer.data[place : place + 1] if place < asked - 1 else answer.data[place:]
-            usage = answer.metadata.usage if place == 0 else None
-            fewer = OutcomeUnknown("Octave answered with fewer personas than this POST asked for.")
-            yield cls(tuple(personas), usage, None if personas else fewer)
+    def of_answer(cls, answer: GenerateAnswer, *, name_unchecked: bool = False) -> Self:
+        """Return the outcome of an answer, which has at least one persona."""
+        return cls(tuple(answer.data), answer.metadata.usage, name_unchecked=name_unchecked)
 
     @classmethod
-    def of(cls, error: OctaveError) -> Self:
-        """The outcome that an error is."""
+    def of_error(cls, error: OctaveError) -> Self:
+        """Return the outcome of an error."""
         return cls(error=error, usage=error.usage if isinstance(error, NothingMade) else None)
 
     @classmethod
-    def read(cls, item: Item) -> Self | None:
-        """What the ledger has of an item; None while it is live."""
-        if item.outcome is not None and not item.state.is_live:
-            return cls._loads(item.outcome)
+    def of_item(cls, item: Item) -> Self | None:
+        """Return the outcome that the ledger has of an item, or None while the item is live."""
+        if item.state.is_live:
+            return None
+        if item.outcome is not None:
+            return cls._from_json(item.outcome)
         if item.state is State.UNKNOWN:
-            return cls(error=OutcomeUnknown("The server ended before Octave had answered."))
-        if item.state is State.FAILED:
-            return cls(error=NotSent("The call was given up, or the server ended, before this was sent."))
-        return None
+            return cls(error=OutcomeUnknown("The server stopped before Octave had answered."))
+        return cls(error=NotSent("The call was cancelled, or the server stopped, before this was sent."))
 
-    def dumps(self) -> str:
-        """JSON for the ledger."""
-        parts: dict[str, Any] = {"usage": self.usage, "identified": self.identified}
+    def to_json(self) -> str:
+        """Return this outcome as JSON for the ledger."""
+        parts: dict[str, Any] = {
+            "usage": self.usage,
+            "identified": self.identified,
+            "name_unchecked": self.name_unchecked,
+        }
         parts["personas"] = [one.model_dump(mode="json", by_alias=True, exclude_unset=True) for one in self.personas]
         if self.error is not None:
             kept = {"kind": type(self.error).__name__, "text": str(self.error), **vars(self.error)}
@@ -79,70 +109,119 @@ class Outcome:
         return json.dumps(parts, ensure_ascii=False, allow_nan=False)
 
     @classmethod
-    def _loads(cls, text: str) -> Self:
+    def _from_json(cls, text: str) -> Self:
         parts = json.loads(text)
         personas = tuple(Persona.model_validate(one) for one in parts["personas"])
-        return cls(personas, parts["usage"], _error(parts.get("error")), parts["identified"])
+        return cls(personas, parts["usage"], _error(parts.get("error")), parts["identified"], parts["name_unchecked"])
 
 
 def _error(kept: dict[str, Any] | None) -> OctaveError | None:
     if kept is None:
         return None
     facts = dict(kept)
-    kind, text = facts.pop("kind"), facts.pop("text")
-    error: OctaveError = (NotSent if kind == NotSent.__name__ else getattr(errors, kind))(text, **facts)
+    name, text = facts.pop("kind"), facts.pop("text")
+    error: OctaveError = (_OWN_ERRORS.get(name) or getattr(errors, name))(text, **facts)
     return error
+
+
+def settles_at(item: Item, outcome: Outcome | None) -> float | None:
+    """Return when a complete list without an unknown item's persona proves that it was not created.
+
+    Seconds since the epoch; None if the item is not unknown, or has no name to search for.
+    """
+    if item.state is not State.UNKNOWN or item.name is None or item.sent_at is None:
+        return None
+    error = outcome.error if outcome else None
+    if error is not None and item.settled_at is not None and _is_from_octave(error):
+        return item.settled_at + ERROR_ANSWER_SECONDS
+    return item.sent_at + NO_ANSWER_SECONDS
+
+
+def _is_from_octave(error: OctaveError) -> bool:
+    """Whether Octave itself answered with an error, so that it is not at work any more."""
+    if error.status is None or error.status < 400:  # noqa: PLR2004 - an HTTP status
+        return False
+    return error.status not in _GATEWAY_STATUSES or bool(error.said or error.request_id)
+
+
+@dataclass(frozen=True)
+class Search:
+    """The last search for an unknown item's persona: when Octave's list was read, how often, and what it showed.
+
+    absent: no persona of this name was created since. ambiguous: more than one could be it. unreadable: the list could
+    not be read to its end. unnamed: without a name there is nothing to search for.
+    """
+
+    finding: Literal["absent", "ambiguous", "unreadable", "unnamed"]
+    looked_at: float
+    reads: int
 
 
 @dataclass(frozen=True)
 class Part:
-    """One persona that a call asked for: its item, whether an earlier call had asked for it, and what became of it.
+    """One requested persona: its item, whether an earlier call had asked for it, and what became of it.
 
-    `outcome` is None while the item is live.
+    `outcome` is None while the item is live. `search` and `settles_at` (seconds since the epoch) are those of an
+    unknown item.
     """
 
     item: Item
     joined: bool
     outcome: Outcome | None
+    search: Search | None = None
+    settles_at: float | None = None
 
     @property
     def state(self) -> State:
-        """The item's state, or the outcome's where the ledger does not have it yet."""
+        """The item's state, or the outcome's if the ledger does not have it yet."""
         return self.outcome.state if self.outcome else self.item.state
 
 
 @dataclass(frozen=True)
 class Generation:
-    """What is known of all that a call asked for, in its order. `waited` is how many seconds a call waited for it."""
+    """What is known of everything that one call asked for, in its order."""
 
     id: str
     created_at: float
     parts: tuple[Part, ...]
-    waited: float = 0.0
+
+    @classmethod
+    def of_record(cls, record: GenerationRecord, unrecorded: dict[str, Outcome], searches: dict[str, Search]) -> Self:
+        """Return a recorded generation, with the outcomes that the ledger does not have yet, and the searches."""
+        parts = []
+        for item in record.items:
+            outcome = unrecorded.get(item.id) or Outcome.of_item(item)
+            due = settles_at(item, outcome)
+            search = searches.get(item.id) if item.state is State.UNKNOWN else None
+            parts.append(Part(item, item.id in record.joined, outcome, search, due))
+        return cls(record.id, record.created_at, tuple(parts))
 
     @property
     def asked(self) -> int:
-        """How many personas were asked for."""
+        """The number of personas that were asked for."""
         return len(self.parts)
 
     @property
     def live(self) -> int:
-        """How many are still being written, or wait for their turn."""
-        return sum(part.state.is_live for part in self.parts)
+        """The number that is being written or waits for its turn."""
+        return self._count(lambda part: part.state.is_live)
 
     @property
-    def waits(self) -> bool:
-        """Whether something of it is unfinished, or was never handed over."""
-        return any(part.state.is_live or part.item.handed_over_at is None for part in self.parts)
+    def created(self) -> int:
+        """The number that was created."""
+        return self._count(lambda part: part.state is State.CREATED)
 
     @property
-    def done(self) -> int:
-        """How many of those asked for are ready."""
-        return sum(part.state is State.DONE for part in self.parts)
+    def unknown(self) -> int:
+        """The number whose outcome is unknown."""
+        return self._count(lambda part: part.state is State.UNKNOWN)
+
+    def _count(self, condition: Any) -> int:
+        return sum(map(condition, self.parts))
 
     @cached_property
     def personas(self) -> list[Persona]:
-        """The personas that Octave made, each once."""
+        """The created personas, each once."""
         found: dict[object, Persona] = {}
         for part in self.parts:
             for persona in part.outcome.personas if part.outcome else ():
@@ -151,6 +230,15 @@ class Generation:
 
     @property
     def usage(self) -> float | None:
-        """Credits, as Octave told them; None where it told none."""
-        told = [part.outcome.usage for part in self.parts if part.outcome and part.outcome.usage is not None]
-        return sum(told) if told and math.isfinite(sum(told)) else None
+        """Credits of what this call added; None if Octave reported none."""
+        return self._usage(joined=False)
+
+    @property
+    def earlier_usage(self) -> float | None:
+        """Credits that the personas of earlier calls had cost; None if Octave reported none."""
+        return self._usage(joined=True)
+
+    def _usage(self, *, joined: bool) -> float | None:
+        parts = (part for part in self.parts if part.joined is joined and part.outcome is not None)
+        reported = [part.outcome.usage for part in parts if part.outcome and part.outcome.usage is not None]
+        return sum(reported) if reported and math.isfinite(sum(reported)) else None

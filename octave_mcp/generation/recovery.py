@@ -1,45 +1,61 @@
-"""Looks for a persona whose answer was lost. It proves, or says nothing: a wrong match would be worse than none.
+"""Recovery of lost answers: search Octave's list for a persona whose POST was sent and whose answer was lost.
 
-A persona in Octave's list is a candidate where it has exactly the name that was asked for, was created after the
-request was sent, and not long after. That it is the only one, and no other item's, is for the ledger to say, in one
-transaction. What was asked for without a name, or is listed with a date only, proves nothing.
+A wrong match would be worse than none, so a persona matches only if it has exactly the name that was asked for, was
+created after the request was sent and not long after, and is the only such one that can be this item's. The ledger
+decides the latter in one transaction. If a complete list, read when Octave is no longer at work, has no such persona,
+it was not created. An item without a name cannot be searched for.
 """
 
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 import anyio
 
 from octave_mcp.generation.clock import Clock
-from octave_mcp.generation.ledger import RIVAL_SECONDS, Item, Ledger, LedgerError
-from octave_mcp.generation.outcome import Outcome
+from octave_mcp.generation.ledger import RIVAL_SECONDS, Ledger
+from octave_mcp.generation.outcome import NotCreated, Outcome, Search, settles_at
+from octave_mcp.generation.records import Item, LedgerError
 from octave_mcp.observability.telemetry import count_found
 from octave_mcp.octave.client import OctaveClient
-from octave_mcp.octave.errors import OctaveError, OutcomeUnknown, Unreachable
-from octave_mcp.octave.lookups import PersonaPage
+from octave_mcp.octave.errors import Busy, OctaveError
 from octave_mcp.octave.models import Persona
+from octave_mcp.octave.names import fold_name, same_name
 
-__all__ = ["Looker", "candidates"]
+__all__ = ["Recovery", "find_same_name"]
 
 logger = logging.getLogger(__name__)
 
-LOOKS = (0.0, 1.0, 3.0)
-"""Seconds before each look into Octave's list; then the item stays unknown until somebody asks for it again."""
+FIRST_PAUSES = (1.0, 3.0)
+"""Seconds before the second and third reading of Octave's list, which are made although no call waits."""
 
-LOOKS_AT_ONCE = 4
+PAUSE_SECONDS = 5.0
+"""Seconds before each further reading, while a call waits for the item."""
 
-PAGE = 50
+SEARCHES_AT_ONCE = 4
+"""The number of items of one key that are searched for at once."""
+
+PAGE = 100
 MAX_PAGES = 20
-"""A list that is longer is not read to its end, so that nothing on it is known to be the only one."""
+"""A longer list is not read to its end, so nothing that is missing from it is known not to exist."""
+
+NAME_CHECK_SECONDS = 5.0
+"""How long the search for personas of the same name may hold up a request."""
 
 _FRACTION = re.compile(r"[.,]\d")
-"""Of a second, in a time."""
+"""A fraction of a second in a timestamp."""
 
 
-class Looker:
-    """Looks for the personas of one key, in tasks of its own."""
+class _Unreadable(Exception):
+    """Octave's list could not be read to its end."""
+
+
+class Recovery:
+    """The searches for one key's unknown items, in tasks of its own. `searches` has the last finding by item."""
 
     def __init__(
         self,
@@ -47,92 +63,128 @@ class Looker:
         ledger: Ledger,
         clock: Clock,
         spawn: Callable[..., None],
-        notify: Callable[[Collection[str]], None],
+        publish: Callable[[str], None],
     ) -> None:
-        """Use all of these, which stay the caller's. `spawn` starts a task, `notify` is told whose look is over."""
+        """Use all of these, which stay the caller's. `publish` receives the item after each search."""
+        self.searches: dict[str, Search] = {}
         self._client = client
         self._ledger = ledger
         self._clock = clock
         self._spawn = spawn
-        self._notify = notify
-        self._limiter = anyio.CapacityLimiter(LOOKS_AT_ONCE)
-        self._looks: dict[str, anyio.Event] = {}
+        self._publish = publish
+        self._limiter = anyio.CapacityLimiter(SEARCHES_AT_ONCE)
+        self._running: set[str] = set()
+        self._waiting: Counter[str] = Counter()
 
-    def look(self, item: Item) -> anyio.Event:
-        """Look for an item's persona, and have the ledger adopt it. The event is set when that is over."""
-        if item.id not in self._looks:
-            self._spawn(self._find, item)
-            self._looks[item.id] = anyio.Event()
-        return self._looks[item.id]
+    def start(self, item: Item) -> None:
+        """Search for an item's persona at once and a few times more, and as long as a call waits for it."""
+        if item.id not in self._running:
+            self._spawn(self._search, item)
+            self._running.add(item.id)
 
-    async def _find(self, item: Item) -> None:
+    @contextmanager
+    def waiting(self) -> Iterator[Callable[[Item], None]]:
+        """Return a function that starts the search for an item, which then goes on until the end of the block."""
+        wanted: set[str] = set()
+
+        def want(item: Item) -> None:
+            if item.id not in wanted:
+                wanted.add(item.id)
+                self._waiting[item.id] += 1
+            self.start(item)
+
         try:
-            for pause in LOOKS if item.name else ():
-                await self._clock.sleep(pause)
-                async with self._limiter:
-                    if await self._is_found(item):
-                        count_found()
-                        return
-        except (OctaveError, ValueError) as error:  # ValueError: a record nested too deep to keep
-            told = type(error).__name__ if isinstance(error, ValueError) else error  # its text may quote the record
-            self._warn(told)
+            yield want
         finally:
-            self._looks.pop(item.id).set()
-            self._notify([item.id])
+            self._waiting.subtract(wanted)
+            self._waiting += Counter()  # drops what nobody waits for
 
-    async def _is_found(self, item: Item) -> bool:
-        """Whether the ledger has its persona now. Raises OctaveError where another look would meet the same.
-
-        What took the answer may take the first look as well, and the ledger may be another's for a moment.
-        """
+    async def _search(self, item: Item) -> None:
         try:
-            found = await candidates(self._client, item, self._clock)
-            outcomes = {one.oId: Outcome((one,), identified=True).dumps() for one in found if one.oId}
-            return bool(outcomes) and await self._ledger.adopt(item.id, outcomes)
-        except (Unreachable, OutcomeUnknown, LedgerError) as error:
-            self._warn(error)
-            return False
+            reads = 0
+            while not await self._is_settled(item, reads + 1):
+                reads += 1
+                if reads > len(FIRST_PAUSES) and item.id not in self._waiting:
+                    return
+                await self._clock.sleep(FIRST_PAUSES[reads - 1] if reads <= len(FIRST_PAUSES) else PAUSE_SECONDS)
+            self.searches.pop(item.id, None)
+        finally:
+            self._running.discard(item.id)
+            self._publish(item.id)
 
-    def _warn(self, told: object) -> None:
-        logger.warning("A persona whose answer was lost cannot be looked for: %s", told)
+    async def _is_settled(self, item: Item, reads: int) -> bool:
+        """Search once. Return whether the item is settled now, or can never be found."""
+        if item.name is None:
+            self.searches[item.id] = Search("unnamed", self._clock.now(), 0)
+            return True
+        finding: Search
+        try:
+            async with self._limiter:
+                match = await self._match(item)
+            if match in {"matched", "not created"}:
+                return True
+            finding = Search("ambiguous" if match == "ambiguous" else "absent", self._clock.now(), reads)
+        except (OctaveError, LedgerError, ValueError, _Unreadable) as error:
+            # A ValueError is a record that is nested too deeply to keep; its text may quote the record.
+            logger.warning(
+                "Octave's list cannot be searched for a persona whose answer was lost: %s",
+                type(error).__name__ if isinstance(error, ValueError) else error,
+            )
+            finding = Search("unreadable", self._clock.now(), reads)
+            if isinstance(error, Busy):
+                await self._clock.sleep(min(error.retry_after or 0.0, PAUSE_SECONDS * 2))
+        self.searches[item.id] = finding
+        self._publish(item.id)
+        return False
+
+    async def _match(self, item: Item) -> str:
+        """Return `matched` or `not created` if the item is settled now, else why it is not: absent or ambiguous."""
+        due = settles_at(item, Outcome.of_item(item))
+        is_due = due is not None and self._clock.now() >= due
+        match: str = await self._adopt(item, text=fold_name(item.name or ""))
+        if match == "absent" and is_due:
+            # Only the whole list proves that something is not in it: how Octave matches a text is not documented.
+            match = await self._adopt(item, text=None)
+            if match == "absent":
+                outcome = Outcome.of_error(NotCreated("Octave's answer was lost, and nothing was created."))
+                await self._ledger.mark_not_created(item.id, outcome.to_json())
+                return "not created"
+        if match == "matched":
+            count_found()
+        return match
+
+    async def _adopt(self, item: Item, *, text: str | None) -> str:
+        found = await _candidates(self._client, item, self._clock, text)
+        outcomes = {one.oId: Outcome((one,), identified=True).to_json() for one in found if one.oId}
+        return await self._ledger.adopt(item.id, outcomes) if outcomes else "absent"
 
 
-async def candidates(client: OctaveClient, item: Item, clock: Clock) -> list[Persona]:
-    """The personas that may have been made for `item`, each with its oId. Raises OctaveError."""
-    if not item.name or item.sent_at is None:
-        return []
+async def _candidates(client: OctaveClient, item: Item, clock: Clock, text: str | None) -> list[Persona]:
+    """Return the personas that may be the item's, each with its oId. Raises OctaveError and _Unreadable."""
+    sent_at, name = item.sent_at or 0.0, fold_name(item.name or "")
     found: dict[str, Persona] = {}
-    async for page in _pages(client, item.name):
-        # Where Octave's clock is ahead of ours, what was created before we sent has a later time than that.
-        told = _moment(page.metadata.timestamp)
-        sent_at = item.sent_at + (max(0.0, told[0] - clock.now()) if told else 0.0)
-        for persona in page.data:
-            created = _moment(persona.createdAt)
-            if not created or not persona.oId or persona.deletedAt or persona.name != item.name:
-                continue
-            at, resolution = created
-            if sent_at < at + resolution and at < sent_at + RIVAL_SECONDS:
-                found[persona.oId] = persona
-    return list(found.values())
-
-
-async def _pages(client: OctaveClient, text: str) -> AsyncIterator[PersonaPage]:
-    """All pages of the list, or, should it be too long, none."""
-    pages: list[PersonaPage] = []
+    read_page = partial(client.list_personas, text=text, limit=PAGE)
     offset = 0
     for _ in range(MAX_PAGES):
-        page = await client.list_personas(text=text, limit=PAGE, offset=offset)
-        pages.append(page)
-        offset += len(page.data)
-        all_told = page.total is not None and offset >= page.total
-        if not page.data or page.hasNext is False or (page.hasNext is None and all_told):
-            for one in pages:
-                yield one
-            return
+        page = await read_page(offset=offset)
+        # If Octave's clock is ahead of ours, what was created before the request has a later time than the request.
+        octave_time = _timestamp(page.metadata.timestamp)
+        earliest = sent_at + (max(0.0, octave_time[0] - clock.now()) if octave_time else 0.0)
+        for persona in page.data:
+            created = _timestamp(persona.createdAt)
+            if not created or not persona.oId or persona.deletedAt or fold_name(persona.name or "") != name:
+                continue
+            at, resolution = created
+            if earliest < at + resolution and at < earliest + RIVAL_SECONDS:
+                found[persona.oId] = persona
+        if not page.received or not page.goes_on(offset):
+            return list(found.values())
+        offset += page.received
+    raise _Unreadable("It is too long to be read to its end.")
 
 
-def _moment(text: str | None) -> tuple[float, float] | None:
-    """A time in seconds since the epoch, and how many it may be later than it says. None for a date alone."""
+def _timestamp(text: str | None) -> tuple[float, float] | None:
+    """Return a time in seconds since the epoch and its resolution in seconds, or None for a date without a time."""
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
@@ -141,3 +193,12 @@ def _moment(text: str | None) -> tuple[float, float] | None:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return moment.timestamp(), 0.001 if _FRACTION.search(text or "") else 1.0
+
+
+async def find_same_name(client: OctaveClient, name: str) -> Persona | None:
+    """Return a persona of the very same name, case and white space aside, or None. Raises OctaveError."""
+    page = await client.list_personas(text=fold_name(name), limit=PAGE, offset=0)
+    for persona in page.data:
+        if persona.oId and not persona.deletedAt and not persona.archivedAt and same_name(persona.name or "", name):
+            return persona
+    return None

@@ -1,51 +1,50 @@
-"""Sends what a call asked for, and records what became of it."""
+"""Send what a call asked for, one POST a persona, and record what became of it."""
 
-import itertools
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 
+import anyio
 import anyio.abc
 
 from octave_mcp.generation.clock import Clock
-from octave_mcp.generation.ledger import Begun, Item, Ledger, LedgerError
+from octave_mcp.generation.ledger import Ledger
 from octave_mcp.generation.limits import Limits
-from octave_mcp.generation.outcome import NotSent, Outcome
-from octave_mcp.generation.throttle import Lane
-from octave_mcp.observability.telemetry import About, count_settled
+from octave_mcp.generation.outcome import NameExists, NotSent, Outcome
+from octave_mcp.generation.records import Item, LedgerError, Started
+from octave_mcp.generation.recovery import NAME_CHECK_SECONDS, find_same_name
+from octave_mcp.generation.throttle import Throttle
+from octave_mcp.observability.telemetry import count_settled
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError, OutcomeUnknown, Refused
-from octave_mcp.octave.models import GenerateRequest
+from octave_mcp.octave.models import GenerateRequest, Persona
 
-__all__ = ["Sender", "quietly"]
+__all__ = ["Sender", "check_names", "was_recorded"]
 
 logger = logging.getLogger(__name__)
 
 
+class _GivenUp(Exception):
+    """The item must not be sent any more."""
+
+
 @dataclass
 class _Call:
-    """What the POSTs of one call share: the request, and the problem that they would all meet, once one has met it."""
+    """What the POSTs of one call share. `stopped_by` is a problem that each of them would meet, once one has met it."""
 
     request: GenerateRequest
     stopped_by: OctaveError | None = None
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """One POST: items, and their places in the request."""
-
-    items: tuple[Item, ...]
-    places: tuple[int, ...]
+    unchecked: set[str] = field(default_factory=set)
+    """Names of which it is not known whether Octave has them already."""
 
 
 class Sender:
-    """Works on one key's items, in tasks that outlive the calls which asked for them.
+    """Sends one key's items, in tasks that outlive the calls that asked for them.
 
-    `working` counts what is being worked on, `posting` what is on its way; once `ending` is set, nothing that was
-    refused is sent again. `unrecorded` has outcomes, by item, that
-    the ledger would not take yet.
+    `active` has the items that wait here or are being sent, and `posting` counts the latter. Once `ending` is set,
+    nothing that was refused is sent again. `unrecorded` has outcomes, by item, that the ledger did not take yet.
     """
 
     def __init__(
@@ -55,121 +54,154 @@ class Sender:
         limits: Limits,
         clock: Clock,
         tasks: anyio.abc.TaskGroup,
-        notify: Callable[[Collection[str]], None],
+        publish: Callable[[str], None],
     ) -> None:
-        """Use all of these, which stay the caller's to open and close. `notify` is told which items changed."""
-        self.working = 0
+        """Use all of these, which stay the caller's. `publish` receives each item that changed."""
+        self.active: set[str] = set()
         self.posting = 0
         self.ending = False
         self.unrecorded: dict[str, Outcome] = {}
         self._client = client
         self._ledger = ledger
         self._limits = limits
-        self._lane = Lane(limits.concurrency, clock)
+        self._throttle = Throttle(limits.concurrency, clock)
         self._tasks = tasks
-        self._notify = notify
+        self._publish = publish
 
-    def work_on(self, begun: Begun, request: GenerateRequest) -> None:
-        """Start on the new items, with a few workers, so that a large call and a small one take turns in the lane."""
-        call = _Call(request)
-        size = 1
-        starts = range(0, len(begun.new), size)
-        batches = [
-            _Batch(tuple(begun.record.items[place] for place in places), places)
-            for places in (begun.new[start : start + size] for start in starts)
-        ]
-        waiting = iter(batches)
-        for _ in range(min(self._limits.concurrency, len(batches))):
+    def start(self, started: Started, request: GenerateRequest, *, allow_same_name: bool) -> None:
+        """Start to send the new items of a generation."""
+        new = [(started.record.items[place], place) for place in started.new]
+        if new:
+            self.active |= {item.id for item, _ in new}
+            self._tasks.start_soon(self._send_all, _Call(request), new, allow_same_name)
+
+    async def _send_all(self, call: _Call, new: list[tuple[Item, int]], allow_same_name: bool) -> None:  # noqa: FBT001
+        """Check all names before the first POST, as equal names within one call are allowed; then send."""
+        existing: dict[str, Persona] = {}
+        if not allow_same_name:
+            names = {item.name for item, _ in new if item.name}
+            existing, call.unchecked = await check_names(self._client, names)
+        for item, _ in new:
+            if persona := existing.get(item.name or ""):
+                text = "Octave already has a persona of this name."
+                exists = NameExists(text, oid=persona.oId, created_at=persona.createdAt)
+                await self._finish(item, Outcome.of_error(exists))
+        waiting = iter([pair for pair in new if (pair[0].name or "") not in existing])
+        # A few workers for each call, so that a large call and a small one take turns.
+        for _ in range(min(self._limits.concurrency, len(new))):
             self._tasks.start_soon(self._work, call, waiting)
 
-    async def _work(self, call: _Call, waiting: Iterator[_Batch]) -> None:
-        for batch in waiting:
-            self.working += 1
+    async def _work(self, call: _Call, waiting: Iterator[tuple[Item, int]]) -> None:
+        for item, place in waiting:
             try:
-                async with self._lane.limiter:
-                    await self._deliver(call, batch)
+                async with self._throttle.limiter:
+                    outcome = await self._send(call, item, place)
             except Exception as error:
-                # One item's surprise must not end the server, nor may what it bought be taken for unsent.
-                logger.exception("An item ended unexpectedly")
+                # One item's surprise must not end the server, nor may what it created be taken for unsent.
+                logger.exception("Sending an item failed unexpectedly")
                 lost = OutcomeUnknown(f"The server met an unexpected problem ({type(error).__name__}).")
-                await self._settle(batch.items, itertools.repeat(Outcome.of(lost)))
-            finally:
-                self.working -= 1
+                outcome = Outcome.of_error(lost)
+            if outcome is None:
+                self.active.discard(item.id)
+                self._publish(item.id)
+            else:
+                await self._finish(item, outcome)
 
-    async def _deliver(self, call: _Call, batch: _Batch) -> None:
-        """Send a batch, and again while it is refused and may be."""
-        tries = 1
-        while refused := await self._post(call, batch, tries):
-            if self.ending or not await self._lane.pause(refused, tries):
-                return await self._fail(call, batch.items, refused)
+    async def _send(self, call: _Call, item: Item, place: int) -> Outcome | None:
+        """Send one item, again while it is refused and may be sent again. Return None if it was given up before."""
+        one = call.request.model_copy(update={"personas": [call.request.personas[place]]})
+        tries = 0
+        while True:
             tries += 1
-        return None
+            await self._throttle.wait()
+            if call.stopped_by:
+                return Outcome.of_error(call.stopped_by)
+            try:
+                return await self._post(call, item, one, {"octave.persona.index": place, "octave.try": tries})
+            except _GivenUp:
+                return None
+            except LedgerError as error:
+                return Outcome.of_error(NotSent(str(error)))
+            except OctaveError as error:
+                if isinstance(error, Refused) and await self._may_send_again(item, error, tries):
+                    continue
+                if error.meets_every_call:
+                    call.stopped_by = error
+                return Outcome.of_error(error)
 
-    async def _post(self, call: _Call, batch: _Batch, tries: int) -> Refused | None:
-        """Send a batch once, and record what became of it; or return why it was refused, with its items queued."""
-        await self._lane.open()
-        if call.stopped_by:
-            await self._fail(call, batch.items, call.stopped_by)
-            return None
+    async def _may_send_again(self, item: Item, error: Refused, tries: int) -> bool:
+        """Put a refused item back into the queue, and wait for its next try. False if there is none."""
+        is_queued = await was_recorded(partial(self._ledger.requeue, item.id))
+        self._publish(item.id)
+        return is_queued and not self.ending and await self._throttle.pause(error, tries)
+
+    async def _post(self, call: _Call, item: Item, one: GenerateRequest, about: dict[str, int]) -> Outcome:
+        async def mark_sent() -> None:
+            if not await self._ledger.mark_sent(item.id):
+                raise _GivenUp
+            self._publish(item.id)
+
         self.posting += 1
         try:
-            sent = await self._ledger.mark_sent([item.id for item in batch.items])
-            items = [item for item in batch.items if item.id in sent]
-            if not items:  # given up meanwhile
-                return None
-            pairs = zip(batch.items, batch.places, strict=True)
-            places = [place for item, place in pairs if item.id in sent]
-            part = call.request.model_copy(update={"personas": [call.request.personas[place] for place in places]})
-            about: About = {"octave.persona.index": places, "octave.try": tries}
-            key = str(uuid.UUID(items[0].id))
-            answer = await self._client.generate(part, idempotency_key=key, about=about)
-            await self._settle(items, Outcome.all_of(answer, len(items)))
-        except LedgerError as error:
-            await self._settle(batch.items, itertools.repeat(Outcome.of(NotSent(str(error)))))
-        except Refused as error:
-            if await quietly(partial(self._ledger.requeue, [item.id for item in items])):
-                return error
-            await self._fail(call, items, error)
-        except OctaveError as error:
-            await self._fail(call, items, error)
+            key = str(uuid.UUID(item.id))
+            answer = await self._client.generate(one, idempotency_key=key, before_send=mark_sent, about=about)
+            return Outcome.of_answer(answer, name_unchecked=item.name in call.unchecked)
         finally:
             self.posting -= 1
-            self._notify([item.id for item in batch.items])
-        return None
 
-    async def _fail(self, call: _Call, items: Sequence[Item], error: OctaveError) -> None:
-        if error.meets_every_call:
-            call.stopped_by = error
-        await self._settle(items, itertools.repeat(Outcome.of(error)))
-        self._notify([item.id for item in items])
-
-    async def _settle(self, items: Sequence[Item], outcomes: Iterable[Outcome]) -> None:
-        """Record outcomes. What cannot be recorded is told from memory, and recorded later."""
-        for item, outcome in zip(items, outcomes, strict=False):
-            count_settled(outcome.state.value, type(outcome.error).__name__ if outcome.error else None, outcome.usage)
-            if not await self._record(item.id, outcome):
-                self.unrecorded[item.id] = outcome
+    async def _finish(self, item: Item, outcome: Outcome) -> None:
+        """Record an outcome. One that the ledger does not take is reported from memory and recorded later."""
+        count_settled(outcome.state.value, type(outcome.error).__name__ if outcome.error else None, outcome.usage)
+        if not await self._record(item.id, outcome):
+            self.unrecorded[item.id] = outcome
+        self.active.discard(item.id)
+        self._publish(item.id)
 
     async def _record(self, item: str, outcome: Outcome) -> bool:
         unreadable = outcome.error.unreadable if isinstance(outcome.error, OutcomeUnknown) else None
-        settle = partial(self._ledger.settle, item, outcome.state, outcome.dumps())
-        return await quietly(partial(settle, oids=outcome.oids, unreadable=unreadable))
+        settle = partial(self._ledger.settle, item, outcome.state, outcome.to_json())
+        return await was_recorded(partial(settle, usage=outcome.usage, oids=outcome.oids, unreadable=unreadable))
 
     async def record_all(self) -> None:
-        """Record what could not be recorded before, until the ledger fails again: it would for each."""
+        """Record what could not be recorded before, until the ledger fails again, as it would for each."""
         for item, outcome in list(self.unrecorded.items()):
             recorded = await self._record(item, outcome)
             self.unrecorded.pop(item, None)
             if not recorded:
-                self.unrecorded[item] = outcome  # the last now: one that is never taken holds up no other
+                self.unrecorded[item] = outcome  # last now, so that one that is never taken does not hold up the others
                 return
+            self._publish(item)
 
 
-async def quietly(operation: Callable[[], Awaitable[object]]) -> bool:
-    """Whether the ledger took it. What it did not is in the log, and waits or does not matter."""
+async def was_recorded(operation: Callable[[], Awaitable[object]]) -> bool:
+    """Run an operation on the ledger and return whether it succeeded. A failure is logged."""
     try:
         await operation()
     except LedgerError as error:
         logger.warning("Not recorded: %s", error)
         return False
     return True
+
+
+async def check_names(client: OctaveClient, names: set[str]) -> tuple[dict[str, Persona], set[str]]:
+    """Return the personas that exist by these names, and the names that could not be checked in time."""
+    existing: dict[str, Persona] = {}
+    unchecked = set(names)
+    limiter = anyio.CapacityLimiter(8)
+
+    async def check(name: str) -> None:
+        try:
+            async with limiter:
+                found = await find_same_name(client, name)
+        except OctaveError as error:
+            logger.info("Octave's list cannot be searched for a name: %s", error)
+            return
+        unchecked.discard(name)
+        if found:
+            existing[name] = found
+
+    with anyio.move_on_after(NAME_CHECK_SECONDS):
+        async with anyio.create_task_group() as tasks:
+            for name in names:
+                tasks.start_soon(check, name)
+    return existing, unchecked

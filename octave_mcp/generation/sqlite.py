@@ -1,9 +1,9 @@
 """The ledger in SQLite: a file that any number of processes of one user share, or memory.
 
 Each operation is one transaction that takes the write lock at its start, so that what it read still holds when it
-writes. The log is written ahead: what is recorded survives the process at once, and the machine from the next sync on.
-What is about to be sent is synced at its commit, in a thread. What waits for no disk is done at once, where no other
-process holds the lock: a thread would take longer than the work.
+writes. The database uses a write-ahead log: what is committed survives the process at once, and survives the machine
+from the next durable commit on. A durable commit waits for the disk, so it runs in a thread. The others run at once
+when no other process holds the lock, because a thread would take longer than the work.
 """
 
 import logging
@@ -12,187 +12,127 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
 
 import anyio
 import anyio.to_thread
 
-from octave_mcp.generation import sqlite_operations as operations
-from octave_mcp.generation.ledger import Begun, Item, LedgerError, Record, State, Wanted
+from octave_mcp.generation.records import LedgerError, Transaction
+from octave_mcp.generation.schema import SCHEMA, SCHEMA_VERSION
 
-__all__ = ["SqliteLedger"]
+__all__ = ["SqliteDatabase"]
 
 logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 2.0
-"""How long another process may hold the write lock, which it needs for milliseconds."""
+"""How long to wait for the write lock of another process, which needs it for milliseconds."""
 
 _REASONS = {
-    sqlite3.SQLITE_BUSY: "another program holds it locked. Have the user close what else has it open",
-    sqlite3.SQLITE_READONLY: "it is read-only. Have the user make the file and its folder writable",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged. Have the user move it away; a new one is made",
-    sqlite3.SQLITE_NOTADB: "the file is damaged, or something else. Have the user move it away; a new one is made",
-    sqlite3.SQLITE_FULL: "the disk is full. Have the user make room",
+    sqlite3.SQLITE_BUSY: "another program has locked it. Ask the user to close what else has the file open",
+    sqlite3.SQLITE_READONLY: "it is read-only. Ask the user to make the file and its folder writable",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged. Ask the user to move it away; a new one is created",
+    sqlite3.SQLITE_NOTADB: "the file is not a ledger, or damaged. Ask the user to move it away; a new one is created",
+    sqlite3.SQLITE_FULL: "the disk is full. Ask the user to free some space",
 }
-_OTHER_REASON = "it cannot be opened or written. Have the user look at the file and its folder"
-_OTHER_VERSION = "the file is of another version of this server. Have the user update all of them, or name another file"
-
-_AT_ONCE = frozenset(
-    {
-        operations.begin,  # lost with the machine, it has not been sent either: what marks it as sent syncs both
-        operations.generation,
-        operations.unknown,
-        operations.uncollected,
-        operations.settle,  # lost with the machine, it is on record as sent, so that it is looked for
-        operations.hand_over,  # lost with the machine, it is handed over once more
-    }
+_OTHER_REASON = "it cannot be opened or written. Ask the user to check the file and its folder"
+_NEWER_VERSION = (
+    "a newer version of this server wrote the file. Ask the user to update this server, or to name another file"
 )
-"""Operations that need not be synced at once: the next that is syncs them too, or `sync`."""
 
 _Result = TypeVar("_Result")
 
 
-class _HeldElsewhere(Exception):
-    """Another process has the lock."""
+class _LockedElsewhereError(Exception):
+    """Another process holds the write lock."""
 
 
-class _OtherVersion(sqlite3.DatabaseError):
-    """The tables are not those that this version knows."""
+class _NewerVersionError(sqlite3.DatabaseError):
+    """A newer version of this server made the tables."""
 
 
-class SqliteLedger:
-    """`Ledger` in SQLite. `path` None keeps it in memory: then it ends with the process and is nobody else's.
+class _SqliteTransaction:
+    """An open transaction that holds the write lock. See `Transaction`."""
 
-    Nothing is opened before the first operation, and what failed to open is tried again by the next.
+    def __init__(self, connection: sqlite3.Connection, now: float) -> None:
+        self.now = now
+        self._connection = connection
+
+    def execute(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        return self._connection.execute(sql, values)
+
+    def lock(self, name: str) -> None:
+        """Do nothing: the write lock is held already."""
+
+
+class SqliteDatabase:
+    """A `Database` in a file, or in memory if `path` is None: then it ends with the process.
+
+    Nothing is opened before the first operation. If opening fails, the next operation tries again.
     """
 
     def __init__(self, path: Path | None, *, now: Callable[[], float] = time.time) -> None:
-        """Remember where. `now` is the time, in seconds since the epoch, that all processes on the file share."""
-        self.owner = uuid4().hex
+        """Take the file, and the time in seconds since the epoch that all processes on the file share."""
         self._path = path
         self._now = now
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._is_synced = True
-        self._one_at_a_time = anyio.CapacityLimiter(1)
+        self._one_thread = anyio.CapacityLimiter(1)
         self._lock = threading.RLock()
 
-    async def begin(
-        self, tenant: str, wanted: Sequence[Wanted], *, replay_seconds: float, day_limit: int | None
-    ) -> Begun:
-        """See `Ledger`."""
-        return await self._do(operations.begin, self._now(), self.owner, tenant, wanted, replay_seconds, day_limit)
+    async def run(self, operation: Callable[[Transaction], _Result], *, durable: bool = True) -> _Result:
+        """Run one operation in a transaction. See `Database`.
 
-    async def mark_sent(self, ids: Collection[str]) -> frozenset[str]:
-        """See `Ledger`."""
-        return await self._do(operations.mark_sent, self._now(), self.owner, ids)
-
-    async def requeue(self, ids: Collection[str]) -> None:
-        """See `Ledger`."""
-        await self._do(operations.requeue, self._now(), self.owner, ids)
-
-    async def settle(
-        self, item: str, state: State, outcome: str, *, oids: Collection[str] = (), unreadable: bytes | None = None
-    ) -> None:
-        """See `Ledger`."""
-        await self._do(operations.settle, self._now(), self.owner, item, state, outcome, oids, unreadable)
-
-    async def adopt(self, item: str, found: Mapping[str, str]) -> bool:
-        """See `Ledger`."""
-        return await self._do(operations.adopt, self._now(), self.owner, item, found)
-
-    async def generation(self, tenant: str, generation: str) -> Record | None:
-        """See `Ledger`."""
-        return await self._do(operations.generation, tenant, generation)
-
-    async def uncollected(self, tenant: str) -> list[Record]:
-        """See `Ledger`."""
-        return await self._do(operations.uncollected, tenant)
-
-    async def unknown(self, tenant: str, fingerprints: Collection[str]) -> list[Item]:
-        """See `Ledger`."""
-        return await self._do(operations.unknown, tenant, fingerprints)
-
-    async def hand_over(self, told: Mapping[str, State]) -> None:
-        """See `Ledger`."""
-        await self._do(operations.hand_over, self._now(), told)
-
-    async def give_up(self, generation: str) -> None:
-        """See `Ledger`."""
-        await self._do(operations.give_up, self._now(), self.owner, generation)
-
-    async def give_up_queued(self) -> None:
-        """See `Ledger`."""
-        await self._do(operations.give_up, self._now(), self.owner, None)
-
-    async def renew(self) -> None:
-        """See `Ledger`."""
-        await self._do(operations.renew, self._now(), self.owner)
-
-    async def sync(self) -> None:
-        """See `Ledger`."""
-        if not self._is_synced and self._path is not None:
-            await anyio.to_thread.run_sync(self._checkpoint, limiter=self._one_at_a_time)
-
-    async def check(self) -> None:
-        """See `Ledger`."""
-        await self._do(lambda _: None)
-
-    async def close(self) -> None:
-        """See `Ledger`."""
-        try:
-            if self._connection is not None:
-                await self._do(operations.end_of, self._now(), "owner = ?", self.owner)
-        finally:
-            await anyio.to_thread.run_sync(self._disconnect, limiter=self._one_at_a_time)
-
-    async def _do(
-        self,
-        operation: Callable[..., _Result],
-        *values: object,
-    ) -> _Result:
-        """Run one operation in a transaction; it is done or undone, never left half-way by a cancel.
-
-        In a thread, unless it can be done at once. The limiter keeps threads from piling up. It cannot keep them apart,
-        as asyncio's own cancel sets it free while the thread goes on: that is the lock's.
+        The limiter keeps waiting threads few. The lock keeps operations apart, since asyncio's own cancellation frees
+        the limiter while its thread goes on.
         """
-        if (self._path is None or operation in _AT_ONCE) and self._lock.acquire(blocking=False):
+        waits_for_disk = durable and self._path is not None
+        if not waits_for_disk and self._connection is not None and self._lock.acquire(blocking=False):
             try:
-                if self._connection is not None:
-                    return self._transact(operation, values, wait=False)
-            except _HeldElsewhere:
+                return self._run(operation, durable=durable, wait=False)
+            except _LockedElsewhereError:
                 pass
             finally:
                 self._lock.release()
-        return await anyio.to_thread.run_sync(self._transact, operation, values, limiter=self._one_at_a_time)
+        return await anyio.to_thread.run_sync(
+            lambda: self._run(operation, durable=durable, wait=True), limiter=self._one_thread
+        )
 
-    def _transact(self, operation: Callable[..., _Result], values: tuple[object, ...], *, wait: bool = True) -> _Result:
-        """Raises _HeldElsewhere where another process has the lock and it is not to `wait`; else LedgerError."""
+    async def sync(self) -> None:
+        """Write the log to the disk, and move it to the file as far as no other process reads it."""
+        if not self._is_synced and self._path is not None:
+            await anyio.to_thread.run_sync(self._checkpoint, limiter=self._one_thread)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await anyio.to_thread.run_sync(self._disconnect, limiter=self._one_thread)
+
+    def _run(self, operation: Callable[[Transaction], _Result], *, durable: bool, wait: bool) -> _Result:
+        """Raise _LockedElsewhereError if another process has the lock and `wait` is false; else LedgerError."""
         with self._lock:
             try:
-                if self._connection is not None and self._path is not None and not _is_there(self._path, self._file):
-                    self._disconnect()  # what is recorded in a file that was removed is lost with this process
-                if self._connection is None:
-                    self._connection = _connect(self._path)
-                    self._file = None if self._path is None else _identity(self._path)
-                connection = self._connection
+                connection = self._connected()
                 connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000) if wait else 0}")
-                connection.execute(f"PRAGMA synchronous = {'NORMAL' if operation in _AT_ONCE else 'FULL'}")
-                self._is_synced &= operation not in _AT_ONCE
+                connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._is_synced &= durable
                 with _transaction(connection):
-                    operations.end_of(
-                        connection, self._now(), "owner != ? AND lease_until < ?", self.owner, self._now()
-                    )
-                    return operation(connection, *values)
+                    return operation(_SqliteTransaction(connection, self._now()))
             except (sqlite3.Error, OSError, UnicodeEncodeError) as error:
                 raise self._problem(error, wait=wait) from error
 
+    def _connected(self) -> sqlite3.Connection:
+        """Return the connection, opened anew if the file was removed or replaced."""
+        if self._path is not None and self._connection is not None and _identity(self._path) != self._file:
+            self._disconnect()
+        if self._connection is None:
+            self._connection = _connect(self._path)
+            self._file = None if self._path is None else _identity(self._path)
+        return self._connection
+
     def _checkpoint(self) -> None:
-        """Have the log synced, and what is in it moved to the file, as far as nobody is in the way of that."""
         with self._lock:
             try:
                 if self._connection is not None:
@@ -204,12 +144,12 @@ class SqliteLedger:
     def _problem(self, error: Exception, *, wait: bool) -> Exception:
         code = getattr(error, "sqlite_errorcode", -1) & 0xFF
         if code == sqlite3.SQLITE_BUSY and not wait:
-            return _HeldElsewhere()
+            return _LockedElsewhereError()
         logger.warning("The ledger %s cannot be used: %s", self._path, error)
         if code != sqlite3.SQLITE_BUSY and self._path is not None:
             self._disconnect()
-        reason = _OTHER_VERSION if isinstance(error, _OtherVersion) else _REASONS.get(code, _OTHER_REASON)
-        return LedgerError(f"The record of what is sent to Octave (OCTAVE_MCP_STATE_URL) cannot be kept: {reason}.")
+        reason = _NEWER_VERSION if isinstance(error, _NewerVersionError) else _REASONS.get(code, _OTHER_REASON)
+        return LedgerError(f"The ledger of requests to Octave (OCTAVE_MCP_STATE_URL) cannot be used: {reason}.")
 
     def _disconnect(self) -> None:
         with self._lock:
@@ -218,77 +158,115 @@ class SqliteLedger:
                 self._connection = None
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    found = path.stat()
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at `path` from another at the same path, or None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
     return found.st_dev, found.st_ino
 
 
-def _is_there(path: Path, file: tuple[int, int] | None) -> bool:
-    """Whether the file is still the one that was opened."""
-    try:
-        return _identity(path) == file
-    except FileNotFoundError:
-        return False
+# --- Opening ----------------------------------------------------------------------------------------------------------
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:
-    """Open the store, private to the user, and make its tables if it is new."""
-    if path is not None:
-        _make_private(path)
-    connection = sqlite3.connect(
-        path or ":memory:", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    try:
-        _write_ahead(connection)
-        _check(connection)
-    except BaseException:
+    """Open the database, private to the user, with its tables. An older version's file is set aside."""
+    while True:
+        connection = _open(path)
+        try:
+            version = _prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        if version == SCHEMA_VERSION:
+            return connection
         connection.close()
-        raise
-    return connection
+        if path is None or version > SCHEMA_VERSION:
+            raise _NewerVersionError(f"schema {version} is newer than {SCHEMA_VERSION}")
+        _set_aside(path, version)
 
 
-def _make_private(path: Path) -> None:
-    """Make the file before SQLite would, since it gives its other files the permissions of this one.
+def _open(path: Path | None) -> sqlite3.Connection:
+    if path is not None:
+        _create_private(path)
+    return sqlite3.connect(path or ":memory:", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
-    A file that is there is not opened: closing it again would release the locks that this process has on it.
+
+def _prepare(connection: sqlite3.Connection) -> int:
+    """Make the tables if there are none, and return the version of the schema. Raises if the file is damaged."""
+    _set_journal_mode(connection, "WAL")
+    if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+        raise sqlite3.DatabaseError("the check of the file failed")
+    with _transaction(connection):
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version:
+            return int(version)
+        for statement in SCHEMA:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    return SCHEMA_VERSION
+
+
+def _set_aside(path: Path, version: int) -> None:
+    """Rename an older version's file, so that a new one takes its place. Raises if a program still uses it."""
+    with _folder_lock(path.parent):
+        connection = _open(path)
+        try:
+            if connection.execute("PRAGMA user_version").fetchone() != (version,):
+                return  # another process has just set it aside
+            _set_journal_mode(connection, "DELETE")  # everything is in the one file, and nobody else has it open
+        finally:
+            connection.close()
+        number = 1
+        while (aside := path.with_name(f"{path.name}.version-{version}-{number}")).exists():
+            number += 1
+        path.rename(aside)
+    logger.warning("The ledger %s is of an older version. It is kept as %s, and a new one is used", path, aside.name)
+
+
+@contextmanager
+def _folder_lock(folder: Path) -> Iterator[None]:
+    """Hold a lock that other processes of this program respect, where the system has such a lock."""
+    if os.name != "posix":  # pragma: no cover
+        yield
+        return
+    import fcntl  # noqa: PLC0415 - POSIX only
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _create_private(path: Path) -> None:
+    """Create the file before SQLite would, since SQLite gives its other files the permissions of this one.
+
+    A file that exists is not opened: closing it again would release the locks that this process has on it.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         if os.name == "posix" and path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077:
-            with suppress(PermissionError):  # another user's, which SQLite will say more of
+            with suppress(PermissionError):  # another user's file, of which SQLite will say more
                 path.chmod(stat.S_IMODE(path.stat().st_mode) & 0o700)
 
 
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Have the log written ahead. Where another process does the same now, SQLite says busy and does not wait."""
+def _set_journal_mode(connection: sqlite3.Connection, mode: str) -> None:
+    """Switch the journal. If another process uses the file now, SQLite reports busy without waiting."""
     until = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_mode = {mode}")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
             time.sleep(0.01)  # in a thread of its own
         else:
             return
-
-
-def _check(connection: sqlite3.Connection) -> None:
-    """Make the tables if the store is new. Raises where it is damaged, or another version's."""
-    if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-        raise sqlite3.DatabaseError("the check of the file failed")
-    with _transaction(connection):
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            for statement in filter(str.strip, operations.SCHEMA.split(";")):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {operations.VERSION}")
-        elif version != operations.VERSION:
-            raise _OtherVersion(f"schema {version} is not of this version of the server")
-        for statement in operations.INDEXES:
-            connection.execute(statement)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Whose a record is, and which wish is the same wish, as keyed hashes that give neither key nor source away."""
+"""Tenants and fingerprints of requested personas: keyed hashes that reveal neither key nor source."""
 
 import hashlib
 import hmac
@@ -7,8 +7,9 @@ from collections import Counter
 
 from pydantic import SecretStr
 
-from octave_mcp.generation.ledger import Wanted
+from octave_mcp.generation.records import RequestedPersona
 from octave_mcp.octave.models import GenerateRequest
+from octave_mcp.octave.names import fold_name
 
 __all__ = ["Tenant"]
 
@@ -17,25 +18,28 @@ class Tenant:
     """The owner of an API key at one origin. `id` is its name in the ledger."""
 
     def __init__(self, api_key: SecretStr, origin: str) -> None:
-        """Take the key, which is high in entropy, as the key of each hash."""
+        """Take the API key, which has enough entropy to be the key of every hash."""
         self._key = api_key.get_secret_value().encode()
         self.id = self._digest("tenant", origin)
 
-    def wanted(self, request: GenerateRequest) -> list[Wanted]:
-        """What a request asks for, in its order.
+    def requested(self, request: GenerateRequest, *, salt: str = "") -> list[RequestedPersona]:
+        """Return what a request asks for, in its order.
 
-        A fingerprint is of the tenant, one persona's input, the fields that all share, and how many of the same come
-        before it in the request: twins within one call are two wishes.
+        A fingerprint covers the tenant, one persona's input, the shared fields, and how many equal items precede it in
+        the request, since two equal items of one call are two personas. A `salt` makes every fingerprint a new one.
         """
         shared = request.model_dump(exclude={"personas"}, exclude_none=True)
-        before: Counter[str] = Counter()
-        wanted = []
+        seen: Counter[str] = Counter()
+        requested = []
         for persona in request.personas:
-            content = [self.id, shared, persona.model_dump(exclude_none=True)]
-            wish = json.dumps(content, sort_keys=True, ensure_ascii=False)
-            wanted.append(Wanted(self._digest("wish", wish, str(before[wish])), persona.name))
-            before[wish] += 1
-        return wanted
+            content = json.dumps(
+                [self.id, shared, persona.model_dump(exclude_none=True)], sort_keys=True, ensure_ascii=False
+            )
+            fingerprint = self._digest("persona", content, str(seen[content]), salt)
+            name_key = None if persona.name is None else fold_name(persona.name)
+            requested.append(RequestedPersona(fingerprint, persona.name, name_key))
+            seen[content] += 1
+        return requested
 
     def _digest(self, *parts: str) -> str:
         return hmac.new(self._key, "\0".join(parts).encode(), hashlib.sha256).hexdigest()
