@@ -17,8 +17,8 @@ from urllib.request import getproxies, proxy_bypass
 import anyio
 from pydantic import SecretStr
 
-from octave_mcp.generation.databases import store
-from octave_mcp.generation.ledger import LedgerError
+from octave_mcp.generation.databases import open_ledger
+from octave_mcp.generation.records import LedgerError
 from octave_mcp.observability.environment import drop_unusable_variables
 from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.octave.client import OctaveClient
@@ -147,7 +147,7 @@ async def _store(report: Report, settings: Settings) -> None:
     path, in_postgres = settings.ledger_path, (settings.state_url or "").startswith(POSTGRES)
     ledger = None
     try:
-        ledger = store(settings.state_url, path)
+        ledger = open_ledger(settings.state_url, path)
         await ledger.check()
         await ledger.generation("doctor", "none")
     except LedgerError as error:

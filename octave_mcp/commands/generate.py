@@ -17,9 +17,9 @@ from typing import Any
 import anyio
 
 from octave_mcp.commands.output import as_json, as_text, status
-from octave_mcp.generation.ledger import LedgerError, LimitReached, RecordGone, State
 from octave_mcp.generation.outcome import Generation
-from octave_mcp.generation.service import Runner
+from octave_mcp.generation.records import LedgerError, LimitReached, RecordLost, State
+from octave_mcp.generation.service import GenerationService
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
@@ -143,12 +143,12 @@ class Job:
             bar = Bar()
             try:
                 generation = await self._generation(state.generation, bar)
-            except (LedgerError, LimitReached, RecordGone) as error:
+            except (LedgerError, LimitReached, RecordLost) as error:
                 bar.close()
                 return _tell(self._explained(error))
             bar.close()
             if generation:
-                code = self._print(state.generation, generation)
+                code = self._print(generation)
             elif interrupted := self._ended:
                 self._id = self._id or await self._find(state.generation, began)
                 seconds = f"{self._settings.shutdown_seconds:g}"
@@ -166,7 +166,7 @@ class Job:
         if self._scope:
             self._scope.cancel()
 
-    async def _generation(self, runner: Runner, bar: "Bar") -> Generation | None:
+    async def _generation(self, runner: GenerationService, bar: "Bar") -> Generation | None:
         """What was asked for, settled; None where there is none of that id, or where the run is to end."""
         found: Generation | None = None
         with anyio.CancelScope() as self._scope:
@@ -174,29 +174,28 @@ class Job:
                 self._cancel()
             if not isinstance(self._wanted, str):
                 await bar(0, len(self._wanted.personas), f"0 of {len(self._wanted.personas)} ready")
-                found = await runner.generate(self._wanted, HANDLE_SECONDS, bar)
+                found = await runner.generate(self._wanted, seconds=HANDLE_SECONDS, progress=bar)
                 self._id = found.id
             if found is None or found.live or _unknown(found):
-                found = await runner.collect(self._id or "", math.inf, bar)
+                found = await runner.collect(self._id or "", seconds=math.inf, progress=bar)
             return found
         return None
 
-    async def _find(self, runner: Runner, began: float) -> str | None:
+    async def _find(self, runner: GenerationService, began: float) -> str | None:
         """The id of this run's generation, where it was to end before it was told."""
         names = [] if isinstance(self._wanted, str) else [persona.name for persona in self._wanted.personas]
         with suppress(LedgerError):
-            for one in await runner.uncollected():
+            for one in await runner.latest():
                 if one.created_at >= began and [part.item.name for part in one.parts] == names:
                     return one.id
         return None
 
-    def _print(self, runner: Runner, generation: Generation) -> int:
-        """Print a generation, and only then note that it was handed over. Returns the exit code."""
+    def _print(self, generation: Generation) -> int:
+        """Print a generation. Returns the exit code."""
         if self._settings.sandbox:
             _tell(SANDBOX_NOTE)
         if not _written(as_json(generation) if self._as_json else as_text(generation)):
             return _tell(f"stdout could not be written to. {self._advice()}")
-        runner.hand_over(generation, sure=True)
         return 0 if status(generation) == "complete" else INCOMPLETE
 
     @property
@@ -227,10 +226,10 @@ class Job:
         """What went wrong with the ledger, or at its limit, and whether anything was sent."""
         if isinstance(error, LimitReached):
             return (
-                f"The limit of {error.limit} personas in 24 hours (OCTAVE_MCP_MAX_PERSONAS_PER_DAY) leaves room for "
-                f"{error.left}. {_NOTHING_SENT}"
+                f"The limit of {error.limit:g} {error.unit} in 24 hours "
+                f"(OCTAVE_MCP_MAX_{error.unit.upper()}_PER_DAY) leaves room for {error.left:g}. {_NOTHING_SENT}"
             )
-        if isinstance(error, RecordGone):
+        if isinstance(error, RecordLost):
             return (
                 f"{error} The personas may have been made and paid for all the same: look in Octave's persona library "
                 "before asking for them again."

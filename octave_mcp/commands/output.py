@@ -50,7 +50,7 @@ def as_json(generation: Generation) -> str:
 def status(generation: Generation) -> str:
     """Whether all, some or none of a settled generation came back: complete, partial or failed."""
     made, asked = len(generation.personas), generation.asked
-    return "failed" if not made else "complete" if generation.done == asked <= made else "partial"
+    return "failed" if not made else "complete" if generation.created == asked <= made else "partial"
 
 
 def _usage(generation: Generation) -> float | None:

@@ -74,7 +74,7 @@ def _operation(
 
             return await self.database.run(in_transaction, durable=durable)
 
-        return run
+        return run  # type: ignore[return-value]  # its first parameter has a name, which makes no difference
 
     return decorate
 

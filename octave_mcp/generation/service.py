@@ -217,11 +217,7 @@ class GenerationService:
                         return None
                     subscription.narrow([item.id for item in record.items])
                     found = self._generation(record)
-                    pending = [
-                        part.item
-                        for part in found.parts
-                        if part.state.is_live or self._is_sought(part)
-                    ]
+                    pending = [part.item for part in found.parts if part.state.is_live or self._is_sought(part)]
                     for item in pending:
                         if item.state is State.UNKNOWN:
                             search(item)

@@ -26,7 +26,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from octave_mcp.generation.ledger import LedgerError
+from octave_mcp.generation.records import LedgerError
 from octave_mcp.http.authentication import StaticTokens, callers
 from octave_mcp.http.oauth import Jwts, NoKeysError
 from octave_mcp.http.request_guard import LOCAL_ORIGINS, Guard, WholeBody

@@ -17,7 +17,8 @@ import anyio.abc
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from pydantic import SecretStr
 
-from octave_mcp.generation.ledger import Ledger, LedgerError
+from octave_mcp.generation.ledger import Ledger
+from octave_mcp.generation.records import LedgerError
 from octave_mcp.http.authentication import Callers
 from octave_mcp.http.settings import HttpSettings
 from octave_mcp.server.services import (

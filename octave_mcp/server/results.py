@@ -12,8 +12,8 @@ from typing import Any
 
 from mcp.types import CallToolResult, TextContent
 
-from octave_mcp.generation.ledger import State
 from octave_mcp.generation.outcome import Generation, NotSent, Part
+from octave_mcp.generation.records import State
 from octave_mcp.octave import errors
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.personas.cleaning import clean, shorten
@@ -231,7 +231,7 @@ class _Report:
 
     def _counts(self) -> list[str]:
         """Where Octave answered with another number of personas than it was asked for."""
-        asked, made = self.generation.done, len(self.generation.personas)
+        asked, made = self.generation.created, len(self.generation.personas)
         return [f"Personas asked for: {asked}. Octave answered with: {made}."] if made != asked else []
 
 

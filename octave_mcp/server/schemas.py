@@ -138,7 +138,7 @@ GENERATE_PERSONAS_RESULT: Final[Schema] = {
 GET_GENERATION: Final[Schema] = {
     "type": "object",
     "properties": {
-        "generationId": _string("From a result of generate_personas. Without it, what is uncollected is listed."),
+        "generationId": _string("From a result of generate_personas. Without it, the latest generations are listed."),
     },
 }
 
@@ -153,7 +153,7 @@ _UNCOLLECTED: Final[Schema] = {
 
 GET_GENERATION_RESULT: Final[Schema] = {
     "type": "object",
-    "description": "As of generate_personas; or, without a generationId, what is uncollected.",
+    "description": "As of generate_personas; or, without a generationId, the latest generations.",
     "properties": {
         "generationId": {"type": "string"},
         "status": {"type": "string", "enum": STATUSES},
@@ -161,8 +161,7 @@ GET_GENERATION_RESULT: Final[Schema] = {
         "pending": {"type": "array", "items": {"type": "string"}},
         "failed": {"type": "array", "items": {"type": "object"}},
         "usage": {"type": "number"},
-        "uncollected": {"type": "array", "items": _UNCOLLECTED},
-        "inDoubt": {"type": "array", "items": {"type": "object"}},
+        "generations": {"type": "array", "items": _UNCOLLECTED},
         "notes": {"type": "array", "items": {"type": "string"}},
     },
     "required": ["notes"],

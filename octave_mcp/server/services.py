@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import anyio
 from pydantic import SecretStr
 
-from octave_mcp.generation.databases import store
+from octave_mcp.generation.databases import open_ledger
 from octave_mcp.generation.ledger import Ledger
 from octave_mcp.generation.limits import Limits
-from octave_mcp.generation.service import Runner
-from octave_mcp.generation.service import running as running_runner
+from octave_mcp.generation.records import SpendingLimits
+from octave_mcp.generation.service import GenerationService, open_service
 from octave_mcp.generation.tenant import Tenant
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.lookup_client import Reader
@@ -51,7 +51,7 @@ class CallRefused(Exception):
 class TenantServices:
     """The services of one API key, shared with no other key."""
 
-    generation: Runner
+    generation: GenerationService
     lookups: Reader
     completer: Completer
 
@@ -65,7 +65,7 @@ class CallState:
     problem: str = ""
 
     @property
-    def generation(self) -> Runner:
+    def generation(self) -> GenerationService:
         """Return the service that creates personas. Raises CallRefused if there are no services."""
         return self._usable.generation
 
@@ -113,15 +113,16 @@ async def open_services(settings: Settings, ledger: Ledger, key: SecretStr) -> A
     limits = Limits(
         concurrency=settings.concurrency,
         replay_seconds=settings.replay_seconds,
-        personas_per_day=settings.max_personas_per_day,
         shutdown_seconds=settings.shutdown_seconds,
+        spending=SpendingLimits(settings.max_personas_per_day, settings.max_credits_per_day),
+        allow_same_name=settings.allow_same_name,
     )
     async with (
         _client(settings, key) as client,
-        running_runner(client, ledger, tenant_of(settings, key), limits) as runner,
+        open_service(client, ledger, tenant_of(settings, key), limits) as generation,
     ):
         reader = Reader(client, seconds=settings.window_seconds)
-        yield TenantServices(runner, reader, Completer(reader))
+        yield TenantServices(generation, reader, Completer(reader))
 
 
 def server_key(settings: Settings) -> SecretStr | None:
@@ -136,7 +137,7 @@ def tenant_of(settings: Settings, key: SecretStr) -> Tenant:
 
 def configured_ledger(settings: Settings) -> Ledger:
     """Return the configured ledger. Nothing is opened before its first use. Raises LedgerError if it is unusable."""
-    return store(settings.state_url, settings.ledger_path)
+    return open_ledger(settings.state_url, settings.ledger_path)
 
 
 def _client(settings: Settings, key: SecretStr) -> OctaveClient:

@@ -6,10 +6,10 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
 
-from octave_mcp.generation.ledger import LedgerError, LimitReached, RecordGone
+from octave_mcp.generation.records import LedgerError, LimitReached, RecordLost
 from octave_mcp.generation.service import Progress
 from octave_mcp.octave.models import GenerateRequest, NonBlank
-from octave_mcp.server.generation_list import uncollected_result
+from octave_mcp.server.generation_list import latest_result
 from octave_mcp.server.results import generation_result, problem_result
 from octave_mcp.server.schemas import (
     GENERATE_PERSONAS,
@@ -84,43 +84,42 @@ async def generate_personas(arguments: dict[str, Any], context: Context[CallStat
         request, dropped = read(arguments, state, GENERATE_PERSONAS, GenerateRequest, cost=_NOTHING_SENT)
         runner = state.generation
         _keep_to(settings.max_personas_per_call, len(request.personas))
-        generation = await runner.generate(request, settings.window_seconds, _progress(context))
+        generation = await runner.generate(request, seconds=settings.window_seconds, progress=_progress(context))
     except CallRefused as problem:
         return problem_result(f"{problem}")
     except LimitReached as reached:
-        rest = f"asking for no more than {reached.left} will do" if reached.left else "only time, or the user, helps"
+        rest = f"asking for no more than {reached.left:g} will do" if reached.left else "only time, or the user, helps"
         return problem_result(
-            f"The limit of {reached.limit} personas in 24 hours (OCTAVE_MCP_MAX_PERSONAS_PER_DAY) leaves room for "
-            f"{reached.left}. {_NOTHING_SENT} Tell the user; {rest}."
+            f"The limit of {reached.limit:g} {reached.unit} in 24 hours "
+            f"(OCTAVE_MCP_MAX_{reached.unit.upper()}_PER_DAY) leaves room for {reached.left:g}. {_NOTHING_SENT} Tell the user; {rest}."
         )
-    except RecordGone as error:
+    except RecordLost as error:
         return problem_result(f"{error} {_RECORD_GONE}")
     except LedgerError as error:
         return problem_result(f"{error} {_NOTHING_SENT}")
-    runner.hand_over(generation)
     return generation_result(generation, budget=settings.result_tokens, sandbox=settings.sandbox, dropped=dropped)
 
 
 async def get_generation(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
-    """Wait for a generation, or list what is uncollected."""
+    """Wait for a generation, or list the latest generations."""
     state = context.request_context.lifespan_context
     settings = state.settings
     try:
         wanted, dropped = read(arguments, state, GET_GENERATION, _GetGeneration)
         runner = state.generation
         if wanted.generationId is None:
-            uncollected = await runner.uncollected()
-            return uncollected_result(
-                uncollected, budget=settings.result_tokens, sandbox=settings.sandbox, dropped=dropped
+            return latest_result(
+                await runner.latest(), budget=settings.result_tokens, sandbox=settings.sandbox, dropped=dropped
             )
-        generation = await runner.collect(wanted.generationId, settings.window_seconds, _progress(context))
+        generation = await runner.collect(
+            wanted.generationId, seconds=settings.window_seconds, progress=_progress(context)
+        )
     except CallRefused as problem:
         return problem_result(f"{problem}")
     except LedgerError as error:
         return problem_result(f"{error} Nothing is lost by that; call get_generation again once it is mended.")
     if generation is None:
         return problem_result(_NO_SUCH_GENERATION)
-    runner.hand_over(generation)
     return generation_result(generation, budget=settings.result_tokens, sandbox=settings.sandbox, dropped=dropped)
 
 

@@ -15,16 +15,8 @@ from octave_mcp.generation.redis import NAMESPACE, RedisLedger
 from support.redis_server import RedisServer, needs_redis, redis_server
 
 from octave_mcp.generation import redis, sqlite, sqlite_operations
-from octave_mcp.generation.ledger import (
-    DAY_SECONDS,
-    RETENTION_SECONDS,
-    Begun,
-    Ledger,
-    LedgerError,
-    LimitReached,
-    State,
-    Wanted,
-)
+from octave_mcp.generation.ledger import RETENTION_SECONDS, Ledger
+from octave_mcp.generation.records import DAY_SECONDS, Begun, LedgerError, LimitReached, State, Wanted
 from octave_mcp.generation.sqlite import SqliteLedger
 
 pytestmark = pytest.mark.anyio
@@ -120,7 +112,7 @@ async def finish(ledger: Ledger, begun: Begun, *states: State, told: bool = True
     for place, state in zip(begun.new, states, strict=True):
         item = begun.record.items[place].id
         await ledger.mark_sent([item])
-        await ledger.settle(item, state, "{}", oids=[f"pe_{item}"] if state is State.DONE else [])
+        await ledger.settle(item, state, "{}", oids=[f"pe_{item}"] if state is State.CREATED else [])
     if told:
         record = await ledger.generation(T, begun.record.id)
         assert record is not None
@@ -130,7 +122,7 @@ async def finish(ledger: Ledger, begun: Begun, *states: State, told: bool = True
 @each_store
 async def test_what_was_never_handed_over_is_handed_over_for_a_while(ledger: Ledger, time: Time) -> None:
     """Then it is generated anew."""
-    await finish(ledger, await begin(ledger, "A"), State.DONE, told=False)
+    await finish(ledger, await begin(ledger, "A"), State.CREATED, told=False)
     time.now += 99
     assert (await begin(ledger, "A")).new == ()
     time.now += 2
@@ -144,7 +136,7 @@ async def test_what_was_never_handed_over_is_handed_over_for_a_while(ledger: Led
 )
 async def test_a_retry_of_what_did_not_all_come_back(ledger: Ledger, again: str, new: tuple[int, ...]) -> None:
     """Edited or not, it is handed what is there; what came back, asked for alone, is asked for on purpose."""
-    await finish(ledger, await begin(ledger, "A", "B"), State.DONE, State.FAILED)
+    await finish(ledger, await begin(ledger, "A", "B"), State.CREATED, State.FAILED)
     assert (await begin(ledger, *again)).new == new
 
 
@@ -153,7 +145,7 @@ async def test_the_call_that_is_retried_is_the_one_with_most_in_common(ledger: L
     """Not a smaller one that got its own in between."""
     first = await begin(ledger, "A", "B")
     between = await begin(ledger, "A")
-    await finish(ledger, first, State.DONE, State.FAILED)
+    await finish(ledger, first, State.CREATED, State.FAILED)
     assert between.new == ()
     assert (await begin(ledger, "A", "B")).new == (1,)
 
@@ -216,22 +208,22 @@ async def test_what_is_found_after_its_loss_was_told_is_to_be_handed_over(
     assert [record.id for record in await ledger.uncollected(T)] == [other.record.id, lost.record.id]
     item = other.record.items[0].id
     await ledger.mark_sent([item])
-    await ledger.settle(item, State.DONE, "{}", oids=["pe_1", "pe_2"])
+    await ledger.settle(item, State.CREATED, "{}", oids=["pe_1", "pe_2"])
     assert claims(ledger, server_of(request)) == {"pe_1": lost.record.items[0].id, "pe_2": item}
 
 
 @each_store
 async def test_after_a_complete_result_everything_is_made_anew(ledger: Ledger) -> None:
     """Also where an earlier one was not complete."""
-    await finish(ledger, await begin(ledger, "A", "B"), State.DONE, State.FAILED)
-    await finish(ledger, await begin(ledger, "A", "B"), State.DONE)
+    await finish(ledger, await begin(ledger, "A", "B"), State.CREATED, State.FAILED)
+    await finish(ledger, await begin(ledger, "A", "B"), State.CREATED)
     assert (await begin(ledger, "A", "B")).new == (0, 1)
 
 
 @each_store
 async def test_the_limit_of_a_day_counts_what_may_have_been_bought(ledger: Ledger, time: Time) -> None:
     """Not what failed, nor what was joined; and a day later it is free again."""
-    await finish(ledger, await begin(ledger, "A", "B", "C"), State.DONE, State.FAILED, State.UNKNOWN)
+    await finish(ledger, await begin(ledger, "A", "B", "C"), State.CREATED, State.FAILED, State.UNKNOWN)
     with pytest.raises(LimitReached) as caught:
         await begin(ledger, "D", "E", limit=3)
     assert (caught.value.limit, caught.value.left) == (3, 1)
@@ -247,7 +239,7 @@ async def test_what_is_kept_is_bounded(
 ) -> None:
     """In time and in number; what is live is never forgotten."""
     old = await begin(ledger, "old")
-    await finish(ledger, old, State.DONE)
+    await finish(ledger, old, State.CREATED)
     await begin(ledger, "live")
     time.now += RETENTION_SECONDS + 1
     await begin(ledger, "new")
@@ -283,7 +275,7 @@ async def test_giving_up_stops_only_what_nobody_else_asks_for(ledger: Ledger) ->
 async def test_a_persona_is_adopted_only_where_it_is_proven(ledger: Ledger, time: Time) -> None:
     """One candidate, claimed by none, and no other item that it could be."""
     done, lost = await begin(ledger, "A"), await begin(ledger, "B")
-    await finish(ledger, done, State.DONE)
+    await finish(ledger, done, State.CREATED)
     await finish(ledger, lost, State.UNKNOWN)
     item, claimed = lost.record.items[0].id, f"pe_{done.record.items[0].id}"
     assert not await ledger.adopt(item, {claimed: "{}"})
@@ -310,10 +302,10 @@ async def test_a_late_answer_is_still_recorded(opened: Callable[[], Ledger], tim
     again = await begin(other, "A")
     assert (again.new, again.record.items[0].state) == ((), State.UNKNOWN)
     await other.hand_over({item: State.UNKNOWN})
-    await owner.settle(item, State.DONE, "{}", oids=["pe_1"])
+    await owner.settle(item, State.CREATED, "{}", oids=["pe_1"])
     await other.hand_over({item: State.UNKNOWN})  # told before, and no longer so
     joined = await begin(other, "A")
-    assert (joined.new, joined.record.items[0].state) == ((), State.DONE)
+    assert (joined.new, joined.record.items[0].state) == ((), State.CREATED)
     await owner.close()
     await other.close()
 
@@ -346,7 +338,7 @@ async def test_what_is_synced_outlives_the_machine(tmp_path: Path, time: Time) -
     """Also what became of an item, for which no caller waits longer than for the answer."""
     file = tmp_path / "ledger.db"
     ledger = SqliteLedger(file, now=time)
-    await finish(ledger, await begin(ledger, "A"), State.DONE)
+    await finish(ledger, await begin(ledger, "A"), State.CREATED)
     assert state_in(file) is None
     await ledger.sync()
     assert state_in(file) == "done"
@@ -477,7 +469,7 @@ async def test_a_path_that_is_a_folder_or_under_a_file_says_so(tmp_path: Path) -
 _AS_ANOTHER_USER = """
 import os, sys, anyio
 from pathlib import Path
-from octave_mcp.generation.ledger import LedgerError, Wanted
+from octave_mcp.generation.records import LedgerError, Wanted
 from octave_mcp.generation.sqlite import SqliteLedger
 async def main():
     memory = SqliteLedger(None)

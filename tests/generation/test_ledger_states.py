@@ -22,7 +22,8 @@ from hypothesis.stateful import (
 from octave_mcp.generation.redis import RedisLedger
 from support.redis_server import RedisServer, needs_redis, redis_server
 
-from octave_mcp.generation.ledger import LEASE_SECONDS, Item, Ledger, Record, State, Wanted
+from octave_mcp.generation.ledger import Ledger
+from octave_mcp.generation.records import LEASE_SECONDS, Item, Record, State, Wanted
 from octave_mcp.generation.sqlite import SqliteLedger
 
 REPLAY = 600.0
@@ -32,12 +33,12 @@ MOVES = {
     (State.QUEUED, State.SENT),
     (State.SENT, State.QUEUED),  # refused, to be sent again
     (State.QUEUED, State.FAILED),
-    (State.QUEUED, State.DONE),
+    (State.QUEUED, State.CREATED),
     (State.QUEUED, State.UNKNOWN),
-    (State.SENT, State.DONE),
+    (State.SENT, State.CREATED),
     (State.SENT, State.FAILED),
     (State.SENT, State.UNKNOWN),
-    (State.UNKNOWN, State.DONE),
+    (State.UNKNOWN, State.CREATED),
     (State.UNKNOWN, State.FAILED),  # its owner had been taken for gone, and was told so late
 }
 _T = TypeVar("_T")
@@ -111,10 +112,10 @@ class LedgerMachine(RuleBasedStateMachine):
                     unfetched = found.handed_over_at is None and found.settled_at is not None
                     recent = found.settled_at is not None and found.settled_at >= self.now - REPLAY
                     assert found.state not in LIVE
-                    assert not (found.state in {State.DONE, State.UNKNOWN} and unfetched and recent)
+                    assert not (found.state in {State.CREATED, State.UNKNOWN} and unfetched and recent)
             else:
                 assert found is not None
-                assert item.id == found.id or (item.state is State.DONE and item.handed_over_at is None)
+                assert item.id == found.id or (item.state is State.CREATED and item.handed_over_at is None)
                 assert item.state is not State.FAILED
             self.fingerprints[item.id] = (tenant, wish.fingerprint)
         self.whose[begun.record.id] = tenant
@@ -147,12 +148,12 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(
         record=records,
         number=st.integers(0, 1),
-        state=st.sampled_from([State.DONE, State.FAILED, State.UNKNOWN]),
+        state=st.sampled_from([State.CREATED, State.FAILED, State.UNKNOWN]),
         oid=st.sampled_from("xyz"),
     )
     def settle(self, record: Record, number: int, state: State, oid: str) -> None:
         """An answer came, or none."""
-        oids = [oid] if state is State.DONE else []
+        oids = [oid] if state is State.CREATED else []
         self.do(self.owner(number).settle(record.items[0].id, state, "{}", oids=oids, unreadable=b"x"))
 
     @rule(record=records, number=st.integers(0, 1), oids=st.sets(st.sampled_from("pqr"), min_size=1))
@@ -220,7 +221,7 @@ class LedgerMachine(RuleBasedStateMachine):
             before = self.seen.get(item.id)
             if before is not None and before.state is not item.state:
                 assert (before.state, item.state) in MOVES or {before.state, item.state} <= LIVE | {State.UNKNOWN}
-                assert before.state not in {State.DONE, State.FAILED}
+                assert before.state not in {State.CREATED, State.FAILED}
             assert item.state in LIVE or item.settled_at is not None
             self.seen[item.id] = item
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from support.records import record
 
-from octave_mcp.generation.ledger import Item, State
 from octave_mcp.generation.outcome import Generation, NotSent, Outcome, Part
+from octave_mcp.generation.records import Item, State
 from octave_mcp.octave import errors
 from octave_mcp.octave.models import GenerateAnswer, Persona
 
@@ -67,7 +67,7 @@ def test_each_error_comes_back_with_all_its_facts(error: errors.OctaveError) -> 
         (errors.Busy("x"), State.FAILED),
         (errors.InputProblem("x"), State.FAILED),
         (errors.OutcomeUnknown("x"), State.UNKNOWN),
-        (None, State.DONE),
+        (None, State.CREATED),
     ],
 )
 def test_only_a_lost_answer_is_unknown(error: errors.OctaveError | None, state: State) -> None:
@@ -124,7 +124,7 @@ def test_an_answer_is_taken_apart_by_its_order(made: int, asked: int, got: list[
     answer = GenerateAnswer.model_validate({"_metadata": {"usage": 5}, "data": [record(n) for n in range(made)]})
     outcomes = list(Outcome.all_of(answer, asked))
     assert [len(one.personas) for one in outcomes] == got
-    assert [one.state for one in outcomes] == [State.DONE if count else State.UNKNOWN for count in got]
+    assert [one.state for one in outcomes] == [State.CREATED if count else State.UNKNOWN for count in got]
     assert [one.usage for one in outcomes] == [5, *[None] * (asked - 1)]
 
 

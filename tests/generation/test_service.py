@@ -24,9 +24,9 @@ from support.upstream import (
 )
 
 from octave_mcp.generation import recovery, throttle
-from octave_mcp.generation.ledger import LedgerError, State
 from octave_mcp.generation.limits import Limits
 from octave_mcp.generation.outcome import Generation, NotSent
+from octave_mcp.generation.records import LedgerError, State
 from octave_mcp.generation.service import DOUBT_SECONDS, Runner, running
 from octave_mcp.generation.sqlite import SqliteLedger
 from octave_mcp.generation.tenant import Tenant
@@ -119,7 +119,7 @@ async def test_a_call_ends_with_its_window_and_the_work_goes_on() -> None:
         assert not call.done()
         await here.clock.move(1.1)
         first = await call
-        assert [part.state for part in first.parts] == [State.DONE, State.SENT]
+        assert [part.state for part in first.parts] == [State.CREATED, State.SENT]
         held.let_go("B")
         rest = await runner.collect(first.id, 45, here.progress)
         assert rest is not None
@@ -161,7 +161,7 @@ async def test_a_cancelled_call_finishes_what_was_sent_and_sends_no_more() -> No
         (left,) = await runner.uncollected()
         seen = await runner.collect(left.id, 45, here.progress)
         assert seen is not None
-        assert [part.state for part in seen.parts] == [State.DONE, State.FAILED]
+        assert [part.state for part in seen.parts] == [State.CREATED, State.FAILED]
         assert seen.parts[1].outcome is not None
         assert isinstance(seen.parts[1].outcome.error, NotSent)
         assert [one["name"] for one in here.octave.asked] == ["A"]
@@ -249,7 +249,7 @@ async def test_the_end_waits_for_what_is_in_flight(tmp_path: Path) -> None:
             ending = asyncio.create_task(end())
         await ending
         (left,) = await (await here.runner()).uncollected()
-        assert [part.state for part in left.parts] == [State.DONE, State.UNKNOWN, State.FAILED]
+        assert [part.state for part in left.parts] == [State.CREATED, State.UNKNOWN, State.FAILED]
 
 
 @pytest.mark.parametrize("ending", [False, True])
@@ -399,7 +399,7 @@ async def test_a_lost_persona_is_adopted_only_where_it_is_proven(listed: list[di
 
     async with place(lose) as here:
         result = await here.generate(await here.runner(), "A")
-        assert [part.state for part in result.parts] == [State.DONE if found else State.UNKNOWN]
+        assert [part.state for part in result.parts] == [State.CREATED if found else State.UNKNOWN]
     assert len(here.octave.requests) == 1
 
 
@@ -474,7 +474,7 @@ async def test_what_took_the_answer_may_take_the_first_look(
         await until(lambda: bool(here.octave.looked_up))
         await settle()
         await here.clock.move(1)
-        assert [part.state for part in (await call).parts] == [State.DONE if found else State.UNKNOWN]
+        assert [part.state for part in (await call).parts] == [State.CREATED if found else State.UNKNOWN]
     assert len(here.octave.looked_up) == looks
     assert len(here.octave.requests) == 1
 
@@ -525,7 +525,7 @@ async def test_what_is_found_while_the_record_is_read_is_told() -> None:
         ledger.holding = None
         reading.set()
         result = await call
-    assert [(part.state, part.outcome and part.outcome.oids) for part in result.parts] == [(State.DONE, ["pe_1"])]
+    assert [(part.state, part.outcome and part.outcome.oids) for part in result.parts] == [(State.CREATED, ["pe_1"])]
 
 
 class Failing(SqliteLedger):
@@ -576,7 +576,7 @@ async def test_a_result_that_cannot_be_recorded_is_told_and_recorded_later() -> 
         await here.clock.move(11)
         record = await ledger.generation(Tenant(SecretStr("sk-0123456789"), here.octave.url).id, result.id)
         assert record is not None
-        assert record.items[0].state is State.DONE
+        assert record.items[0].state is State.CREATED
 
 
 async def test_what_became_of_it_is_synced_though_nobody_waits_for_it() -> None:
@@ -622,7 +622,7 @@ async def test_a_surprise_costs_one_item_and_no_server(monkeypatch: pytest.Monke
     monkeypatch.setattr(OctaveClient, "generate", surprising)
     async with place(by_the_page) as here:
         result = await here.generate(await here.runner(), "A", "B")
-    assert [part.state for part in result.parts] == [State.UNKNOWN, State.DONE]
+    assert [part.state for part in result.parts] == [State.UNKNOWN, State.CREATED]
 
 
 async def test_a_problem_that_every_call_would_meet_stops_what_was_not_sent() -> None:
@@ -634,7 +634,7 @@ async def test_a_problem_that_every_call_would_meet_stops_what_was_not_sent() ->
 
     async with place(respond) as here:
         result = await here.generate(await here.runner(concurrency=1), *"ABCDE")
-    assert [part.state for part in result.parts] == [State.DONE, *[State.FAILED] * 4]
+    assert [part.state for part in result.parts] == [State.CREATED, *[State.FAILED] * 4]
     assert len(here.octave.requests) == 2
 
 
