@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from octave_mcp.generation.ledger import LedgerError
+from octave_mcp.generation.records import LedgerError
 from octave_mcp.server.services import configured_ledger
 from octave_mcp.settings import Settings, SettingsError, load_settings
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from mcp.types import CallToolResult, TextContent
 
-from octave_mcp.generation.outcome import Generation, NotSent, Part
+from octave_mcp.generation.outcome import Generation, NameExists, NotCreated, NotSent, Part
 from octave_mcp.generation.records import State
 from octave_mcp.octave import errors
 from octave_mcp.octave.errors import OctaveError
@@ -94,6 +94,8 @@ _ADVICE: dict[type[OctaveError], str] = {
     errors.Busy: "Nothing was made. After the wait, these personas, and only these, can be asked for once more.",
     errors.Unreachable: _CHECK_NETWORK,
     NotSent: "Nothing was sent, so nothing was made. These personas, and only these, can be asked for once more.",
+    NotCreated: "Nothing was created. The same call creates these personas now.",
+    NameExists: "Nothing was sent. Use the persona that exists, update it in Octave, or ask for another name.",
     errors.NothingMade: "Nothing was made. Other sources, or another name, may help; the same input may not.",
 }
 """What to do, by class of error; that every leaf of the tree is here is a test."""
