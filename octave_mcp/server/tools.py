@@ -91,7 +91,8 @@ async def generate_personas(arguments: dict[str, Any], context: Context[CallStat
         rest = f"asking for no more than {reached.left:g} will do" if reached.left else "only time, or the user, helps"
         return problem_result(
             f"The limit of {reached.limit:g} {reached.unit} in 24 hours "
-            f"(OCTAVE_MCP_MAX_{reached.unit.upper()}_PER_DAY) leaves room for {reached.left:g}. {_NOTHING_SENT} Tell the user; {rest}."
+            f"(OCTAVE_MCP_MAX_{reached.unit.upper()}_PER_DAY) leaves room for {reached.left:g}. "
+            f"{_NOTHING_SENT} Tell the user; {rest}."
         )
     except RecordLost as error:
         return problem_result(f"{error} {_RECORD_GONE}")
