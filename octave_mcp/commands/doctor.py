@@ -23,7 +23,7 @@ from octave_mcp.observability.environment import drop_unusable_variables
 from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, KeyProblem, OctaveError, SetupProblem
-from octave_mcp.octave.lookup_client import Reader
+from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.lookups import Credits, Workspace
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.settings import DEFAULT_BASE_URL, POSTGRES, Settings, SettingsError, load_settings
@@ -204,7 +204,7 @@ async def _octave(report: Report, settings: Settings) -> tuple[Workspace | None,
     workspace, problem = None, None
     try:
         async with _client(settings) as client:
-            workspace = await Reader(client, seconds=LOOK_UP_SECONDS).workspace()
+            workspace = await LookupClient(client, seconds=LOOK_UP_SECONDS).workspace()
     except OctaveError as error:
         problem = error
     answered_at = time.time()
@@ -302,7 +302,7 @@ def _certificate(report: Report, settings: Settings, problem: OctaveError | None
 
 def _advised(problem: OctaveError) -> str:
     """What happened, in Octave's words too, and what to do."""
-    said = f" Octave says: {_shown(problem.said)}." if problem.said else ""
+    said = f" Octave says: {_shown(problem.octave_message)}." if problem.octave_message else ""
     if isinstance(problem, KeyProblem):
         advice = f"Look at the key in Octave, then {_SET_KEY}"
     elif isinstance(problem, SetupProblem):

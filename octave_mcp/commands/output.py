@@ -72,7 +72,7 @@ def _failed(generation: Generation) -> list[dict[str, str]]:
 def _problem(error: OctaveError, generation: str) -> str:
     """What happened, in Octave's words too, whether a persona may exist, and what to do."""
     parts = [str(error)]
-    if said := clean((error.said or "")[: 2 * SAID_CHARACTERS]):
+    if said := clean((error.octave_message or "")[: 2 * SAID_CHARACTERS]):
         parts.append(f"Octave says: {json.dumps(shorten(said, SAID_CHARACTERS), ensure_ascii=False)}.")
     if isinstance(error, OutcomeUnknown):
         request = f" (its id of the request: {shorten(clean(error.request_id[:200]), 60)})" if error.request_id else ""
@@ -83,7 +83,7 @@ def _problem(error: OctaveError, generation: str) -> str:
         )
     elif isinstance(error, Refused):
         parts.append("Nothing was made. It can be asked for once more, by the same command.")
-    elif error.meets_every_call:
+    elif error.affects_every_call:
         parts.append("Nothing was made. What to do: octave-personas-mcp doctor")
     else:
         parts.append("Nothing was made. Change what this is about before asking for it again.")

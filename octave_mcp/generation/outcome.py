@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from octave_mcp.generation.records import GenerationRecord, Item, State
 from octave_mcp.octave import errors
-from octave_mcp.octave.errors import InputProblem, NothingMade, OctaveError, OutcomeUnknown, Refused
+from octave_mcp.octave.errors import InputProblem, NothingCreated, OctaveError, OutcomeUnknown, Refused
 from octave_mcp.octave.models import GenerateAnswer, Persona
 
 __all__ = ["Generation", "NameExists", "NotCreated", "NotSent", "Outcome", "Part", "Search", "settles_at"]
@@ -81,7 +81,7 @@ class Outcome:
     @classmethod
     def of_error(cls, error: OctaveError) -> Self:
         """Return the outcome of an error."""
-        return cls(error=error, usage=error.usage if isinstance(error, NothingMade) else None)
+        return cls(error=error, usage=error.usage if isinstance(error, NothingCreated) else None)
 
     @classmethod
     def of_item(cls, item: Item) -> Self | None:
@@ -141,7 +141,7 @@ def _is_from_octave(error: OctaveError) -> bool:
     """Whether Octave itself answered with an error, so that it is not at work any more."""
     if error.status is None or error.status < 400:  # noqa: PLR2004 - an HTTP status
         return False
-    return error.status not in _GATEWAY_STATUSES or bool(error.said or error.request_id)
+    return error.status not in _GATEWAY_STATUSES or bool(error.octave_message or error.request_id)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class Sender:
             except OctaveError as error:
                 if isinstance(error, Refused) and await self._may_send_again(item, error, tries):
                     continue
-                if error.meets_every_call:
+                if error.affects_every_call:
                     call.stopped_by = error
                 return Outcome.of_error(error)
 

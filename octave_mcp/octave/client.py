@@ -27,9 +27,10 @@ from octave_mcp.octave import errors
 from octave_mcp.octave.before_send import BeforeSend, SendGate, send_after
 from octave_mcp.octave.decoding import REMOVED, decode
 from octave_mcp.octave.instrumentation import Call, observed
-from octave_mcp.octave.lookups import Kind, LibraryPage, PersonaAnswer, PersonaPage, Workspace
+from octave_mcp.octave.library_kinds import Kind
+from octave_mcp.octave.lookups import LibraryPage, PersonaAnswer, PersonaPage, Workspace
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
-from octave_mcp.octave.status_errors import refusal, request_id_in, said_in
+from octave_mcp.octave.status_errors import error_for_status, message_in, request_id_in
 
 __all__ = ["OctaveClient", "QueryType"]
 
@@ -68,12 +69,6 @@ _GENERATE = "/api/v2/persona/generate"
 _GET = "/api/v2/persona/get"
 _LIST = "/api/v2/persona/list"
 _VALIDATE = "/api/v2/api-key/validate"
-_LIBRARY = {
-    Kind.OFFERINGS: "/api/v2/product/list",
-    Kind.PLAYBOOKS: "/api/v2/playbook/list",
-    Kind.BRAND_VOICES: "/api/v2/brand-voice/list",
-    Kind.RESOURCES: "/api/v2/resource/list",
-}
 
 _ANSWERS = frozenset({"data", "oId", "valid"})
 """An answer with none of these and a message is an error, whatever its status."""
@@ -163,9 +158,9 @@ class OctaveClient:
                 request_id=request_id_in(body),
                 unreadable=json.dumps(body, ensure_ascii=False).encode()[:MAX_UNREADABLE_BYTES],
             )
-        raise errors.NothingMade(
+        raise errors.NothingCreated(
             "Octave answered without a persona.",
-            said=said_in(body),
+            octave_message=message_in(body),
             request_id=request_id_in(body),
             usage=answer.metadata.usage,
         )
@@ -194,8 +189,8 @@ class OctaveClient:
         return PersonaPage.model_validate(await self._look_up(_LIST, **filters, limit=limit, offset=offset))
 
     async def list_library(self, kind: Kind, *, text: str | None = None, limit: int, offset: int) -> LibraryPage:
-        """`product/list`, `playbook/list`, `brand-voice/list` or `resource/list`; the last two know no `text`."""
-        return LibraryPage.model_validate(await self._look_up(_LIBRARY[kind], text=text, limit=limit, offset=offset))
+        """Return a page of the library's list of a kind. `text` is for a kind that is `searchable`."""
+        return LibraryPage.model_validate(await self._look_up(kind.path, text=text, limit=limit, offset=offset))
 
     async def validate_key(self) -> Workspace:
         """`GET /api/v2/api-key/validate`: whose the key is, and what credits there are."""
@@ -255,7 +250,7 @@ class OctaveClient:
                 answer = decode(bytes(received), secret=secret)
             except (ValueError, httpx.HTTPError):  # the status has said enough
                 answer = None
-            raise refusal(response.status_code, response.headers.get("retry-after"), answer)
+            raise error_for_status(response.status_code, response.headers.get("retry-after"), answer)
         try:
             await _receive(response, received)
             answer = decode(bytes(received), secret=secret)
@@ -263,10 +258,10 @@ class OctaveClient:
             raise errors.OutcomeUnknown("Octave's answer cannot be read.", status=response.status_code) from None
         if not isinstance(answer, dict):
             raise errors.OutcomeUnknown("Octave's answer is not what its API describes.", status=response.status_code)
-        if _ANSWERS.isdisjoint(answer) and said_in(answer, envelope_only=True):
+        if _ANSWERS.isdisjoint(answer) and message_in(answer, envelope_only=True):
             raise errors.InputProblem(
                 "Octave did not accept the request.",
-                said=said_in(answer),
+                octave_message=message_in(answer),
                 status=response.status_code,
                 request_id=request_id_in(answer),
             )

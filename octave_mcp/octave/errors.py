@@ -1,16 +1,16 @@
-"""What can go wrong with a call to Octave, split by what the caller should do.
+"""Errors of a call to Octave, split by what the caller should do.
 
     OctaveError
-     +-- Refused            nothing was made: the same call may be made again
-     |    +-- Unreachable     Octave could not be reached: look at the network
+     +-- Refused            nothing was created: the same call may be made again
+     |    +-- Unreachable     Octave could not be reached: check the network
      |    +-- Busy            Octave asked to wait
-     +-- Rejected           Octave said no, nothing was made: change something first
-     |    +-- KeyProblem      the key is missing, wrong or not allowed
+     +-- Rejected           Octave said no, nothing was created: change something first
+     |    +-- KeyProblem      the API key is missing, wrong, or not allowed to do this
      |    +-- NoCredits       the workspace has no credits left
      |    +-- InputProblem    Octave does not accept the input
-     |    +-- NothingMade     Octave accepted the input and made nothing of it
-     |    +-- SetupProblem    the base URL or a certificate is wrong
-     +-- OutcomeUnknown     the answer was lost: the persona may exist, so look before repeating
+     |    +-- NothingCreated  Octave accepted the input and created nothing from it
+     |    +-- SetupProblem    the base URL, a proxy or a certificate is wrong
+     +-- OutcomeUnknown     the answer was lost: the persona may exist, so search for it before repeating
 
 Only these leave `octave_mcp.octave.client`; no exception of the HTTP library does. `str(error)` is safe to show: it
 never holds the key, a header, a URL's query or another library's words.
@@ -23,7 +23,7 @@ __all__ = [
     "InputProblem",
     "KeyProblem",
     "NoCredits",
-    "NothingMade",
+    "NothingCreated",
     "OctaveError",
     "OutcomeUnknown",
     "Refused",
@@ -33,90 +33,90 @@ __all__ = [
 ]
 
 
-class Facts(TypedDict, total=False):
-    """What may be known of a call that did not end well."""
+class Details(TypedDict, total=False):
+    """Details of a failed call, as far as they are known."""
 
-    said: str | None
+    octave_message: str | None
     """Octave's own message. It was written elsewhere: clean it before it is shown."""
 
     status: int | None
-    """The HTTP status; none where there was no answer."""
+    """The HTTP status; None if there was no answer."""
 
     request_id: str | None
     """Octave's id of the request, for its support."""
 
 
 class OctaveError(Exception):
-    """A call to Octave did not end well.
+    """Report that a call to Octave failed.
 
-    `said`, `status` and `request_id` are as `Facts` has them, or None.
+    `octave_message`, `status` and `request_id` are as in `Details`, or None.
     """
 
-    meets_every_call = False
-    """Whether the next call would meet the same problem, so that a batch had better stop here."""
+    affects_every_call = False
+    """Whether the next call would fail in the same way, so that a batch should stop here."""
 
-    def __init__(self, text: str, **facts: Unpack[Facts]) -> None:
-        """Take our own words for what happened, and what is known of it."""
+    def __init__(self, text: str, **details: Unpack[Details]) -> None:
+        """Take our own words for what happened, and the details."""
         super().__init__(text)
-        self.said = facts.get("said")
-        self.status = facts.get("status")
-        self.request_id = facts.get("request_id")
+        self.octave_message = details.get("octave_message")
+        self.status = details.get("status")
+        self.request_id = details.get("request_id")
 
 
 class Refused(OctaveError):
-    """Nothing was made, and the same call may be made again."""
+    """Nothing was created, and the same call may be made again."""
 
 
 class Unreachable(Refused):
-    """The request never left: no address, no connection, no free connection in time."""
+    """The request never left: no address, no connection, no way through the proxy."""
 
-    meets_every_call = True
+    affects_every_call = True
 
 
 class Busy(Refused):
-    """Octave asked to wait. `retry_after` is how long, in seconds: None where it did not say, infinite for nonsense."""
+    """Octave asked to wait. `retry_after` is in seconds: None if it did not say how long, infinite for nonsense."""
 
-    meets_every_call = True
+    affects_every_call = True
 
-    def __init__(self, text: str, *, retry_after: float | None = None, **facts: Unpack[Facts]) -> None:
+    def __init__(self, text: str, *, retry_after: float | None = None, **details: Unpack[Details]) -> None:
         """Take how long to wait, beside what every error takes."""
-        super().__init__(text, **facts)
+        super().__init__(text, **details)
         self.retry_after = retry_after
 
 
 class Rejected(OctaveError):
-    """Octave said no, and made nothing. The same call would meet the same answer."""
+    """Octave said no, and created nothing. The same call would get the same answer."""
 
 
 class KeyProblem(Rejected):
     """The API key is missing, wrong, or not allowed to do this."""
 
-    meets_every_call = True
+    affects_every_call = True
 
 
 class NoCredits(Rejected):
     """The workspace has no credits left."""
 
-    meets_every_call = True
+    affects_every_call = True
 
 
 class InputProblem(Rejected):
-    """Octave does not accept the input; `said` tells why."""
+    """Octave does not accept the input; `octave_message` says why."""
 
 
-class NothingMade(Rejected):
-    """Octave accepted the input and made nothing of it. `usage` is what it reported all the same, in credits."""
+class NothingCreated(Rejected):
+    """Octave accepted the input and created nothing from it. `usage` is what it reported all the same, in credits."""
 
-    def __init__(self, text: str, *, usage: float | None = None, **facts: Unpack[Facts]) -> None:
+    def __init__(self, text: str, *, usage: float | None = None, **details: Unpack[Details]) -> None:
         """Take the usage, beside what every error takes."""
-        super().__init__(text, **facts)
+        super().__init__(text, **details)
         self.usage = usage
 
 
 class SetupProblem(Rejected):
-    """The base URL is not Octave's API, or its certificate is not to be trusted."""
+    """The base URL is not Octave's API, or a proxy or a certificate on the way there cannot be used."""
 
-    meets_every_call = True
+    affects_every_call = True
 
 
 class OutcomeUnknown(OctaveError):
@@ -125,7 +125,7 @@ class OutcomeUnknown(OctaveError):
     `unreadable` is what came of the answer, without the key; it may have been paid for.
     """
 
-    def __init__(self, text: str, *, unreadable: bytes | None = None, **facts: Unpack[Facts]) -> None:
+    def __init__(self, text: str, *, unreadable: bytes | None = None, **details: Unpack[Details]) -> None:
         """Take what came of the answer, beside what every error takes."""
-        super().__init__(text, **facts)
+        super().__init__(text, **details)
         self.unreadable = unreadable

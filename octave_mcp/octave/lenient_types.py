@@ -1,4 +1,4 @@
-"""The types that answers are read with: whatever arrives is understood, or becomes empty.
+"""Lenient types for reading answers: a value of an unexpected type becomes empty and is never an error.
 
 An answer has been paid for by the time it is read, so a missing, null or mistyped field costs that field and no more.
 Unknown fields are kept.
@@ -14,7 +14,7 @@ __all__ = ["Answer", "Flag", "Metadata", "Number", "Text", "Texts", "WithMetadat
 
 
 def _text(value: object) -> str | None:
-    """A string; a number as its digits; anything else as nothing."""
+    """Return a string as it is, a number as its digits, and None for anything else."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -23,7 +23,7 @@ def _text(value: object) -> str | None:
 
 
 def _texts(value: object) -> list[str]:
-    """The non-empty strings of a list, or one string alone."""
+    """Return the non-empty strings of a list; one string alone as a list of one."""
     items = value if isinstance(value, list) else [value]
     return [text for item in items if (text := _text(item))]
 
@@ -33,7 +33,7 @@ def _flag(value: object) -> bool | None:
 
 
 def _number(value: object) -> float | None:
-    """A finite number, also where it came as a string; never NaN or Infinity, which are no JSON."""
+    """Return a finite number, also from a string; None for NaN and Infinity, which JSON does not have."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -44,12 +44,12 @@ def _number(value: object) -> float | None:
 
 
 def mapping(value: object) -> object:
-    """A mapping (or a model already made of one), else an empty one, so that the model it is for has only defaults."""
+    """Return a mapping or a model as it is, and for anything else an empty mapping, so that a model has defaults."""
     return value if isinstance(value, Mapping | BaseModel) else {}
 
 
 def mappings(value: object) -> list[object]:
-    """The mappings of a list."""
+    """Return the mappings in a list; an empty list for anything that is no list."""
     return [item for item in value if isinstance(item, Mapping | BaseModel)] if isinstance(value, list) else []
 
 
@@ -60,13 +60,13 @@ Number = Annotated[float | None, BeforeValidator(_number)]
 
 
 class Answer(BaseModel):
-    """Base of what is understood: unknown fields are kept, in `model_extra`."""
+    """Base of all answers: unknown fields are kept, in `model_extra`."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
 class Metadata(Answer):
-    """`_metadata`, which every answer has. `usage` is in credits."""
+    """The answer's `_metadata`. `usage` is in credits."""
 
     usage: Number = None
     requestId: Text = None
@@ -75,6 +75,6 @@ class Metadata(Answer):
 
 
 class WithMetadata(Answer):
-    """Base of a whole answer."""
+    """Base of a whole answer, which has `_metadata`."""
 
     metadata: Annotated[Metadata, BeforeValidator(mapping)] = Field(default=Metadata(), alias="_metadata")

@@ -1,7 +1,7 @@
-"""Octave's look-ups, which cost nothing and change nothing: so they are repeated where that may help.
+"""Octave's look-ups with retries: they cost nothing and change nothing.
 
-Repeated is what got no answer, an answer that cannot be read, a 5xx, or a request to wait that is short enough; never
-what Octave refused. All tries together end at a deadline.
+A look-up is retried after no answer, an unreadable answer, a 5xx or a short Retry-After; never after a rejection. All
+tries together end at a deadline.
 """
 
 import random
@@ -14,54 +14,55 @@ import anyio
 
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, OctaveError, OutcomeUnknown, Refused
-from octave_mcp.octave.lookups import Kind, LibraryPage, LibraryRow, PersonaPage, Workspace
+from octave_mcp.octave.library_kinds import Kind
+from octave_mcp.octave.lookups import LibraryPage, LibraryRow, PersonaPage, Workspace
 from octave_mcp.octave.models import Persona
 
-__all__ = ["SEARCHABLE", "Reader"]
+__all__ = ["LookupClient"]
 
 TRIES = 3
+"""How often a look-up is sent at most: a fault that outlasts three tries lasts longer than anybody waits."""
 
 PAUSE_SECONDS = 0.4
-"""Before the second try, doubled for the third, and up to as much again at random."""
+"""Pause before the second try, in seconds: doubled for the third, and up to as much again at random."""
 
 MAX_WAIT_SECONDS = 10.0
-"""If Octave asks to wait longer, the person is told instead of kept waiting."""
-
-SEARCHABLE = frozenset({Kind.OFFERINGS, Kind.PLAYBOOKS})
-"""The lists that Octave searches by text; the others are read to their end here."""
+"""Longest Retry-After that is waited for; a longer one is reported to the person at once."""
 
 WHOLE_PAGE = 50
+"""Rows in each page of a list that is read to its end."""
+
 MAX_PAGES = 20
-"""A list that is read to its end is read no further than this."""
+"""Bounds a list that is read to its end: a thousand rows."""
 
 _Result = TypeVar("_Result")
 
 
-class Reader:
-    """Look-ups with one client, which stays the caller's. Each raises OctaveError, at the latest after `seconds`."""
+class LookupClient:
+    """Look-ups with retries. Each raises OctaveError, at the latest after `seconds`."""
 
     def __init__(self, client: OctaveClient, *, seconds: float) -> None:
-        """Take the client, and how long a look-up may take, all of its tries together."""
+        """Use `client`, which stays the caller's to close. `seconds` bounds all tries of a look-up together."""
         self._client = client
         self._seconds = seconds
 
     async def persona(self, oid: str) -> Persona:
-        """One persona in full. Raises InputProblem where there is none of that oId."""
+        """Return one persona in full. Raises InputProblem if there is none with that oId."""
         return await self._repeated(partial(self._client.get_persona, oid))
 
     async def personas(
         self, *, text: str | None, offering_oid: str | None, playbook_oid: str | None, limit: int, offset: int
     ) -> PersonaPage:
-        """A page of the personas that there are."""
+        """Return a page of the workspace's personas: with `text` and oIds, only those that match all of them."""
         list_personas = partial(self._client.list_personas, text=text, limit=limit, offset=offset)
         return await self._repeated(partial(list_personas, offering_oid=offering_oid, playbook_oid=playbook_oid))
 
     async def library(self, kind: Kind, *, text: str | None, limit: int, offset: int) -> LibraryPage:
-        """A page of a library's list. `text` is for those that are `SEARCHABLE`."""
+        """Return a page of the library's list of a kind. `text` is for a kind that is `searchable`."""
         return await self._repeated(partial(self._client.list_library, kind, text=text, limit=limit, offset=offset))
 
     async def all_rows(self, kind: Kind) -> tuple[list[LibraryRow], bool]:
-        """All rows of a library's list, and whether that is really all of them: one without an end is cut."""
+        """Return all rows of a kind, and whether they are really all: a list of more than `MAX_PAGES` pages is cut."""
         rows: dict[object, LibraryRow] = {}
         offset = 0
         with self.bounded():
@@ -77,7 +78,7 @@ class Reader:
         return list(rows.values()), False
 
     async def workspace(self) -> Workspace:
-        """Whose the key is, and the credits. Raises KeyProblem where it is nobody's."""
+        """Return the key's workspace and its credits. Raises KeyProblem if Octave rejects the key."""
         return await self._repeated(self._client.validate_key)
 
     async def _repeated(self, read: Callable[[], Awaitable[_Result]]) -> _Result:
@@ -95,7 +96,7 @@ class Reader:
 
     @contextmanager
     def bounded(self) -> Iterator[None]:
-        """Several look-ups that may take no longer than one. Raises OctaveError where they do."""
+        """Bound several look-ups to the time of one. Raises OctaveError when that is over."""
         try:
             with anyio.fail_after(self._seconds):
                 yield
@@ -104,7 +105,7 @@ class Reader:
 
 
 def _pause(error: OctaveError, tries: int) -> float | None:
-    """Seconds until the next try; None where there is none."""
+    """Return the seconds until the next try; None if there is none."""
     if tries >= TRIES or not isinstance(error, OutcomeUnknown | Refused):
         return None
     if isinstance(error, Busy) and error.retry_after is not None:

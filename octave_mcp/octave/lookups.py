@@ -1,11 +1,10 @@
-"""What Octave's look-ups answer, in every shape in which they have been described.
+"""The answers of Octave's look-ups, read in every shape in which they have been described.
 
 Source: Octave's API reference. Lists come with their rows in `data`, or nested with their counts inside `data`;
 playbooks are described with `data` as an object too. `hasNext` and `total` may be missing.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -13,24 +12,15 @@ from pydantic import BeforeValidator, Field, model_validator
 from octave_mcp.octave.lenient_types import Answer, Flag, Number, Text, WithMetadata, mapping, mappings
 from octave_mcp.octave.models import Persona
 
-__all__ = ["Credits", "Kind", "LibraryPage", "LibraryRow", "Page", "PersonaAnswer", "PersonaPage", "Workspace"]
-
-
-class Kind(StrEnum):
-    """What a workspace's library holds, beside personas."""
-
-    OFFERINGS = "offerings"
-    PLAYBOOKS = "playbooks"
-    BRAND_VOICES = "brand_voices"
-    RESOURCES = "resources"
+__all__ = ["Credits", "LibraryPage", "LibraryRow", "Page", "PersonaAnswer", "PersonaPage", "Workspace"]
 
 
 MAX_ROWS = 1000
-"""Of one page: nobody asks for more, and each takes time to read."""
+"""Bounds the rows that are read of one page: nobody asks for more, and each takes time to read."""
 
 
 def _in_one_shape(value: object) -> object:
-    """An answer with its rows, and its counts, where most lists have them."""
+    """Return an answer with its rows and its counts at the places where most lists have them."""
     if not isinstance(value, Mapping):
         return value
     parts, rows = dict(value), value.get("data")
@@ -42,7 +32,7 @@ def _in_one_shape(value: object) -> object:
 
 
 def _rows_in(data: Mapping[str, Any]) -> object:
-    """Rows that are nested in an object: under its own `data`, in another list, as one row alone, or as its values."""
+    """Return rows that are nested in an object: in its own `data`, in another list, as one row, or as its values."""
     if isinstance(data.get("data"), list | Mapping) and not data.get("oId"):
         return data["data"]
     if data.get("oId") or data.get("name"):
@@ -54,7 +44,7 @@ def _rows_in(data: Mapping[str, Any]) -> object:
 
 
 class Page(WithMetadata):
-    """Base of one page of a list. `hasNext` and `total` are None where Octave left them out.
+    """Base of one page of a list. `hasNext` and `total` are None if Octave left them out.
 
     `received` counts the rows as they came, also those that cannot be read: the next page begins after them.
     """
@@ -70,13 +60,13 @@ class Page(WithMetadata):
         return _in_one_shape(value)
 
     def count(self, offset: int) -> int | None:
-        """How many there are on all pages together: where Octave told, and this page does not contradict it."""
+        """Return the number of rows on all pages; None if Octave did not say, or if this page contradicts it."""
         if self.total is None or self.total < offset + self.received:
             return None
         return None if self.hasNext and self.total == offset + self.received else int(self.total)
 
     def goes_on(self, offset: int) -> bool:
-        """Whether there may be more after this page, which began at `offset`: one count says so, or neither tells."""
+        """Return whether rows may follow this page, which began at `offset`: a count says so, or both are missing."""
         if not self.received:
             return False
         end = offset + self.received
@@ -92,7 +82,7 @@ class PersonaPage(Page):
 
 
 class LibraryRow(Answer):
-    """An offering, playbook, brand voice or resource, as its list has it. `default` is a brand voice's."""
+    """One row of a library's list, of any kind. Only a brand voice has `default`."""
 
     oId: Text = None
     name: Text = None
@@ -105,20 +95,20 @@ class LibraryRow(Answer):
     data: Annotated[dict[str, Any], BeforeValidator(mapping)] = Field(default_factory=dict)
 
     @property
-    def kind(self) -> str | None:
+    def offering_type(self) -> str | None:
         """The offering's type, such as PRODUCT."""
         inner = self.data.get("type")
         return self.type or (inner if isinstance(inner, str) else None)
 
     @property
-    def about(self) -> str | None:
-        """What it is, in its own words."""
-        summary = self.data.get("summary")
-        return self.description or (summary if isinstance(summary, str) else None)
+    def summary(self) -> str | None:
+        """The row's description or summary."""
+        inner = self.data.get("summary")
+        return self.description or (inner if isinstance(inner, str) else None)
 
 
 class LibraryPage(Page):
-    """The answer of `product/list`, `playbook/list`, `brand-voice/list` or `resource/list`, under `GET /api/v2/`."""
+    """The answer of the list of a library's kind; `library_kinds` has their paths."""
 
     data: Annotated[list[LibraryRow], BeforeValidator(mappings)] = Field(default_factory=list)
 
@@ -135,7 +125,7 @@ class PersonaAnswer(Persona):
 
 
 class Credits(Answer):
-    """A workspace's credits. `total…` are over all time, `quota…` in the `period`."""
+    """The credits of a workspace. `total…` count over all time, `quota…` in the `period`."""
 
     totalUsed: Number = None
     totalRemaining: Number = None
@@ -149,7 +139,7 @@ class Credits(Answer):
 
 
 class Workspace(WithMetadata):
-    """The answer of `GET /api/v2/api-key/validate`: whether the key is valid, and whose it is."""
+    """The answer of `GET /api/v2/api-key/validate`: whether the key is valid, its workspace, and the credits."""
 
     status: Text = None
     valid: Flag = None

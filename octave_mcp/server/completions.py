@@ -13,8 +13,9 @@ from mcp.server.mcpserver import MCPServer
 from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 
 from octave_mcp.octave.errors import OctaveError
-from octave_mcp.octave.lookup_client import SEARCHABLE, Reader
-from octave_mcp.octave.lookups import Kind, LibraryRow
+from octave_mcp.octave.library_kinds import BRAND_VOICES, OFFERINGS, PLAYBOOKS
+from octave_mcp.octave.lookup_client import LookupClient
+from octave_mcp.octave.lookups import LibraryRow
 from octave_mcp.octave.models import Persona
 from octave_mcp.server.lookup_results import row_of
 
@@ -35,7 +36,7 @@ MAX_VALUES = 50
 MAX_CHARACTERS = 100
 """Characters of the typed text that are used; no name is longer."""
 
-KIND_OF_ARGUMENT = {"offering": Kind.OFFERINGS, "playbook": Kind.PLAYBOOKS, "voice": Kind.BRAND_VOICES}
+KIND_OF_ARGUMENT = {"offering": OFFERINGS, "playbook": PLAYBOOKS, "voice": BRAND_VOICES}
 """The library's list that has the values of each prompt argument."""
 
 Row = dict[str, Any]
@@ -62,7 +63,7 @@ def add_completions(server: MCPServer[Any], completer: Callable[[], "Completer |
 class Completer:
     """Completes names with the look-ups of one key."""
 
-    def __init__(self, lookups: Reader, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, lookups: LookupClient, *, now: Callable[[], float] = time.monotonic) -> None:
         """Use `lookups`, which stays the caller's. `now` counts seconds."""
         self._lookups = lookups
         self._now = now
@@ -95,7 +96,7 @@ class Completer:
 
     async def _look_up(self, argument: str, text: str) -> Sequence[Persona | LibraryRow]:
         if kind := KIND_OF_ARGUMENT.get(argument):
-            if kind not in SEARCHABLE:
+            if not kind.searchable:
                 return (await self._lookups.all_rows(kind))[0]
             return (await self._lookups.library(kind, text=text or None, limit=MAX_VALUES, offset=0)).data
         # Octave searches names only, so an oId is matched here, among the first personas.

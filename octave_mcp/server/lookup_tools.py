@@ -16,8 +16,9 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field, StringConstraints
 
 from octave_mcp.octave.errors import KeyProblem, OctaveError
-from octave_mcp.octave.lookup_client import SEARCHABLE, Reader
-from octave_mcp.octave.lookups import Kind, LibraryRow
+from octave_mcp.octave.library_kinds import KINDS, Kind
+from octave_mcp.octave.lookup_client import LookupClient
+from octave_mcp.octave.lookups import LibraryRow
 from octave_mcp.octave.models import NonBlank
 from octave_mcp.personas.record import RECORD_SECTIONS, record
 from octave_mcp.server.lookup_results import (
@@ -84,7 +85,7 @@ class _ListPersonas(_Page):
 
 
 class _ListLibrary(_Page):
-    kind: Literal["offerings", "playbooks", "brand_voices", "resources"]
+    kind: Literal[tuple(KINDS)]  # type: ignore[valid-type]
     text: Text | None = None
 
 
@@ -170,7 +171,7 @@ async def list_library(arguments: dict[str, Any], context: Context[CallState, An
     """A page of a library's list, or of what matches a text."""
     state = context.request_context.lifespan_context
     wanted, dropped = read(arguments, state, LIST_LIBRARY, _ListLibrary)
-    kind, limit, offset = Kind(wanted.kind), wanted.limit, wanted.offset
+    kind, limit, offset = KINDS[wanted.kind], wanted.limit, wanted.offset
     found, total, following, notes = await _library(state.lookups, kind, wanted.text, limit, offset)
     rows = Rows(
         [row_of(one) for one in found],
@@ -206,10 +207,10 @@ def _notes(state: CallState, dropped: Sequence[str]) -> tuple[str, ...]:
 
 
 async def _library(
-    reader: Reader, kind: Kind, text: str | None, limit: int, offset: int
+    reader: LookupClient, kind: Kind, text: str | None, limit: int, offset: int
 ) -> tuple[Sequence[LibraryRow], int | None, int | None, list[str]]:
     """Rows, how many there are, where the next ones begin if there are more, and what to know of them."""
-    if text is None or kind in SEARCHABLE:
+    if text is None or kind.searchable:
         page = await reader.library(kind, text=text, limit=limit, offset=offset)
         ended = offset > 0 and not page.data and (await reader.library(kind, text=text, limit=1, offset=0)).data
         # Further pages of what was found here are found here again, not by Octave.
@@ -226,9 +227,9 @@ async def _library(
 def find_rows(rows: Sequence[LibraryRow], kind: Kind, text: str) -> tuple[list[LibraryRow], list[str]]:
     """The rows that match a text best, and what to know of that: those with all its words, else with any, else all."""
     words = [word for word in re.findall(r"\w+", _plain(text)) if not word.isascii() or len(word) > 1]
-    kinds_own = {part.removesuffix("s") for part in kind.value.split("_")}
+    kinds_own = {part.removesuffix("s") for part in kind.name.split("_")}
     telling = [word for word in words if word not in _COMMON and word.removesuffix("s") not in kinds_own] or words
-    texts = [_plain(f"{row.name or ''} {row.internalName or ''} {row.about or ''} {row.oId or ''}") for row in rows]
+    texts = [_plain(f"{row.name or ''} {row.internalName or ''} {row.summary or ''} {row.oId or ''}") for row in rows]
     hits = [sum(_begins_a_word(word, one) for word in telling) for one in texts]
     if found := [row for row, count in zip(rows, hits, strict=True) if telling and count == len(telling)]:
         return found, []

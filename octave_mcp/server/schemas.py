@@ -6,7 +6,7 @@ tool, or all of the server's tools. That they say the same as `octave_mcp.octave
 
 from typing import Any, Final
 
-from octave_mcp.octave.lookups import Kind
+from octave_mcp.octave.library_kinds import KINDS
 from octave_mcp.personas.record import RECORD_SECTIONS
 
 __all__ = [
@@ -232,7 +232,7 @@ LIST_PERSONAS_RESULT: Final[Schema] = {
 LIST_LIBRARY: Final[Schema] = {
     "type": "object",
     "properties": {
-        "kind": _string("Which of the lists.", enum=[kind.value for kind in Kind]),
+        "kind": _string("Which of the lists.", enum=list(KINDS)),
         "text": _string("Words to find, such as a name."),
         **_PAGE,
     },

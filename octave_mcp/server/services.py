@@ -19,7 +19,7 @@ from octave_mcp.generation.records import SpendingLimits
 from octave_mcp.generation.service import GenerationService, open_service
 from octave_mcp.generation.tenant import Tenant
 from octave_mcp.octave.client import OctaveClient
-from octave_mcp.octave.lookup_client import Reader
+from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.server.completions import Completer
 from octave_mcp.settings import Settings
 
@@ -52,7 +52,7 @@ class TenantServices:
     """The services of one API key, shared with no other key."""
 
     generation: GenerationService
-    lookups: Reader
+    lookups: LookupClient
     completer: Completer
 
 
@@ -70,7 +70,7 @@ class CallState:
         return self._usable.generation
 
     @property
-    def lookups(self) -> Reader:
+    def lookups(self) -> LookupClient:
         """Return the look-up client. Raises CallRefused if there are no services."""
         return self._usable.lookups
 
@@ -121,7 +121,7 @@ async def open_services(settings: Settings, ledger: Ledger, key: SecretStr) -> A
         _client(settings, key) as client,
         open_service(client, ledger, tenant_of(settings, key), limits) as generation,
     ):
-        reader = Reader(client, seconds=settings.window_seconds)
+        reader = LookupClient(client, seconds=settings.window_seconds)
         yield TenantServices(generation, reader, Completer(reader))
 
 

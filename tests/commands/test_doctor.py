@@ -109,7 +109,7 @@ async def test_settings_that_cannot_be_used_are_told_with_exit_code_2(
 @pytest.mark.parametrize(
     ("look_up", "words"),
     [
-        (always(error_envelope(f"No such key: {KEY}"), status=401), ["does not know this API key", "Look at the key"]),
+        (always(error_envelope(f"No such key: {KEY}"), status=401), ["rejected this API key", "Look at the key"]),
         (always(error_envelope("Forbidden"), status=403), ["Forbidden"]),
         (Library(workspace={"status": "ok", "valid": False}), ["not valid"]),
         (always(b"", status=307, headers={"location": "https://x.example"}), ["redirects", "OCTAVE_BASE_URL"]),

@@ -12,7 +12,7 @@ from octave_mcp.generation.records import Item, State
 from octave_mcp.octave import errors
 from octave_mcp.octave.models import GenerateAnswer, Persona
 
-FACTS: dict[str, Any] = {"said": "Why: \U0001f600 \u202e", "status": 418, "request_id": "req_7"}
+FACTS: dict[str, Any] = {"octave_message": "Why: \U0001f600 \u202e", "status": 418, "request_id": "req_7"}
 
 
 def item(state: State, outcome: str | None) -> Item:
@@ -44,7 +44,7 @@ LEAVES: list[errors.OctaveError] = [
     errors.KeyProblem("Key.", **FACTS),
     errors.NoCredits("Credits.", **FACTS),
     errors.InputProblem("Input.", **FACTS),
-    errors.NothingMade("Nothing.", usage=0.0, **FACTS),
+    errors.NothingCreated("Nothing.", usage=0.0, **FACTS),
     errors.SetupProblem("Setup.", **FACTS),
     errors.OutcomeUnknown("Unknown.", **FACTS),
 ]

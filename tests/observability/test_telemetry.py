@@ -209,7 +209,7 @@ OUTCOMES: list[tuple[Respond, list[tuple[Any, ...]]]] = [
     (by_the_page, [("done", None, 200, 1, 1)]),
     (always(error_envelope("no"), status=400), [("failed", "InputProblem", 400, None, 1)]),
     (always(error_envelope("no"), status=402), [("failed", "NoCredits", 402, None, 1)]),
-    (always({"_metadata": metadata(usage=2), "data": None}), [("failed", "NothingMade", 200, 2, 1)]),
+    (always({"_metadata": metadata(usage=2), "data": None}), [("failed", "NothingCreated", 200, 2, 1)]),
     (always(error_envelope("oh"), status=500), [("unknown", "OutcomeUnknown", 500, None, 1)]),
     (ends_in_the_body, [("unknown", "OutcomeUnknown", 200, None, 1)]),
     (PutsOff(), [("refused", "Busy", 429, None, 1), ("done", None, 200, 1, 2)]),

@@ -34,7 +34,7 @@ from octave_mcp import __version__
 from octave_mcp.octave import client as client_module
 from octave_mcp.octave import errors
 from octave_mcp.octave.client import OctaveClient
-from octave_mcp.octave.lookup_client import Reader
+from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest
 
 pytestmark = pytest.mark.anyio
@@ -113,7 +113,7 @@ async def test_a_look_up_finds_its_way_when_the_kept_connection_is_closed(seen: 
     """Before it is sent, which is seen, or while, which is not."""
     async with upstream(by_the_page) as octave, OctaveClient(octave.url, SecretStr(KEY)) as client:
         octave.keeps = True
-        reader = Reader(client, seconds=20)
+        reader = LookupClient(client, seconds=20)
 
         async def look_up(request: Request, writer: asyncio.StreamWriter) -> None:
             if request.number != 1 or seen:
@@ -165,7 +165,7 @@ async def test_each_status_is_the_error_that_says_what_to_do(
     """As the table in the design has it, with Octave's own message and request id kept."""
     error = await fails(always(error_envelope("Said by Octave"), status=status, headers=headers))
     assert type(error) is kind
-    assert (error.status, error.said, error.request_id) == (status, "Said by Octave", "req_1")
+    assert (error.status, error.octave_message, error.request_id) == (status, "Said by Octave", "req_1")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ async def test_a_redirect_is_never_followed(status: int) -> None:
 async def test_an_error_without_octaves_envelope_is_still_its_status(body: bytes) -> None:
     """A gateway answers in HTML."""
     error = await fails(always(body, status=422))
-    assert (type(error), error.said) == (errors.InputProblem, None)
+    assert (type(error), error.octave_message) == (errors.InputProblem, None)
 
 
 @pytest.mark.parametrize(
@@ -246,8 +246,8 @@ async def test_a_success_without_a_body_is_an_unknown_outcome() -> None:
 async def test_an_answer_without_personas_says_that_nothing_was_made(data: object) -> None:
     """With Octave's own word for why, and what it used all the same."""
     error = await fails(always({"_metadata": metadata(usage=2), "message": "Too little material", "data": data}))
-    assert isinstance(error, errors.NothingMade)
-    assert (error.said, error.usage, error.request_id) == ("Too little material", 2, "req_1")
+    assert isinstance(error, errors.NothingCreated)
+    assert (error.octave_message, error.usage, error.request_id) == ("Too little material", 2, "req_1")
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ async def test_an_answer_that_could_hold_a_persona_is_an_unknown_outcome(body: o
 async def test_an_error_envelope_with_status_200_is_a_rejection(envelope: dict[str, Any]) -> None:
     """Whatever the status says."""
     error = await fails(always(envelope))
-    assert (type(error), error.said) == (errors.InputProblem, "Not like this")
+    assert (type(error), error.octave_message) == (errors.InputProblem, "Not like this")
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "text/plain; charset=latin-1", ""])

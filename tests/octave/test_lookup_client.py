@@ -12,8 +12,8 @@ from support.upstream import Request, Respond, Upstream, always, answer, by_the_
 from octave_mcp.octave import errors, lookup_client
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError
-from octave_mcp.octave.lookup_client import Reader
-from octave_mcp.octave.lookups import Kind
+from octave_mcp.octave.library_kinds import BRAND_VOICES, OFFERINGS, PLAYBOOKS, RESOURCES
+from octave_mcp.octave.lookup_client import LookupClient
 
 pytestmark = pytest.mark.anyio
 
@@ -21,12 +21,12 @@ VALID = {"_metadata": {}, "valid": True, "workspaceName": "W"}
 
 
 @asynccontextmanager
-async def reading(look_up: Respond, *, seconds: float = 10) -> AsyncIterator[tuple[Reader, Upstream]]:
+async def reading(look_up: Respond, *, seconds: float = 10) -> AsyncIterator[tuple[LookupClient, Upstream]]:
     """A reader of an upstream that answers look-ups so."""
     with anyio.fail_after(20):
         async with upstream(by_the_page) as octave, OctaveClient(octave.url, SecretStr("sk-0123456789")) as client:
             octave.look_up = look_up
-            yield Reader(client, seconds=seconds), octave
+            yield LookupClient(client, seconds=seconds), octave
 
 
 def after(failures: int, failing: Respond) -> Respond:
@@ -115,11 +115,11 @@ async def test_a_list_is_read_to_its_end_and_no_further_than_is_bounded(monkeypa
         writer.write(answer({"_metadata": {}, "data": page}))
 
     async with reading(voices) as (octaves, octave):
-        found, complete = await octaves.all_rows(Kind.BRAND_VOICES)
+        found, complete = await octaves.all_rows(BRAND_VOICES)
         assert ([row.oId for row in found], complete) == ([row["oId"] for row in rows], True)
         assert [request.path for request in octave.looked_up] == ["/api/v2/brand-voice/list"] * 3
         rows += [{"oId": "bv_x", "name": "X"}] * 9
-        found, complete = await octaves.all_rows(Kind.BRAND_VOICES)
+        found, complete = await octaves.all_rows(BRAND_VOICES)
         assert (len(found), complete) == (6, False)
 
 
@@ -128,9 +128,9 @@ async def test_what_is_asked_for_leaves_as_the_api_calls_it() -> None:
     async with reading(always({"_metadata": {}, "data": []})) as (octaves, octave):
         await octaves.personas(text="ä & b", offering_oid="o_1", playbook_oid="pb_1", limit=5, offset=10)
         await octaves.personas(text=None, offering_oid=None, playbook_oid=None, limit=5, offset=0)
-        await octaves.library(Kind.OFFERINGS, text="x", limit=1, offset=0)
-        await octaves.library(Kind.PLAYBOOKS, text=None, limit=1, offset=0)
-        await octaves.library(Kind.RESOURCES, text=None, limit=1, offset=0)
+        await octaves.library(OFFERINGS, text="x", limit=1, offset=0)
+        await octaves.library(PLAYBOOKS, text=None, limit=1, offset=0)
+        await octaves.library(RESOURCES, text=None, limit=1, offset=0)
         asked = [(request.path, request.query) for request in octave.looked_up]
     listed = {"text": "ä & b", "productOId": "o_1", "playbookOId": "pb_1", "limit": "5", "offset": "10"}
     assert asked == [

@@ -33,7 +33,7 @@ def test_rows_and_counts_are_found_wherever_they_are(answer: dict[str, Any]) -> 
 def test_an_object_that_is_one_row_is_one_row() -> None:
     """And not its values."""
     (row,) = LibraryPage.model_validate({"data": ROWS[0] | {"data": {"summary": "S", "type": "SERVICE"}}}).data
-    assert (row.oId, row.kind, row.about) == ("x_1", "SERVICE", "S")
+    assert (row.oId, row.offering_type, row.summary) == ("x_1", "SERVICE", "S")
 
 
 @pytest.mark.parametrize(
@@ -102,4 +102,4 @@ def test_no_answer_is_more_than_can_be_read(answer: dict[str, Any]) -> None:
     for model in (LibraryPage, PersonaPage, PersonaAnswer, Workspace):
         read = model.model_validate(answer)
         if isinstance(read, LibraryPage):
-            assert all(f"{row.kind} {row.about}" for row in read.data)
+            assert all(f"{row.offering_type} {row.summary}" for row in read.data)

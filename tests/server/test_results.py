@@ -26,6 +26,6 @@ def test_what_is_known_of_an_error_is_told() -> None:
     """How long to wait, Octave's words, and its id of the request where somebody will have to ask."""
     assert "It asked to wait 8 seconds." in explain(errors.Busy("Busy.", retry_after=7.2))
     assert "It asked to wait" not in explain(errors.Busy("Busy.", retry_after=0))
-    assert '"No such oId"' in explain(errors.InputProblem("No.", said="No such\noId"))
+    assert '"No such oId"' in explain(errors.InputProblem("No.", octave_message="No such\noId"))
     assert "req_9" in explain(errors.OutcomeUnknown("Lost.", request_id="req_9"))
     assert "req_9" not in explain(errors.InputProblem("No.", request_id="req_9"))
