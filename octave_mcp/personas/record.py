@@ -1,9 +1,9 @@
-"""A persona in full: all that its record says, as text and as structured content, within a number of tokens.
+"""A persona's full record, as text and as structured content, within a number of tokens.
 
-What a reader has no use for (nulls, empty lists, internal flags that say nothing) is left away. Where the rest does not
-fit, whole items are left out, from the end of each section in turn, so that of every kind the first ones stay; each
-section's are counted, and asking for that section alone gives it all the room. Only a text that alone would take more
-than half of it is cut, and says by how much.
+What says nothing (nulls, empty lists, internal flags) is left away. If the rest does not fit, whole items are left out
+from the end of each section in turn, so that the first ones of every section stay; they are counted by section, and
+asking for one section alone gives it all the room. Only a text that alone takes more than half of the budget is cut,
+and says by how much. Texts keep their line breaks; names and titles stay on one line.
 """
 
 import json
@@ -15,32 +15,34 @@ from typing import Any
 
 from octave_mcp.octave.lenient_types import Answer
 from octave_mcp.octave.models import Persona
-from octave_mcp.personas.cleaning import clean, shorten
-from octave_mcp.personas.summary import SECTIONS as LINES
-from octave_mcp.personas.summary import plain_oid
+from octave_mcp.octave.sections import LIST_SECTIONS, SECTIONS, Content
+from octave_mcp.personas.cleaning import clean, clean_lines, shorten
+from octave_mcp.personas.summary import display_name, plain_oid
 from octave_mcp.personas.tokens import cost
 
 __all__ = ["RECORD_SECTIONS", "Record", "record"]
 
-LABELS = {
+_QUESTIONS = "qualifyingQuestions"
+
+_LABELS = {
     "description": "Description",
-    **{one.key: one.label for one in LINES if one.key not in {"qualifyingQuestions", "disqualifyingQuestions"}},
-    "qualifyingQuestions": "Questions",
+    **{section.key: section.label for section in SECTIONS if section.content is not Content.QUESTIONS},
+    _QUESTIONS: "Questions",
     "details": "Details",
 }
-RECORD_SECTIONS = tuple(LABELS)
+RECORD_SECTIONS = tuple(_LABELS)
 """The sections of a record, in the order in which it is shown. `details` are dates, flags, the owner and the like."""
 
 _FITS = {"GOOD": "qualifying", "BAD": "disqualifying"}
-"""What a question's `fitType` says, as summaries have it."""
+"""The words for a question's `fitType`, as condensed personas have them."""
 
 NAME_CHARACTERS = 200
 
 MOST_CHARACTERS_A_TOKEN = 10
-"""No prose has more, so that a text of any length is priced in little time."""
+"""Characters of a token: prose has fewer, so a text of any length is measured in little time."""
 
 MAX_TEXT_CHARACTERS = 100_000
-"""Of one text, before it is cut to what fits; what is beyond is not even counted."""
+"""Characters of one text that are read; the rest is not even counted."""
 
 _NOISE = frozenset({"_metadata", "metadata", "workspace", "user", "status"})
 """Fields beside the record's own that say nothing of the persona."""
@@ -48,11 +50,11 @@ _NOISE = frozenset({"_metadata", "metadata", "workspace", "user", "status"})
 
 @dataclass(frozen=True)
 class _Item:
-    """One item of a section: as structured content has it, and as a line of text."""
+    """One item of a section: as structured content has it, and as text."""
 
     section: str
     value: Any
-    line: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -65,95 +67,87 @@ class Record:
     left_out: dict[str, int]
 
     def structured(self) -> dict[str, Any]:
-        """The record, with Octave's names; `details` has the rest."""
+        """Return the record with Octave's names; `details` holds the rest."""
         parts: dict[str, Any] = {"oId": self.oid, "name": self.name}
-        for section in RECORD_SECTIONS:
-            values = [item.value for item in self.items if item.section == section]
-            if section == "description" and values:
+        for section, items in self._by_section():
+            values = [item.value for item in items]
+            if section == "description":
                 parts[section] = values[0]
-            elif section == "details" and values:
+            elif section == "details":
                 parts[section] = dict(values)
-            elif section == "customFields" and values:
+            elif section == "customFields":
                 fields: dict[str, list[str]] = {}
                 for title, text in values:
                     fields.setdefault(title, []).append(text)
                 parts[section] = [{"title": title, "value": texts} for title, texts in fields.items()]
-            elif values:
+            else:
                 parts[section] = values
         return parts
 
     def text(self) -> str:
-        """The record as text, a line for each item under its section's label."""
+        """Return the record as text: each item under its section's label, further lines of an item indented."""
         lines = [f"{self.name} ({self.oid})"]
-        for section in RECORD_SECTIONS:
-            found = [item.line for item in self.items if item.section == section]
-            if section == "description" and found:
-                lines.append(f"{LABELS[section]}: {found[0]}")
-            elif found:
-                lines += [f"{LABELS[section]}:", *(f"- {line}" for line in found)]
+        for section, items in self._by_section():
+            texts = [item.text.replace("\n", "\n  ") for item in items]
+            if section == "description":
+                lines.append(f"{_LABELS[section]}: {texts[0]}")
+            else:
+                lines += [f"{_LABELS[section]}:", *(f"- {text}" for text in texts)]
         return "\n".join(lines)
+
+    def _by_section(self) -> Iterator[tuple[str, list[_Item]]]:
+        for section in RECORD_SECTIONS:
+            if items := [item for item in self.items if item.section == section]:
+                yield section, items
 
 
 def record(persona: Persona, budget: int, sections: Collection[str] = ()) -> Record:
-    """The record, or only `sections` of it, in at most `budget` estimated tokens of both channels together."""
-    oid, name = plain_oid(persona.oId), _bounded_name(_clean(_name(persona)), budget // 4)
+    """Return the record, or only `sections` of it, in at most `budget` estimated tokens of both channels together."""
+    room = len(_beginning(display_name(persona), budget // 4))
+    name = shorten(display_name(persona), min(NAME_CHARACTERS, max(20, room))) or "(no name)"
     wanted = [item for item in _items(persona) if not sections or item.section in sections]
     counts = Counter(item.section for item in wanted)
     candidates = _first_of_each(wanted, budget)
 
     def shown(count: int) -> Record:
-        kept = sorted(candidates[:count], key=lambda one: one[0])
+        kept = sorted(candidates[:count], key=lambda placed: placed[0])
         left = counts - Counter(item.section for _, item in kept)
-        return Record(
-            oid,
-            name,
-            tuple(item for _, item in kept),
-            {section: left[section] for section in RECORD_SECTIONS if left[section]},
-        )
+        left_out = {section: left[section] for section in RECORD_SECTIONS if left[section]}
+        return Record(plain_oid(persona.oId), name, tuple(item for _, item in kept), left_out)
 
     def price(count: int) -> int:
-        one = shown(count)
-        return cost(one.structured(), one.text())
+        return cost(shown(count).structured(), shown(count).text())
 
     return shown(max(0, bisect_right(range(len(candidates) + 1), budget, key=price) - 1))
 
 
 def _first_of_each(items: Sequence[_Item], budget: int) -> list[tuple[int, _Item]]:
-    """Items with their places, of every section the first, then the second ones: as many as could fit, and some."""
+    """Return items with their places: the first of every section, then the second ones, as many as could fit."""
     seen: Counter[str] = Counter()
     order = []
     for place, item in enumerate(items):
         order.append((seen[item.section], RECORD_SECTIONS.index(item.section), place))
         seen[item.section] += 1
-    found: list[tuple[int, _Item]] = []
+    chosen: list[tuple[int, _Item]] = []
     spent = 0
     for *_, place in sorted(order):
-        if spent > 2 * budget:  # together they cost no less than half of what they cost apart
+        if spent > 2 * budget:  # together they take at least half of what they take one by one
             break
         bounded = _bounded(items[place], budget // 2)
-        spent += cost(bounded.value, bounded.line)
-        found.append((place, bounded))
-    return found
-
-
-def _clean(text: str) -> str:
-    """A text made safe to show, of bounded length."""
-    return clean(text[:MAX_TEXT_CHARACTERS])
-
-
-def _name(persona: Persona) -> str:
-    return persona.name or persona.internalName or persona.data.internalName or ""
+        spent += cost(bounded.value, bounded.text)
+        chosen.append((place, bounded))
+    return chosen
 
 
 def _items(persona: Persona) -> Iterator[_Item]:
-    """All that the record says, made safe to show, in the order of `RECORD_SECTIONS`."""
-    if text := _clean(persona.description or ""):
+    """Yield all that the record says, made safe to show; the items of a section are together."""
+    if text := _clean(persona.description):
         yield _Item("description", text, text)
-    for section in RECORD_SECTIONS:
-        for text in filter(None, map(_clean, getattr(persona.data, section, ()) if section in _LISTS else ())):
-            yield _Item(section, text, text)
+    for section in LIST_SECTIONS:
+        for text in filter(None, map(_clean, getattr(persona.data, section.key, ()))):
+            yield _Item(section.key, text, text)
     for field in persona.data.customFields:
-        title = _clean(field.title or "") or "untitled"
+        title = clean((field.title or "")[:MAX_TEXT_CHARACTERS]) or "untitled"
         for text in filter(None, map(_clean, field.value)):
             yield _Item("customFields", (title, text), f"{title}: {text}")
     yield from _questions(persona)
@@ -161,31 +155,26 @@ def _items(persona: Persona) -> Iterator[_Item]:
         yield _Item("details", (name, text), f"{name}: {text}")
 
 
-_LISTS = frozenset(RECORD_SECTIONS) - {"description", "customFields", "qualifyingQuestions", "details"}
-
-
 def _questions(persona: Persona) -> Iterator[_Item]:
     for asked in persona.qualifyingQuestions:
-        if text := _clean(asked.question or ""):
-            told = {"fitType": asked.fitType, "weight": asked.weight, "rationale": asked.rationale}
-            value: dict[str, Any] = {
-                "question": text,
-                **{name: kept for name, said in told.items() if (kept := _clean(said or ""))},
-            }
-            marks = [_FITS.get(value.get("fitType", "").upper(), value.get("fitType", ""))]
-            marks = [*filter(None, marks), *([f"weight {value['weight'].lower()}"] if "weight" in value else [])]
-            if asked.archivedAt:
-                value["archived"] = True
-                marks.append("archived")
-            line = text + (f" ({', '.join(marks)})" if marks else "")
-            yield _Item("qualifyingQuestions", value, line + (f" {value['rationale']}" if "rationale" in value else ""))
+        texts = {name: _clean(getattr(asked, name)) for name in ("question", "fitType", "weight", "rationale")}
+        value: dict[str, Any] = {name: text for name, text in texts.items() if text}
+        if "question" not in value:
+            continue
+        marks = [_FITS.get(texts["fitType"].upper(), texts["fitType"])] if texts["fitType"] else []
+        marks += [f"weight {texts['weight'].lower()}"] if texts["weight"] else []
+        if asked.archivedAt:
+            value["archived"] = True
+            marks.append("archived")
+        line = " ".join(filter(None, [texts["question"], f"({', '.join(marks)})" if marks else "", texts["rationale"]]))
+        yield _Item(_QUESTIONS, value, line)
 
 
 def _details(persona: Persona) -> dict[str, str]:
-    """Dates, flags that say something, the owner, and whatever Octave has beside the fields that are known."""
+    """Return dates, flags that say something, the owner, and the fields of Octave's that this project does not know."""
     owner = " ".join(filter(None, (persona.user.firstName, persona.user.lastName)))
-    told: dict[str, str | None] = {
-        "internalName": next(filter(None, (persona.internalName, persona.data.internalName)), None),
+    details: dict[str, str | None] = {
+        "internalName": persona.internalName or persona.data.internalName,
         "createdAt": persona.createdAt,
         "updatedAt": persona.updatedAt,
         "archivedAt": persona.archivedAt,
@@ -194,38 +183,37 @@ def _details(persona: Persona) -> dict[str, str]:
         **{flag: "yes" for flag in ("rejected", "unrecognized") if getattr(persona, flag)},
         "active": "no" if persona.active is False else None,
     }
-    told |= {name: text for one in (persona, persona.data) for name, text in _extras(one)}
-    return {_clean(name[:80]): kept for name, text in told.items() if text and (kept := _clean(text))}
+    details |= {name: text for one in (persona, persona.data) for name, text in _unknown_fields(one)}
+    return {clean(name[:80]): kept for name, text in details.items() if (kept := _clean(text))}
 
 
-def _extras(answer: Answer) -> Iterator[tuple[str, str]]:
-    """Fields that Octave has and this project does not know."""
+def _unknown_fields(answer: Answer) -> Iterator[tuple[str, str]]:
     for name, value in (answer.model_extra or {}).items():
         if name not in _NOISE and value not in (None, "", [], {}):
             yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def _clean(text: str | None) -> str:
+    """Return a text safe to show, of bounded length, with its line breaks."""
+    return clean_lines((text or "")[:MAX_TEXT_CHARACTERS])
+
+
 def _bounded(item: _Item, room: int) -> _Item:
-    """The item, its text cut where it alone would take more than `room` tokens."""
-    fits = len(item.line) <= MOST_CHARACTERS_A_TOKEN * room and cost(item.value, item.line) <= room
-    if fits:
+    """Return the item, its text cut if it alone takes more than `room` tokens."""
+    if len(item.text) <= MOST_CHARACTERS_A_TOKEN * room and cost(item.value, item.text) <= room:
         return item
-    text = _cut(item.line, room)
-    cut = f"{shorten(text + ' ', len(text))} [{len(item.line) - len(text)} more characters]"
+    text = _beginning(item.text, room)
+    cut = f"{shorten(text + ' ', len(text))} [{len(item.text) - len(text)} more characters]"
     value: Any = cut
-    if item.section == "qualifyingQuestions":
+    if item.section == _QUESTIONS:
         value = {"question": cut}
     elif isinstance(item.value, tuple):
         value = (shorten(item.value[0], 20), cut)
     return _Item(item.section, value, cut)
 
 
-def _bounded_name(name: str, room: int) -> str:
-    return shorten(name, min(NAME_CHARACTERS, max(20, len(_cut(name, room))))) or "(no name)"
-
-
-def _cut(text: str, room: int) -> str:
-    """The beginning of a text that takes at most `room` tokens."""
+def _beginning(text: str, room: int) -> str:
+    """Return the beginning of a text that takes at most `room` tokens in both channels."""
     text = text[: MOST_CHARACTERS_A_TOKEN * room]
     while (spent := cost(text, text)) > room:
         text = text[: int(len(text) * 0.9 * room / spent)]

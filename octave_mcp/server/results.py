@@ -45,7 +45,7 @@ FAILURE_DETAIL = ((5, 300), (3, 100), (1, 60))
 that leaves half of the budget to personas. Failures with the same explanation are told together, others counted."""
 
 _SLACK = 40
-"""Estimated tokens by which the notes may grow once it is known how many personas fit, and in what detail."""
+"""Estimated tokens by which the notes may grow once it is known how many personas fit, and with which note."""
 
 _MAX_RUNS = 20
 """Runs of neighbouring places that are named; more are counted."""
@@ -141,8 +141,8 @@ def generation_result(
         spent = report.cost()
         if spent <= budget // 2:
             break
-    shown, detail = condense(generation.personas, budget - spent)
-    structured, text = report.structured(shown, detail), report.text(shown, detail)
+    shown, note = condense(generation.personas, budget - spent)
+    structured, text = report.structured(shown, note), report.text(shown, note)
     return CallToolResult(
         content=[TextContent(type="text", text=text)],
         structured_content=structured,
@@ -169,13 +169,13 @@ class _Report:
 
     def cost(self) -> int:
         """Estimated tokens of all but the personas."""
-        return cost(self.structured([], "full"), self.text([], "full")) + _SLACK
+        return cost(self.structured([], ""), self.text([], "")) + _SLACK
 
-    def structured(self, shown: list[Condensed], detail: str) -> dict[str, Any]:
+    def structured(self, shown: list[Condensed], note: str) -> dict[str, Any]:
         parts: dict[str, Any] = {"generationId": self.generation.id, "status": self.status}
         if self.generation.usage is not None:
             parts["usage"] = plain_number(self.generation.usage)
-        parts["notes"] = self._notes(shown, detail)
+        parts["notes"] = self._notes(shown, note)
         parts["personas"] = [one.structured() for one in shown]
         if pending := self._pending():
             parts["pending"] = pending
@@ -183,14 +183,14 @@ class _Report:
             parts["failed"] = [{"personas": places, "problem": problem} for places, problem in self.failed]
         return parts
 
-    def text(self, shown: list[Condensed], detail: str) -> str:
+    def text(self, shown: list[Condensed], note: str) -> str:
         made, asked, usage = len(self.generation.personas), self.generation.asked, self.generation.usage
         used = "" if usage is None else f" Usage: {plain_number(usage)} credit{'' if usage == 1 else 's'}."
         unknown = f" {self._unknown()} more may exist." if self._unknown() else ""
         first = f"Status {self.status}: {made} of {asked} came back.{unknown}{used} generationId: {self.generation.id}."
-        lines = [first, *self._notes(shown, detail), *self._pending()]
+        lines = [first, *self._notes(shown, note), *self._pending()]
         lines += [f"Did not come back: {places}. {problem}" for places, problem in self.failed]
-        gap = "\n" if detail == "name" else "\n\n"
+        gap = "\n\n" if any(one.items for one in shown) else "\n"
         return gap.join(["\n".join(lines), *(one.text() for one in shown)])
 
     def _unknown(self) -> int:
@@ -205,13 +205,13 @@ class _Report:
     def _places_in(self, state: State) -> str:
         return _places((place, part) for place, part in enumerate(self.generation.parts) if part.state is state)
 
-    def _notes(self, shown: list[Condensed], detail: str) -> list[str]:
+    def _notes(self, shown: list[Condensed], note: str) -> list[str]:
         made = len(self.generation.personas)
         notes = list(host_notes((), sandbox=self.sandbox))
         if self.generation.live:
             notes.append(PENDING_NOTE)
         if made:
-            notes.append(f"{DATA_NOTE} {FULL_RECORD_NOTE}{_detail_note(shown, detail)}")
+            notes.append(f"{DATA_NOTE} {FULL_RECORD_NOTE}" + (f" {note}" if note else ""))
         if len(shown) < made:
             notes.append(f"{made - len(shown)} more were made than fit here; list_personas lists them.")
         notes += self._counts()
@@ -232,15 +232,6 @@ class _Report:
         """Where Octave answered with another number of personas than it was asked for."""
         asked, made = self.generation.created, len(self.generation.personas)
         return [f"Personas asked for: {asked}. Octave answered with: {made}."] if made != asked else []
-
-
-def _detail_note(shown: Sequence[Condensed], detail: str) -> str:
-    """How short the personas are, and what that leaves out where they do not say so themselves."""
-    if detail == "full":
-        return ""
-    left_out = sum(sum(one.left_out.values()) for one in shown)
-    names = ", names shortened" if detail == "name" else ""
-    return f" Detail: {detail}{names}; {left_out} items left out in all."
 
 
 def _failures(generation: Generation, explanations: int, said_characters: int) -> Iterator[tuple[str, str]]:

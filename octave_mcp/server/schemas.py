@@ -106,7 +106,10 @@ _CONDENSED_PERSONA: Final[Schema] = {
         "oId": {"type": "string"},
         "name": {"type": "string"},
         "description": {"type": "string"},
-        "leftOut": _string("What the full record has beside the lines that are here, which are named as in Octave."),
+        "leftOut": {
+            "type": "object",
+            "description": "How many items of each section get_persona shows beside these; of description, sentences.",
+        },
     },
 }
 

@@ -5,54 +5,48 @@ from itertools import pairwise
 import pytest
 from support.believable import BELIEVABLE, ROOMY, Believable, rungs, summaries
 
-from octave_mcp.personas.summary import MAX_ITEM_CHARACTERS, SECTIONS, Condensed, condense
+from octave_mcp.octave.sections import SECTIONS
+from octave_mcp.personas.summary import MAX_ITEM_CHARACTERS, Condensed, condense
 
-STRENGTH = ("HIGH", "MEDIUM", "LOW")
+STRENGTH = ("INSTANT_DISQUALIFIER", "HIGH", "MEDIUM", "LOW")
 
 TIERS = (
     (("commonJobTitles", 1), ("keyObjectives", 1), ("painPoints", 1), ("description", 1)),
-    (("whyWeMatterToThem", 1), ("qualifyingQuestions", 1)),
+    (("buyingRole", 1), ("whyWeMatterToThem", 1), ("qualifyingQuestions", 1)),
     (("keyConcerns", 1), ("disqualifyingQuestions", 1), ("primaryResponsibilities", 1)),
     (("whyTheyMatterToUs", 1), ("customFields", 1)),
     (("commonJobTitles", 2), ("keyObjectives", 2), ("painPoints", 2)),
-    (("keyConcerns", 2), ("whyWeMatterToThem", 2)),
-    (("commonJobTitles", 3), ("keyObjectives", 3), ("painPoints", 3), ("customFields", 2)),
-    (("primaryResponsibilities", 2), ("whyTheyMatterToUs", 2)),
+    (("description", 2), ("buyingRole", 2), ("whyWeMatterToThem", 2), ("qualifyingQuestions", 2)),
+    (("keyConcerns", 2), ("keyObjectives", 3), ("painPoints", 3), ("disqualifyingQuestions", 2)),
+    (("primaryResponsibilities", 2), ("whyTheyMatterToUs", 2), ("customFields", 2)),
 )
 """What a go-to-market reader would miss, most of all first, as kinds and how many of each.
 
-Who it is, what they want and what hurts, without which there is no message to write; then what to say to them, and how
-to find out whether they fit; then what speaks against it, and what they do all day; then why the sender should care,
-and what the sender's team added, both of which the sender knows best. Seconds and thirds come after that: another pain
-is worth more than another concern.
+Who it is, what they want and what hurts, without which there is no message to write; then their part in the purchase,
+what to say to them, and how to find out whether they fit; then what speaks against it, and what they do all day; then
+why the sender should care, and what the sender's team added, both of which the sender knows best. Seconds and thirds
+come after that: another pain is worth more than another concern, and a third pain more than a second duty.
 """
 
 each = pytest.mark.parametrize("one", BELIEVABLE, ids=lambda one: one.record["oId"])
 
 
-def items(condensed: Condensed) -> dict[str, list[str]]:
-    """What is shown, by the API's names, the description with it."""
-    described = {"description": [condensed.description]} if condensed.description else {}
-    return described | {section.key: shown for section, shown in condensed.items.items()}
-
-
 def flat(condensed: Condensed) -> set[tuple[str, str]]:
     """Every item that is shown, with its kind."""
-    return {(key, item) for key, shown in items(condensed).items() for item in shown}
+    return {(key, item.rstrip()) for key, shown in condensed.items.items() for item in shown}
 
 
 def of_usual_length(one: Believable, key: str) -> list[str]:
     """The record's items of a kind without those that are too long to be shown anywhere."""
-    if key == "description":
-        return [one.record["description"]]
     return [item for item in one.items(key) if len(item) <= MAX_ITEM_CHARACTERS]
 
 
-def test_less_and_less_room_goes_through_every_level() -> None:
-    """So that the tests below speak of each, for all of the records."""
-    details = [rung[0].detail for rung in rungs()]
-    assert list(dict.fromkeys(details)) == ["full", "standard", "brief", "name"]
-    assert all({one.detail for one in rung} == {detail} for rung, detail in zip(rungs(), details, strict=True))
+def test_less_and_less_room_ends_with_names() -> None:
+    """The tests below look at every depth in between, for all of the records."""
+    depths = [max(sum(map(len, one.items.values())) for one in rung) for rung in rungs()]
+    assert depths == sorted(depths, reverse=True)
+    assert len(set(depths)) > len(SECTIONS)
+    assert depths[-1] == 0
 
 
 @each
@@ -60,11 +54,11 @@ def test_what_is_shown_is_in_the_record_word_for_word_and_in_its_order(one: Beli
     """A half sentence, or a third pain in front of a second, would be the server's own words."""
     for condensed in summaries(one):
         assert one.record["description"].startswith(condensed.description)
-        for section, shown in condensed.items.items():
-            if section.key.endswith("Questions"):
-                assert set(shown) <= set(one.items(section.key))
+        for key, shown in condensed.items.items():
+            if key.endswith("Questions"):
+                assert set(shown) <= set(one.items(key))
             else:
-                found = [one.items(section.key).index(item) for item in shown]
+                found = [one.items(key).index(item.rstrip()) for item in shown]
                 assert found == sorted(set(found))
 
 
@@ -73,13 +67,16 @@ def test_both_channels_hold_the_same_items(one: Believable) -> None:
     """A host shows the model only one of them."""
     for condensed in summaries(one):
         structured, lines = condensed.structured(), condensed.text().splitlines()
-        told = {key: value if isinstance(value, list) else [value] for key, value in structured.items()}
-        assert {key: told[key] for key in items(condensed)} == items(condensed)
+        assert structured.get("description", "") == condensed.description
+        assert {key: structured[key] for key in condensed.items if key != "description"} == {
+            key: shown for key, shown in condensed.items.items() if key != "description"
+        }
         labelled = {line.split(": ", 1)[0]: line.split(": ", 1)[1] for line in lines[1:]}
-        shown = {section.label: "; ".join(condensed.items[section]) for section in condensed.items}
+        labels = {section.key: section.label for section in SECTIONS}
+        shown = {labels[key]: "; ".join(some) for key, some in condensed.items.items() if key != "description"}
         assert set(labelled) - {"Left out", "Description"} == set(shown)
         assert all(labelled[label].startswith(line) for label, line in shown.items())
-        assert labelled.get("Description", "") == condensed.description
+        assert labelled.get("Description", "").startswith(condensed.description)
 
 
 @each
@@ -88,7 +85,7 @@ def test_the_strongest_questions_are_chosen_strongest_first(one: Believable) -> 
     for condensed in summaries(one):
         for key, fit in (("qualifyingQuestions", "GOOD"), ("disqualifyingQuestions", "BAD")):
             asked = {question["question"]: STRENGTH.index(question["weight"]) for question in one.questions(fit)}
-            shown = [asked[question] for question in items(condensed).get(key, [])]
+            shown = [asked[question] for question in condensed.items.get(key, [])]
             assert shown == sorted(asked.values())[: len(shown)]
 
 
@@ -103,14 +100,14 @@ def test_in_less_room_nothing_is_shown_that_more_room_left_out(one: Believable) 
 def test_nothing_is_shown_while_something_that_would_be_missed_more_is_left_out(one: Believable) -> None:
     """A third title in the place of the first pain, because it happened to fit, helps nobody."""
     for condensed in summaries(one):
-        shown = {key: len(some) for key, some in items(condensed).items()}
+        shown = {key: len(some) for key, some in condensed.items.items()}
         begun = [any(which <= shown.get(key, 0) for key, which in tier) for tier in TIERS]
         owed = [
             [(key, which) for key, which in tier if shown.get(key, 0) < which <= len(of_usual_length(one, key))]
             for tier in TIERS
         ]
         last = max((place for place, any_shown in enumerate(begun) if any_shown), default=0)
-        assert not any(owed[:last]), (condensed.detail, owed[:last])
+        assert not any(owed[:last]), owed[:last]
 
 
 @each
@@ -125,30 +122,29 @@ def test_what_a_reader_would_miss_least_goes_before_what_they_would_miss_most(on
 @each
 def test_one_persona_alone_shows_all_that_a_reader_would_miss_most(one: Believable) -> None:
     """There is room for it."""
-    (condensed,), detail = condense([one.persona], ROOMY)
+    (condensed,), note = condense([one.persona], ROOMY)
     shown = {item for _, item in flat(condensed)}
-    assert detail == "full"
+    assert note == ""
     assert {one.whole(words) for words in one.most} <= shown
 
 
 @each
-def test_a_brief_summary_tells_who_it_is_and_what_they_want_or_what_hurts(one: Believable) -> None:
-    """Less than that is a name, and is called so."""
+def test_a_summary_tells_at_least_who_it_is_and_what_they_want_or_what_hurts(one: Believable) -> None:
+    """Less than that is a name, and the note says so."""
     for condensed in summaries(one):
-        if condensed.detail == "brief":
-            shown = items(condensed)
-            assert shown.get("commonJobTitles")
-            assert shown.get("keyObjectives") or shown.get("painPoints")
+        if condensed.items:
+            assert condensed.items.get("commonJobTitles")
+            assert condensed.items.get("keyObjectives") or condensed.items.get("painPoints")
 
 
 @each
 def test_personas_of_one_result_are_shown_to_the_same_depth(one: Believable) -> None:
-    """They are compared with each other: a kind that one shows and another has is shown of both."""
+    """They are compared with each other: if one shows a kind, those that have it show it too, if no share is full."""
     place = BELIEVABLE.index(one)
     for rung in rungs():
-        if rung[place].detail in {"brief", "standard"}:
-            for key in {key for condensed in rung for key in items(condensed)}:
-                assert items(rung[place]).get(key) or not of_usual_length(one, key)
+        if sum(map(len, rung[place].items.values())) <= len(SECTIONS) // 2:
+            for key in {key for condensed in rung for key in condensed.items}:
+                assert rung[place].items.get(key) or not of_usual_length(one, key)
 
 
 @each
@@ -156,5 +152,5 @@ def test_what_is_shown_and_what_is_left_out_add_up_to_the_record(one: Believable
     """Nobody takes a summary for all there is."""
     for condensed in summaries(one):
         for section in SECTIONS:
-            shown, left = condensed.items.get(section, []), condensed.left_out.get(section, 0)
+            shown, left = condensed.items.get(section.key, []), condensed.left_out.get(section.key, 0)
             assert len(shown) + left == len(one.items(section.key))

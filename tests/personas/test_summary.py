@@ -1,18 +1,20 @@
 """Condensed personas keep to their budget, lose nobody, and show what matters most."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.records import personas, record
+from support.records import TEXTS, personas, record
 from support.tokens import o200k
 
 from octave_mcp.octave.decoding import decode
 from octave_mcp.octave.models import Persona
+from octave_mcp.octave.sections import SECTIONS
 from octave_mcp.personas.summary import Condensed, condense
-from octave_mcp.personas.tokens import cost
+from octave_mcp.personas.tokens import cost, estimate
 
 BUDGET = 5700
 
@@ -35,12 +37,13 @@ def only(one: Persona) -> Condensed:
     return condensed
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 10, 20, 50, 100, 150, 200])
+@pytest.mark.parametrize("count", [1, 2, 5, 6, 10, 20, 50, 100, 150, 200])
 def test_any_number_of_personas_fits_with_every_oid_in_each_channel(count: int) -> None:
-    """Measured with the real tokenizer, both channels together."""
+    """Measured with the real tokenizer, both channels together, with the note in each."""
     made = personas(count)
-    text, structured = shown_as(condense(made, BUDGET)[0])
-    assert o200k(text) + o200k(structured) <= BUDGET
+    shown, note = condense(made, BUDGET)
+    text, structured = shown_as(shown)
+    assert o200k(text) + o200k(structured) + 2 * o200k(note) <= BUDGET
     for one in made:
         assert str(one.oId) in text
         assert str(one.oId) in structured
@@ -55,65 +58,125 @@ def test_every_persona_is_named_in_each_channel(count: int) -> None:
         assert str(one.name).startswith(condensed.name.rstrip("…"))
 
 
-def test_a_record_of_eleven_hundred_tokens_condenses_to_about_a_quarter_in_each_channel() -> None:
-    """When few are asked."""
+@pytest.mark.parametrize(("count", "most"), [(1, 950), (2, 1900), (3, 2850), (5, 4750)])
+def test_few_personas_take_about_five_hundred_tokens_each_in_each_channel(count: int, most: int) -> None:
+    """A record of about a thousand tokens."""
     assert 1000 < o200k(json.dumps(record(3))) < 1200
-    text, structured = shown_as(condense(personas(1), BUDGET)[0])
-    assert 180 <= o200k(text) <= 280
-    assert 180 <= o200k(structured) <= 300
+    text, structured = shown_as(condense(personas(count), BUDGET)[0])
+    assert 0.8 * most <= o200k(text) + o200k(structured) <= most
 
 
-def test_detail_shrinks_as_personas_become_many() -> None:
-    """And never grows."""
-    details = [condense(personas(count), BUDGET)[1] for count in (1, 5, 20, 40, 200)]
-    assert details == ["full", "full", "standard", "brief", "name"]
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_one_to_three_personas_show_three_objectives_and_three_pains_each(count: int, language: str) -> None:
+    """And two items of the other kinds, in any language whose prose the estimate knows."""
+    raw = {**record(0), "data": {**record(0)["data"], "painPoints": [TEXTS[language]] * 6}}
+    shown, note = condense([Persona.model_validate(raw)] * count, BUDGET)
+    assert note == ""
+    for one in shown:
+        counts = {key: len(items) for key, items in one.items.items()}
+        assert counts == {section.key: min(section.shown, counts[section.key]) for section in SECTIONS}
+        assert counts["keyObjectives"] == counts["painPoints"] == 3
+        assert counts["whyWeMatterToThem"] == counts["keyConcerns"] == counts["description"] == 2
 
 
-def test_a_full_summary_has_one_line_of_each_kind_that_tells_who_would_buy() -> None:
-    """The plan's first picks."""
-    condensed = only(persona())
-    assert {section.key for section in condensed.items} >= {
-        *("commonJobTitles", "keyObjectives", "painPoints", "whyWeMatterToThem", "keyConcerns"),
-        *("primaryResponsibilities", "whyTheyMatterToUs"),
-        *("qualifyingQuestions", "disqualifyingQuestions"),
-    }
-    assert record(0)["description"].startswith(condensed.description)
+def test_less_is_shown_of_each_as_personas_become_many() -> None:
+    """And never more."""
+    depths = [sum(map(len, condense(personas(count), BUDGET)[0][0].items.values())) for count in (1, 5, 10, 20, 200)]
+    assert depths == sorted(depths, reverse=True)
+    assert len(set(depths)) == len(depths)
+    assert depths[-1] == 0
 
 
-def test_shown_and_left_out_add_up_to_the_record() -> None:
-    """Nothing goes uncounted."""
-    condensed = only(persona())
-    counts = {section.key: len(items) for section, items in condensed.items.items()}
-    for section, left in condensed.left_out.items():
-        counts[section.key] = counts.get(section.key, 0) + left
-    data = record(0)["data"]
-    assert {key: counts[key] for key in data if key in counts} == {
-        key: len(value) for key, value in data.items() if key in counts
-    }
-    assert counts["qualifyingQuestions"] + counts["disqualifyingQuestions"] == 5
+def test_what_is_left_out_is_counted_at_each_of_few_personas() -> None:
+    """In the text at its line, or on a line for all sections that are not shown; sentences of the description too."""
+    raw = record(0) | {"description": "Buys. Signs. Pays. Stays."}
+    condensed = only(Persona.model_validate(raw))
+    assert condensed.left_out["description"] == 2
+    assert "Description: Buys. Signs. (+2 more)" in condensed.text()
+    assert "(+3 more)" in condensed.text()
+    assert condensed.structured()["leftOut"] == condensed.left_out
+    (tight,), note = condense([Persona.model_validate(raw)], 400)
+    assert note == ""
+    assert re.search(r"Left out: .*\d keyConcerns, ", tight.text())
+    for section in SECTIONS:
+        counted = len(tight.items.get(section.key, [])) + tight.left_out.get(section.key, 0)
+        assert counted == len(condensed.items[section.key]) + condensed.left_out.get(section.key, 0)
+
+
+@pytest.mark.parametrize("count", [10, 200])
+def test_what_is_left_out_of_many_personas_is_counted_together(count: int) -> None:
+    """By section, and the personas themselves say nothing of it."""
+    shown, note = condense(personas(count), BUDGET)
+    assert "Left out" not in shown_as(shown)[0]
+    assert "leftOut" not in shown_as(shown)[1]
+    left_out = sum(one.left_out["painPoints"] for one in shown)
+    assert f", {left_out} painPoints, " in note
+    assert note.startswith("All are shown by name only. Left out: " if count == 200 else "Left out: ")
+
+
+def test_a_long_first_sentence_is_left_out_and_counted() -> None:
+    """The second one without it would say little."""
+    condensed = only(persona(description="x" * 1000 + ". Buys software."))
+    assert condensed.description == ""
+    assert condensed.left_out["description"] == 2
+    assert "Left out: 2 description sentences" in condensed.text()
+
+
+def test_personas_that_matter_more_are_shown_in_full_and_the_rest_by_name() -> None:
+    """What an earlier result showed does not push out what is new."""
+    made = personas(12)
+    shown, note = condense(made, BUDGET, in_full=[3, 7])
+    assert [place for place, one in enumerate(shown) if one.items] == [3, 7]
+    assert [one.oid for one in shown] == [one.oId for one in made]
+    assert len(shown[3].items["painPoints"]) == 3
+    assert shown[3].counted
+    assert note.startswith("10 are shown by name only. Left out: ")
+    text, structured = shown_as(shown)
+    assert cost(json.loads(structured), text) + 2 * estimate(note) <= BUDGET
+
+
+@pytest.mark.parametrize("in_full", [[0], [], None])
+def test_all_are_shown_in_full_if_there_is_room(in_full: list[int] | None) -> None:
+    """Whichever matter more."""
+    assert condense(personas(3), BUDGET, in_full=in_full) == condense(personas(3), BUDGET)
+
+
+def test_no_personas_are_no_words() -> None:
+    """A generation of which nothing came back has other things to say."""
+    assert condense([], BUDGET) == ([], "")
 
 
 def test_items_are_whole_and_word_for_word() -> None:
     """Never half a sentence."""
     data = record(0)["data"]
-    for section, items in only(persona()).items.items():
-        if section.key in data and section.key != "customFields":
-            assert set(items) <= set(data[section.key])
+    for key, items in only(persona()).items.items():
+        if key in data and key != "customFields":
+            assert set(items) <= set(data[key])
 
 
-def test_the_strongest_question_of_each_fit_is_shown() -> None:
-    """By weight; an archived one is no question any more."""
+def test_the_strongest_questions_of_each_fit_are_shown() -> None:
+    """By weight; an archived one is not asked any more."""
     questions = [
         {"question": "Weak?", "fitType": "GOOD", "weight": "LOW"},
         {"question": "Gone?", "fitType": "GOOD", "weight": "HIGH", "archivedAt": "2026-01-01"},
         {"question": "Strong?", "fitType": "good", "weight": "high"},
+        {"question": "Fair?", "fitType": "GOOD", "weight": "MEDIUM"},
         {"question": "Odd?", "fitType": "BAD", "weight": "EXTREME"},
-        {"question": "Bad?", "fitType": "BAD", "weight": "MEDIUM"},
+        {"question": "Bad?", "fitType": "BAD", "weight": "HIGH"},
+        {"question": "Never?", "fitType": "BAD", "weight": "INSTANT_DISQUALIFIER"},
     ]
     text = only(persona(qualifyingQuestions=questions)).text()
-    assert "Qualifying question: Strong? (+1 more)" in text
-    assert "Disqualifying question: Bad? (+1 more)" in text
+    assert "\nQualifying questions: Strong?; Fair? (+1 more)" in text
+    assert "\nDisqualifying questions: Never?; Bad? (+1 more)" in text
     assert "Gone?" not in text
+
+
+def test_the_buying_role_is_shown() -> None:
+    """A reader who writes to a champion writes otherwise than to a blocker."""
+    condensed = only(persona(data={"buyingRole": ["Economic buyer", "Champion"]}))
+    assert "Buying role: Economic buyer; Champion" in condensed.text()
+    assert condensed.structured()["buyingRole"] == ["Economic buyer", "Champion"]
 
 
 def test_an_item_of_any_length_displaces_no_others() -> None:
@@ -127,16 +190,16 @@ def test_an_item_of_any_length_displaces_no_others() -> None:
 @pytest.mark.parametrize(
     ("description", "line"),
     [
-        ("Buys software. " * 100, "Buys software."),
-        ("Buys tools, e.g. scanners, twice a year. Signs alone.", "Buys tools, e.g. scanners, twice a year."),
-        ("ソフトウェアを買う。一人で署名する。", "ソフトウェアを買う。"),
+        ("Buys software. " * 100, "Buys software. Buys software."),
+        ("Buys tools, e.g. scanners. Signs! Pays late.", "Buys tools, e.g. scanners. Signs!"),
+        ("ソフトウェアを買う。一人で署名する。支払う。", "ソフトウェアを買う。一人で署名する。"),
         ("no stop at all", "no stop at all"),
         ("x" * 1000, ""),
         ("", ""),
     ],
 )
-def test_the_description_is_itsfirst_sentence(description: str, line: str) -> None:
-    """One line that says who this is; nothing where that is no line."""
+def test_the_description_is_its_first_sentences(description: str, line: str) -> None:
+    """They say who this is; a text without sentences is left out if it is long."""
     assert only(persona(description=description)).description == line
 
 
@@ -167,14 +230,17 @@ def test_a_line_of_a_persona_cannot_pose_as_another() -> None:
     assert all(": " in line for line in condensed.text().splitlines()[1:])
 
 
-def test_where_not_even_oids_fit_as_many_as_do_are_shown() -> None:
+@pytest.mark.parametrize("budget", [0, 1, 1000])
+def test_where_not_even_oids_fit_as_many_as_do_are_shown(budget: int) -> None:
     """In their order; the caller tells how many more there are."""
-    shown, detail = condense(personas(200), 1000)
-    assert (detail, 0 < len(shown) < 200) == ("name", True)
+    shown, note = condense(personas(200), budget)
+    assert len(shown) < 200
+    assert bool(shown) == (budget == 1000)
     assert [one.oid for one in shown] == [one.oId for one in personas(200)][: len(shown)]
+    assert not shown or cost([one.structured() for one in shown], shown_as(shown)[0]) + 2 * estimate(note) <= budget
 
 
-TEXTS = st.text(st.characters(codec=None, categories=None), max_size=60) | st.sampled_from(
+ODD_TEXTS = st.text(st.characters(codec=None, categories=None), max_size=60) | st.sampled_from(
     [
         "x" * 5000,
         "\u202eevil\u2066",
@@ -186,21 +252,21 @@ TEXTS = st.text(st.characters(codec=None, categories=None), max_size=60) | st.sa
         "",
     ]
 )
-LISTS = st.lists(TEXTS, max_size=8) | st.none() | TEXTS | st.lists(st.integers() | st.none(), max_size=3)
+LISTS = st.lists(ODD_TEXTS, max_size=8) | st.none() | ODD_TEXTS | st.lists(st.integers() | st.none(), max_size=3)
 OIDS = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=6, max_size=12).map("pe_".__add__)
 HOSTILE: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"oId": OIDS},
     optional={
-        "name": TEXTS,
-        "description": TEXTS | st.just("Long. " * 9000),
-        "rejected": st.booleans() | TEXTS,
+        "name": ODD_TEXTS,
+        "description": ODD_TEXTS | st.just("Long. " * 9000),
+        "rejected": st.booleans() | ODD_TEXTS,
         "data": st.none()
         | st.dictionaries(
             st.sampled_from(["painPoints", "keyObjectives", "commonJobTitles", "keyConcerns", "whyTheyMatterToUs"]),
             LISTS,
         ),
         "qualifyingQuestions": LISTS
-        | st.lists(st.fixed_dictionaries({"question": TEXTS, "fitType": st.sampled_from(["GOOD", "BAD", "?"])})),
+        | st.lists(st.fixed_dictionaries({"question": ODD_TEXTS, "fitType": st.sampled_from(["GOOD", "BAD", "?"])})),
     },
 )
 
@@ -211,10 +277,10 @@ def test_hostile_personas_fit_lose_nobody_and_break_nothing(records: list[dict[s
     """Whatever they hold: the budget is kept by the real tokenizer, and what leaves is JSON and UTF-8."""
     answer = decode(json.dumps(records).encode())
     made = [Persona.model_validate(one) for one in answer]
-    shown, _ = condense(made, budget)
+    shown, note = condense(made, budget)
     text, structured = shown_as(shown)
-    assert o200k(text) + o200k(structured) <= budget
+    assert o200k(text) + o200k(structured) + 2 * o200k(note) <= budget
     assert [one["oId"] for one in json.loads(structured)] == [one["oId"] for one in answer]
     assert all(one["oId"] in text for one in answer)
     assert text.encode().decode() == text
-    assert cost([one.structured() for one in shown], text) <= budget
+    assert cost([one.structured() for one in shown], text) + 2 * estimate(note) <= budget

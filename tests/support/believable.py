@@ -1,32 +1,30 @@
 """Records of people whom a go-to-market team would write down, and what a reader of each would miss.
 
-They are in `believable_records`, a file each, all made up: different work, countries and languages, short and long
+They are in `believable_records`, a file each, all invented: different work, countries and languages, short and long
 items, questions of every weight in no order. `missed` in a file is a person's judgement, made from the record alone:
 the first words of what would be missed most, and of what would be missed least.
 
 `python -m support.believable`, with `tests` on the path, prints how each is condensed, for a person to judge.
 """
 
+import re
 import sys
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from octave_mcp.octave.models import Persona
+from octave_mcp.octave.sections import LIST_SECTIONS
 from octave_mcp.personas.summary import Condensed, condense
 
 FOLDER = Path(__file__).parent / "believable_records"
 
 ROOMY = 20_000
-"""Estimated tokens: more than all of them together are given."""
+"""Estimated tokens: more than all of them together take."""
 
-LISTS = (
-    *("commonJobTitles", "keyObjectives", "painPoints", "keyConcerns", "primaryResponsibilities"),
-    *("whyTheyMatterToUs", "whyWeMatterToThem"),
-)
+LISTS = tuple(section.key for section in LIST_SECTIONS)
 
 _DATE = "2026-03-04T05:06:07.000Z"
 
@@ -49,6 +47,8 @@ class Believable:
     def items(self, key: str) -> list[str]:
         """The record's items of a kind, whole and in its order, as a summary has them if it shows them."""
         data = self.record["data"]
+        if key == "description":
+            return re.split(r"(?<=[.!?]) +(?=[^a-z])|(?<=[。])(?=.)", self.record["description"])
         if key in LISTS:
             return list(data.get(key, []))
         if key == "customFields":
@@ -98,7 +98,7 @@ def rungs() -> list[list[Condensed]]:
     people = [one.persona for one in BELIEVABLE]
     shown: list[list[Condensed]] = []
     room = ROOMY
-    while not shown or shown[-1][0].detail != "name":
+    while not shown or shown[-1][0].items:
         shown.append(condense(people, room)[0])
         room = room * 9 // 10
     return shown
@@ -111,9 +111,10 @@ def summaries(one: Believable) -> list[Condensed]:
 
 
 def _table() -> str:
-    """Each persona as it is first shown at each level."""
-    levels = [groupby(summaries(one), key=lambda condensed: condensed.detail) for one in BELIEVABLE]
-    return "\n\n".join("\n".join(f"--- {detail}\n{next(level).text()}" for detail, level in one) for one in levels)
+    """Each persona as it is shown alone, with two others, and together with all."""
+    people = [one.persona for one in BELIEVABLE]
+    shown = [condense(people[:count], 5700) for count in (1, 3, len(people))]
+    return "\n\n".join("\n\n".join([*(one.text() for one in some), note]) for some, note in shown)
 
 
 if __name__ == "__main__":
