@@ -4,35 +4,25 @@ Each command imports what it needs when it runs: a client waits for the server's
 """
 
 import argparse
-import gc
 import io
 import math
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from octave_mcp import __version__
 from octave_mcp.commands.config import add_config
+from octave_mcp.commands.process import BAD_SETTINGS, FAILED, INTERRUPTED, ExitCode, loading, shut_down_on_signals
 from octave_mcp.observability.environment import drop_unusable_variables
+from octave_mcp.streams import open_standard_descriptors
 
 if TYPE_CHECKING:
     import socket
 
 __all__ = ["main"]
-
-FAILED = 1
-BAD_SETTINGS = 2
-INTERRUPTED = 130
-
-GRACE_SECONDS = 5.0
-"""After the wait at a server's end: for recording what was not waited for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0; 1 where not all is well; 2 for settings that cannot be used; 130 and 143 as signals have it.
     """
+    open_standard_descriptors()
     options = _parser().parse_args(arguments)
     drop_unusable_variables()  # before anything imports OpenTelemetry
     try:
@@ -121,39 +112,13 @@ def _seconds(text: str) -> float:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    with _garbage_kept():
-        from octave_mcp.commands.starting import settings_or_problem
+    from octave_mcp.commands.stdio import serve_over_stdio
 
-        settings, problem = settings_or_problem(sandbox=options.sandbox, folders=options.folder)
-        import anyio
-
-        from octave_mcp.observability.environment import set_up_telemetry
-        from octave_mcp.observability.logs import Secrets, configure_logging
-        from octave_mcp.server.app import build_server
-        from octave_mcp.server.stdio import repaired_stdin
-
-        configure_logging(settings.log_level, Secrets(settings.api_key))
-        end_telemetry = set_up_telemetry()
-        server = build_server(settings, problem=problem)
-    if sys.stdin.isatty():
-        print(
-            "An MCP client starts this command and speaks to it; octave-personas-mcp demo shows it at work.",
-            file=sys.stderr,
-        )
-    ended = _Ended()
-    with (
-        repaired_stdin(lambda: _end_at_the_latest(ended, settings.shutdown_seconds)) as stdin,
-        _ended_politely(ended, stdin.end),
-    ):
-        try:
-            anyio.run(server.run_stdio_async)
-        finally:
-            end_telemetry()
-    return ended.code
+    return serve_over_stdio(sandbox=options.sandbox, folders=options.folder)
 
 
 def _http(options: argparse.Namespace) -> int:
-    with _garbage_kept():
+    with loading():
         from octave_mcp.commands.starting import usable_settings
         from octave_mcp.http.settings import HttpSettings, Who
         from octave_mcp.observability.logs import Secrets, configure_logging
@@ -187,13 +152,13 @@ def _http(options: argparse.Namespace) -> int:
         shown = f"[{options.host}]" if ":" in options.host else options.host
         address = f"http://{shown}:{listening.getsockname()[1]}/mcp"
         print(f"MCP over HTTP at {address}. Ctrl-C ends it.", file=sys.stderr, flush=True)
-        ended = _Ended()
-        with _ended_politely(ended, lambda: None):
-            try:
-                serve(settings, listening, local=local, learn=secrets.add)
-            finally:
-                end_telemetry()
-    return ended.code
+        exit_code = ExitCode()
+        shut_down_on_signals(lambda: None, exit_code)  # until the web server takes them over
+        try:
+            serve(settings, listening, local=local, learn=secrets.add)
+        finally:
+            end_telemetry()
+    return exit_code.value
 
 
 def _demo(_: argparse.Namespace) -> int:
@@ -253,10 +218,10 @@ def _generate(options: argparse.Namespace) -> int:
     except Unusable as problem:
         print(problem, file=sys.stderr)
         return FAILED
-    ended, job = _Ended(), Job(settings, wanted, as_json=options.json)
-    with _ended_politely(ended, job.end):
-        code = anyio.run(job.run)
-    return ended.code or code
+    exit_code, job = ExitCode(), Job(settings, wanted, as_json=options.json)
+    shut_down_on_signals(job.end, exit_code)
+    code = anyio.run(job.run)
+    return exit_code.value or code
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -296,42 +261,3 @@ def _leave_stdout() -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, sys.stdout.fileno())
             os.close(nowhere)
-
-
-@dataclass
-class _Ended:
-    """The exit code: 0, or as is the custom for the signal that ended the process."""
-
-    code: int = 0
-
-
-def _end_at_the_latest(ended: _Ended, seconds: float) -> None:
-    """End the process a little after the wait at its end, whatever holds it: such as a client that reads no more."""
-    timer = threading.Timer(seconds + GRACE_SECONDS, lambda: os._exit(ended.code))
-    timer.daemon = True
-    timer.start()
-
-
-@contextmanager
-def _ended_politely(ended: _Ended, end: Callable[[], None]) -> Iterator[None]:
-    """Have Ctrl-C and a request to terminate call `end`; whoever asks twice ends the process at once."""
-
-    def asked(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        ended.code = 128 + number
-        end()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, asked)
-    yield
-
-
-@contextmanager
-def _garbage_kept() -> Iterator[None]:
-    """Keep the collector from walking modules while they load, and afterwards: they are here to stay."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

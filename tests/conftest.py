@@ -78,5 +78,6 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process nothing waits for its own sake; tests of pauses have a clock that they move."""
     monkeypatch.setattr(throttle, "UNREACHABLE_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(throttle, "BUSY_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(recovery, "LOOKS", (0.0,))
+    monkeypatch.setattr(recovery, "FIRST_PAUSES", (0.001, 0.001))
+    monkeypatch.setattr(recovery, "PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(lookup_client, "PAUSE_SECONDS", 0.001)

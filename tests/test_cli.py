@@ -18,6 +18,7 @@ from support.upstream import by_the_page, upstream
 
 from octave_mcp import __version__, cli
 from octave_mcp.commands.demo import run_demo
+from octave_mcp.commands.process import BAD_SETTINGS, INTERRUPTED
 
 SECRET = "sk-canary-0123456789"
 ARGUMENTS = {"personas": [{"name": "CFO", "sources": [{"type": "TEXT", "value": "notes on the close of the quarter"}]}]}
@@ -88,10 +89,13 @@ async def test_a_server_whose_settings_cannot_be_used_starts_and_says_so_in_each
 
 
 @pytest.mark.parametrize("settings", [{}, {"OCTAVE_API_KEY": SECRET}, {"OCTAVE_MCP_SANDBOX": "1"}])
-def test_the_server_ends_quietly_when_its_client_is_gone(settings: dict[str, str]) -> None:
-    """At the end of stdin."""
+def test_the_server_ends_in_a_line_if_no_client_speaks_to_it(settings: dict[str, str]) -> None:
+    """As a container without its stdin does, or a start by hand: the line says what this is."""
     ran = run(**settings)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert (ran.returncode, ran.stdout) == (0, "")
+    (line,) = ran.stderr.splitlines()
+    assert "docker run -i" in line
+    assert "octave-personas-mcp http" in line
 
 
 def converse(*lines: str, until: str) -> str:
@@ -172,14 +176,14 @@ def sandbox() -> Iterator[str]:
             yield re.findall(r"http://127\.0\.0\.1:\d+", said)[0]
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=20) in {0, cli.INTERRUPTED}
+            assert process.wait(timeout=20) in {0, INTERRUPTED}
 
 
 def test_a_port_that_is_taken_is_told_in_words() -> None:
     """And how to choose another."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ran = run("sandbox", "--port", str(taken.getsockname()[1]))
-    assert ran.returncode == cli.BAD_SETTINGS
+    assert ran.returncode == BAD_SETTINGS
     assert "choose another with --port" in ran.stderr
     assert "Traceback" not in ran.stderr
 
@@ -222,7 +226,7 @@ def test_ctrl_c_ends_a_waiting_server_at_once() -> None:
         process.stdin.flush()
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == cli.INTERRUPTED
+        assert process.wait(timeout=20) == INTERRUPTED
         assert process.stderr is not None
         assert process.stderr.read() == b""
 
@@ -234,7 +238,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("octave_mcp.commands.starting.settings_or_problem", interrupted)
-    assert cli.main([]) == cli.INTERRUPTED
+    assert cli.main([]) == INTERRUPTED
 
 
 def test_bad_settings_end_a_command_with_exit_code_2(
@@ -242,7 +246,7 @@ def test_bad_settings_end_a_command_with_exit_code_2(
 ) -> None:
     """A person who starts one sees stderr."""
     monkeypatch.setenv("OCTAVE_API_KEY", f"{SECRET} {SECRET}")
-    assert cli.main(["generate", "-"]) == cli.BAD_SETTINGS
+    assert cli.main(["generate", "-"]) == BAD_SETTINGS
     said = capsys.readouterr().err
     assert "OCTAVE_API_KEY is not a valid API key" in said
     assert SECRET not in said

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from octave_mcp.http.authentication import KEY_HEADER
 from octave_mcp.http.settings import HttpSettings, Who
-from octave_mcp.server.stdio import repaired
+from octave_mcp.server.jsonrpc import repair
 
 __all__ = ["LOCAL_ORIGINS", "Guard", "WholeBody"]
 
@@ -100,7 +100,7 @@ class WholeBody:
         if isinstance(body, Response):
             await body(scope, receive, send)
         else:
-            await self._app(scope, _replay(repaired(body), receive), send)
+            await self._app(scope, _replay(repair(body), receive), send)
 
     async def _read(self, receive: Receive, headers: Headers) -> bytes | Response:
         too_large = _problem(413, f"The request is larger than {self._max_bytes} bytes (OCTAVE_MCP_MAX_REQUEST_BYTES).")

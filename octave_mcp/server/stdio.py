@@ -1,85 +1,183 @@
-r"""The process's stdin, as lines that a strict JSON parser takes.
+"""Serves MCP over the process's stdin and stdout, to an end that loses nothing.
 
-JavaScript writes half of a surrogate pair as an escape, `\ud800`, which is legal JSON and no text. The SDK's parser
-refuses the whole line, so the call would never be answered. Here the escape becomes U+FFFD before the SDK reads it.
+The SDK's own transport ends the process when nobody reads stdout, and with it the requests to Octave that are in
+progress; and it drops what it cannot read. Here a peer that is gone is an end like any other, and whatever has an id is
+answered. Reading and writing have daemon threads of their own, so that neither a client that writes nothing nor one
+that reads nothing keeps the process from ending.
 """
 
-import io
+import asyncio
+import json
+import logging
 import os
-import re
-import select
-import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from typing import Any, Final
 
-__all__ = ["Stdin", "repaired", "repaired_stdin"]
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.server.mcpserver import MCPServer
+from mcp.shared.message import SessionMessage
+from mcp.types import JSONRPCMessage
 
-_ESCAPES = re.compile(
-    rb"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    rb"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    rb"|(?P<other>\\.)",
-    re.DOTALL,
-)
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+from octave_mcp.server.jsonrpc import Malformed, read_message, too_long
+from octave_mcp.streams import RETRY_SECONDS, BackgroundWriter
+
+__all__ = ["StdioTransport", "standard_descriptors"]
+
+MAX_LINE_BYTES: Final = 64 * 1024 * 1024
+"""Longest message that is read, so that a line without an end does not fill the memory."""
+
+LAST_WRITE_SECONDS: Final = 1.0
+"""At the end, for answers that a slow client has not read yet."""
+
+READ_BYTES: Final = 1 << 16
+
+logger = logging.getLogger(__name__)
 
 
-def repaired(line: bytes) -> bytes:
-    """`line` with each half of a surrogate pair replaced, and without a byte order mark."""
-    line = line.removeprefix(_BYTE_ORDER_MARK)
-    if b"\\ud" not in line and b"\\uD" not in line:
-        return line
-    return _ESCAPES.sub(lambda found: rb"\ufffd" if found["half"] else found[0], line)
+class StdioTransport:
+    """One connection over two descriptors. Serves once."""
+
+    def __init__(self, stdin: int, stdout: int, on_close: Callable[[], None] = lambda: None) -> None:
+        """Take the descriptors, which stay open. `on_close` is called as soon as the connection ends."""
+        self._stdin = stdin
+        self._on_close = on_close
+        self._writer = BackgroundWriter(stdout)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._to_server: MemoryObjectSendStream[SessionMessage | Exception] | None = None
+        self._is_closed = False
+        self.has_received = False
+        """Whether a client has sent anything."""
+
+    def close(self) -> None:
+        """End the connection as if stdin had ended. May be called by a signal handler and by any thread."""
+        self._is_closed = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended by itself
+                self._loop.call_soon_threadsafe(self._close)
+
+    async def serve(self, server: MCPServer[Any]) -> None:
+        """Serve until stdin ends, nobody reads stdout, or `close` is called; then end with the server's lifespan."""
+        self._loop = asyncio.get_running_loop()
+        self._to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception]()
+        outgoing, from_server = anyio.create_memory_object_stream[SessionMessage]()
+        if self._is_closed:
+            self._close()
+        threading.Thread(target=self._read, args=(self._loop,), name="reader of stdin", daemon=True).start()
+        lowlevel = server._lowlevel_server  # noqa: SLF001 - the SDK has no other way to serve over streams yet
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._write_all, from_server)
+            # Not cancelled, whatever becomes of the client: its lifespan finishes what was sent to Octave.
+            await lowlevel.run(incoming, outgoing, lowlevel.create_initialization_options())
+            tasks.cancel_scope.deadline = anyio.current_time() + LAST_WRITE_SECONDS
+
+    def _close(self) -> None:
+        if self._to_server is not None:
+            self._to_server.close()
+        self._on_close()
+
+    # --- Reading ------------------------------------------------------------------------------------------------------
+
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand each line to the loop, in a thread; the next is read when that one was taken."""
+        with suppress(RuntimeError, CancelledError):  # the loop has ended
+            for line in _lines(self._stdin):
+                receiving = self._receive(line)
+                try:
+                    asyncio.run_coroutine_threadsafe(receiving, loop).result()
+                finally:
+                    receiving.close()
+            self.close()
+
+    async def _receive(self, line: bytes) -> None:
+        """Have the server handle one message, or answer it here if it is none."""
+        self.has_received = True
+        message = too_long(line) if len(line) > MAX_LINE_BYTES else read_message(line)
+        if isinstance(message, Malformed):
+            logger.warning("Dropped %d bytes that are no message; answered %d ids in them", len(line), len(message.ids))
+            for answer in message.answers():  # not waited for: a client that reads nothing may hang up yet
+                self._writer.write(answer + b"\n", self._check_written)
+            return
+        assert self._to_server is not None  # noqa: S101 - reading begins after it is made
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # the connection has ended meanwhile
+            await self._to_server.send(SessionMessage(message))
+
+    # --- Writing ------------------------------------------------------------------------------------------------------
+
+    async def _write_all(self, messages: MemoryObjectReceiveStream[SessionMessage]) -> None:
+        async with messages:
+            async for one in messages:
+                await self._write(_as_json(one.message))
+
+    async def _write(self, line: bytes) -> None:
+        """Write a line, and wait until a client has taken it, or nobody reads any more."""
+        loop = asyncio.get_running_loop()
+        written = asyncio.Event()
+
+        def done(is_written: bool) -> None:  # noqa: FBT001 - the only argument of a callback
+            self._check_written(is_written)
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(written.set)
+
+        self._writer.write(line + b"\n", done)
+        await written.wait()
+
+    def _check_written(self, is_written: bool) -> None:  # noqa: FBT001 - as above
+        if not is_written:
+            self.close()
 
 
-class Stdin(io.BufferedIOBase):
-    """Reads lines of another stream, repaired. `end` makes it end, also while a thread waits for a line."""
+def _lines(descriptor: int) -> Iterator[bytes]:
+    """Yield each line that is not blank, without its end; of one that is too long, only its beginning."""
+    line = bytearray()
+    while True:
+        try:
+            data = os.read(descriptor, READ_BYTES)
+        except BlockingIOError:  # another process that shares the descriptor made it so
+            time.sleep(RETRY_SECONDS)
+            continue
+        except OSError:  # such as a terminal that was closed
+            data = b""
+        *ends, rest = data.split(b"\n")
+        for end in ends:
+            line += end
+            if line.strip():
+                yield bytes(line[: MAX_LINE_BYTES + 1])
+            line.clear()
+        line += rest[: MAX_LINE_BYTES + 1 - len(line)]
+        if not data:
+            if line.strip():
+                yield bytes(line)
+            return
 
-    def __init__(self, source: BinaryIO, at_end: Callable[[], None] = lambda: None) -> None:
-        """Take the stream, which stays the caller's to close. `at_end` is called, by the reader, when it has ended."""
-        self._source = source
-        self._at_end = at_end
-        self._buffer = b""
-        self._ended = False
-        self._woken, self._wake = os.pipe()
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def read1(self, _size: int = -1, /) -> bytes:
-        """One line, however long: a message is complete at its end, and nothing may wait for the next."""
-        line = self._line()
-        if not line:
-            self._at_end()
-        return repaired(line)
-
-    def end(self) -> None:
-        """Have the stream end here, as if its writer had closed it. May be called by a signal's handler."""
-        self._ended = True
-        os.write(self._wake, b"!")
-
-    def _line(self) -> bytes:
-        if sys.platform == "win32":  # pragma: no cover - cannot wait for a pipe and something else
-            return self._source.readline()
-        while b"\n" not in self._buffer:
-            ready, _, _ = select.select([self._source.fileno(), self._woken], [], [])
-            more = b"" if self._ended or self._woken in ready else os.read(self._source.fileno(), 1 << 16)
-            if not more:
-                line, self._buffer = b"" if self._ended else self._buffer, b""
-                return line
-            self._buffer += more
-        line, newline, self._buffer = self._buffer.partition(b"\n")
-        return line + newline
+def _as_json(message: JSONRPCMessage) -> bytes:
+    try:
+        return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+    except ValueError:  # half of a surrogate pair, which only an escape can write
+        return json.dumps(message.model_dump(by_alias=True, exclude_unset=True)).encode()
 
 
 @contextmanager
-def repaired_stdin(at_end: Callable[[], None]) -> Iterator[Stdin]:
-    """Have `sys.stdin` give repaired lines. `at_end` is called when there are no more."""
-    original = sys.stdin
-    repaired_ = Stdin(original.buffer, at_end)
-    sys.stdin = io.TextIOWrapper(repaired_, encoding="utf-8", errors="replace")
+def standard_descriptors() -> Iterator[tuple[int, int]]:
+    """Yield descriptors of the process's stdin and stdout that nothing else uses.
+
+    Meanwhile what a library or a child process reads from stdin is empty, and what it prints goes to stderr: it cannot
+    come between messages.
+    """
+    stdin, stdout, nothing = os.dup(0), os.dup(1), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    if os.name == "posix":  # a launcher may share a pipe that does not block
+        os.set_blocking(stdin, True)
+        os.set_blocking(stdout, True)
     try:
-        yield repaired_
+        yield stdin, stdout
     finally:
-        sys.stdin = original
+        os.dup2(stdin, 0)
+        os.dup2(stdout, 1)

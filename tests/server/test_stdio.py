@@ -1,61 +1,128 @@
-"""Lines from a client are made such that a strict parser takes them."""
+"""The transport over stdin and stdout, in this process: what it hands on, what it answers itself, and how it ends."""
 
 import json
 import os
 import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from mcp.server.mcpserver import MCPServer
 
-from octave_mcp.server.stdio import Stdin, repaired
+from octave_mcp.server import stdio
+from octave_mcp.server.stdio import StdioTransport
 
+pytestmark = pytest.mark.anyio
 
-@pytest.mark.parametrize(
-    ("line", "text"),
-    [
-        (rb'"a\ud800b"', "a\ufffdb"),
-        (rb'"a\uDC00b\uD83D"', "a\ufffdb\ufffd"),
-        (rb'"\ud83d\ude00"', "😀"),
-        (rb'"\ude00\ud83d"', "\ufffd\ufffd"),
-        (rb'"\\ud800"', r"\ud800"),
-        (rb'"\\\ud800"', "\\\ufffd"),
-        (b'\xef\xbb\xbf"a"', "a"),
-    ],
-)
-def test_half_a_pair_is_replaced_and_nothing_else(line: bytes, text: str) -> None:
-    """An escaped backslash before the same letters is text."""
-    assert json.loads(repaired(line)) == text
+SECONDS = 20.0
+PING = b'{"jsonrpc":"2.0","id":%d,"method":"ping"}\n'
 
 
-@given(st.text(st.characters(codec=None, categories=None)))
-def test_whatever_json_says_is_the_same_but_for_halves(text: str) -> None:
-    """And can be encoded afterwards."""
-    read = json.loads(repaired(json.dumps(text).encode()))
-    assert read.encode().decode() == read
-    assert read == text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+class Pipes:
+    """The client's ends of a connection."""
+
+    def __init__(self) -> None:
+        """Open both pipes."""
+        self.stdin, self._write = os.pipe()
+        self._read, self.stdout = os.pipe()
+        self.reader = os.fdopen(self._read, "rb")
+        self.writer = os.fdopen(self._write, "wb", buffering=0)
+
+    def close(self) -> None:
+        """Close the client's ends."""
+        self.reader.close()
+        self.writer.close()
+
+    async def answer(self) -> Any:
+        """Return the next message from the server."""
+        return json.loads(await anyio.to_thread.run_sync(self.reader.readline, abandon_on_cancel=True))
 
 
-def test_lines_come_one_at_a_time_and_the_last_may_lack_its_end() -> None:
-    """A message is complete at its end of line; what a client left unfinished is read when it is gone."""
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as source:
-        stdin = Stdin(source)
-        os.write(writing, b"one\ntwo\nthr")
-        assert (stdin.read1(), stdin.read1()) == (b"one\n", b"two\n")
-        os.close(writing)
-        assert (stdin.read1(), stdin.read1()) == (b"thr", b"")
+@asynccontextmanager
+async def connection(on_close: Callable[[], None] = lambda: None) -> AsyncIterator[tuple[Pipes, StdioTransport]]:
+    """Serve over pipes until the block has ended the connection."""
+    with closing(Pipes()) as pipes, anyio.fail_after(SECONDS):
+        transport = StdioTransport(pipes.stdin, pipes.stdout, on_close)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(transport.serve, MCPServer("test"))
+            yield pipes, transport
 
 
-def test_it_ends_although_a_thread_waits_for_a_line() -> None:
-    """Whoever asks the process to end does not have to hang up first."""
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as source:
-        stdin = Stdin(source)
-        lines: list[bytes] = []
-        thread = threading.Thread(target=lambda: lines.append(stdin.read1()))
-        thread.start()
-        stdin.end()
-        thread.join(10)
-        os.close(writing)
-    assert lines == [b""]
+async def test_messages_are_answered_until_stdin_ends() -> None:
+    """The last line may lack its end; `on_close` is called once the client is gone."""
+    closed = threading.Event()
+    async with connection(closed.set) as (pipes, transport):
+        assert not transport.has_received
+        pipes.writer.write(b"\r\n \n" + PING % 1 + PING[:-1] % 2)
+        assert (await pipes.answer())["id"] == 1
+        assert not closed.is_set()
+        pipes.writer.close()
+    assert closed.is_set()
+    assert transport.has_received
+
+
+async def test_what_is_no_message_is_answered_by_its_id_and_the_next_is_served() -> None:
+    """Over one connection."""
+    async with connection() as (pipes, _):
+        pipes.writer.write(b'not JSON\n{"id":"x"}\n' + PING % 2)
+        first, second = await pipes.answer(), await pipes.answer()
+        assert (first["id"], first["error"]["code"]) == ("x", -32600)
+        assert second == {"jsonrpc": "2.0", "id": 2, "result": {}}
+        pipes.writer.close()
+
+
+async def test_a_line_that_is_too_long_is_answered_and_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never held in memory as a whole."""
+    monkeypatch.setattr(stdio, "MAX_LINE_BYTES", 100)
+    async with connection() as (pipes, _):
+        pipes.writer.write(PING[:-2] % 1 + b',"params":{"x":"' + b"a" * 1000 + b'"}}\n' + PING % 2)
+        assert "too long" in (await pipes.answer())["error"]["message"]
+        assert (await pipes.answer())["id"] == 2
+        pipes.writer.close()
+
+
+async def test_it_can_be_closed_while_it_waits_for_a_line() -> None:
+    """By any thread; the client does not have to hang up first."""
+    async with connection() as (pipes, transport):
+        pipes.writer.write(PING % 1)
+        assert (await pipes.answer())["id"] == 1
+        await anyio.to_thread.run_sync(transport.close)
+
+
+async def test_it_can_be_closed_before_it_serves() -> None:
+    """A signal may come at any time."""
+    with closing(Pipes()) as pipes, anyio.fail_after(SECONDS):
+        transport = StdioTransport(pipes.stdin, pipes.stdout)
+        transport.close()
+        await transport.serve(MCPServer("test"))
+        transport.close()
+
+
+async def test_a_client_that_reads_no_more_ends_the_connection() -> None:
+    """Its answers cannot be written, though its stdin stays open."""
+    async with connection() as (pipes, _):
+        pipes.reader.close()
+        pipes.writer.write(PING % 1)
+
+
+async def test_a_client_that_reads_slowly_does_not_hold_the_end() -> None:
+    """What it has not read within a second of the end is dropped."""
+    async with connection() as (pipes, _):
+        pipes.writer.write(b"".join(PING[:-2] % n + b',"params":{}}\n' for n in range(10)))
+        pipes.writer.write(b"".join(b'{"id":"%s"}\n' % (b"x" * 4000) for _ in range(14)))
+        pipes.writer.close()
+
+
+async def test_pipes_that_do_not_block_are_read_and_written_like_others() -> None:
+    """A launcher may share them with a loop of its own."""
+    async with connection() as (pipes, _):
+        os.set_blocking(pipes.stdin, False)
+        os.set_blocking(pipes.stdout, False)
+        await anyio.to_thread.run_sync(pipes.writer.write, b'{"id":"%s"}\n' % (b"x" * 200_000))
+        assert len((await pipes.answer())["id"]) == 200_000
+        pipes.writer.write(PING % 1)
+        assert (await pipes.answer())["id"] == 1
+        pipes.writer.close()
