@@ -11,16 +11,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
 from octave_mcp import __version__
 from octave_mcp.commands.config import add_config
 from octave_mcp.commands.process import BAD_SETTINGS, FAILED, INTERRUPTED, ExitCode, loading, shut_down_on_signals
 from octave_mcp.observability.environment import drop_unusable_variables
 from octave_mcp.streams import open_standard_descriptors
-
-if TYPE_CHECKING:
-    import socket
 
 __all__ = ["main"]
 
@@ -120,7 +116,8 @@ def _serve(options: argparse.Namespace) -> int:
 def _http(options: argparse.Namespace) -> int:
     with loading():
         from octave_mcp.commands.starting import usable_settings
-        from octave_mcp.http.settings import HttpSettings, Who
+        from octave_mcp.http.listening import bracketed, open_sockets, unbracketed
+        from octave_mcp.http.settings import Authentication, HttpSettings
         from octave_mcp.observability.logs import Secrets, configure_logging
         from octave_mcp.settings import load
         from octave_mcp.values import this_machine
@@ -128,8 +125,8 @@ def _http(options: argparse.Namespace) -> int:
         settings = usable_settings(partial(load, HttpSettings), "octave-personas-mcp http", sandbox=options.sandbox)
         if settings is None:
             return BAD_SETTINGS
-        local = this_machine(options.host)
-        if settings.who is Who.ANYBODY and not local:
+        local = this_machine(unbracketed(options.host))
+        if settings.authentication is Authentication.NONE and not local:
             print(
                 f"octave-personas-mcp http does not listen on {options.host} without knowing who calls: "
                 "anybody who reached it could spend this key's credits. Set OCTAVE_MCP_TOKENS_FILE, "
@@ -144,20 +141,18 @@ def _http(options: argparse.Namespace) -> int:
         configure_logging(settings.log_level, secrets, form=settings.log_format)
         end_telemetry = set_up_telemetry()
     try:
-        listening = _listening(options.host, options.port)
+        sockets = open_sockets(options.host, options.port)
     except (OSError, OverflowError):
         print(f"octave-personas-mcp http cannot listen on {options.host} port {options.port}", file=sys.stderr)
         return BAD_SETTINGS
-    with listening:
-        shown = f"[{options.host}]" if ":" in options.host else options.host
-        address = f"http://{shown}:{listening.getsockname()[1]}/mcp"
-        print(f"MCP over HTTP at {address}. Ctrl-C ends it.", file=sys.stderr, flush=True)
-        exit_code = ExitCode()
-        shut_down_on_signals(lambda: None, exit_code)  # until the web server takes them over
-        try:
-            serve(settings, listening, local=local, learn=secrets.add)
-        finally:
-            end_telemetry()
+    address = f"http://{bracketed(options.host)}:{sockets[0].getsockname()[1]}/mcp"
+    print(f"MCP over HTTP at {address}. Ctrl-C ends it.", file=sys.stderr, flush=True)
+    exit_code = ExitCode()
+    shut_down_on_signals(lambda: None, exit_code)  # until the web server takes them over
+    try:
+        serve(settings, sockets, local=local, register_secret=secrets.add)
+    finally:
+        end_telemetry()
     return exit_code.value
 
 
@@ -173,21 +168,21 @@ def _demo(_: argparse.Namespace) -> int:
 def _sandbox(options: argparse.Namespace) -> int:
     import uvicorn
 
+    from octave_mcp.http.listening import open_sockets
     from octave_mcp.sandbox import build_sandbox
 
     app = build_sandbox(latency_seconds=options.latency)
     try:
-        listening = _listening("127.0.0.1", options.port)
+        sockets = open_sockets("127.0.0.1", options.port)
     except (OSError, OverflowError):
         print(
             f"octave-personas-mcp sandbox cannot listen on port {options.port}: choose another with --port",
             file=sys.stderr,
         )
         return BAD_SETTINGS
-    with listening:
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        print(f"Made-up data at {address} (any api_key will do). Ctrl-C ends it.", file=sys.stderr, flush=True)
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
+    address = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+    print(f"Made-up data at {address} (any api_key will do). Ctrl-C ends it.", file=sys.stderr, flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=sockets)
     return 0
 
 
@@ -232,17 +227,6 @@ def _doctor(options: argparse.Namespace) -> int:
     _print_any_text()
     report = anyio.run(partial(examine, sandbox=options.sandbox))
     return BAD_SETTINGS if report.settings_unusable else FAILED if report.failed else 0
-
-
-def _listening(host: str, port: int) -> "socket.socket":
-    """A socket that listens there. Raises OSError and OverflowError."""
-    import socket
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=1024)
-    # Inherited by each connection: else an answer in two writes waits for the client to acknowledge the first.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
 
 
 def _print_any_text() -> None:

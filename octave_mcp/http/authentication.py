@@ -1,107 +1,120 @@
-"""Who is calling over HTTP, and with which Octave key their calls are made."""
+"""Bearer tokens of callers: static ones that an operator hands out, and the challenge for whoever has none."""
 
+import json
 import logging
 from typing import Protocol
 
+from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.auth.provider import AccessToken, TokenVerifier
-from pydantic import SecretStr
-from starlette.requests import Request
+from mcp.server.auth.provider import AccessToken
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from octave_mcp.http.credentials import Watched, is_among, read_subject_keys, read_tokens
-from octave_mcp.http.settings import HttpSettings, Who
-from octave_mcp.server.services import NO_KEY, CallRefused, server_key
-from octave_mcp.values import is_sendable
+from octave_mcp.http.credentials import WatchedFile, is_among, read_tokens
+from octave_mcp.http.settings import HttpSettings
 
-__all__ = ["KEY_HEADER", "Callers", "StaticTokens", "callers"]
+__all__ = ["BearerAuthentication", "KeysUnavailable", "StaticTokens", "TokenRefused", "TokenVerifier"]
 
 logger = logging.getLogger(__name__)
 
-KEY_HEADER = "x-octave-api-key"
-"""With hyphens: proxies drop names with underscores."""
-
-_NO_CALLER_KEY = (
-    "No Octave API key came with this call. Ask the user to have their MCP client send the key of their Octave "
-    "workspace in the header X-Octave-Api-Key, which stands in the client's configuration of this server. Never ask "
-    "for the key in the chat."
-)
-_BAD_CALLER_KEY = (
-    "What came in the header X-Octave-Api-Key is no API key: it may only have letters, digits and other printable "
-    "ASCII, no spaces or quotes. Ask the user to correct it in their MCP client's configuration of this server."
-)
-_NO_SUBJECT_KEY = (
-    "This server holds no Octave key for the account that is signed in. Ask the user to have whoever runs the server "
-    "add the account to the file of OCTAVE_MCP_SUBJECT_KEYS_FILE."
-)
+RETRY_SECONDS = 10
+"""Seconds after which a client asks again if tokens cannot be checked, as the `Retry-After` header has it."""
 
 
-class Callers(Protocol):
-    """One way to know who calls."""
+class TokenRefused(Exception):
+    """This access token is not accepted. The text says why, for the caller, and contains nothing of the token.
 
-    def key_of(self, request: Request) -> SecretStr:
-        """The Octave key of a request that was let in. Raises CallRefused, whose text a model reads."""
+    `hint` is for the log only: the setting that decides, or a claim of a token whose signature is good.
+    """
 
-
-class _HeldKey:
-    """Everybody who was let in uses the server's key."""
-
-    def __init__(self, settings: HttpSettings) -> None:
-        self._key = server_key(settings)
-
-    def key_of(self, _: Request) -> SecretStr:
-        if self._key is None:
-            raise CallRefused(NO_KEY)
-        return self._key
+    def __init__(self, reason: str, hint: str = "") -> None:
+        """Keep the reason, and a hint for the operator."""
+        super().__init__(reason)
+        self.hint = hint
 
 
-class _CallersOwn:
-    """Each brings their own. There is no other to fall back to."""
-
-    def key_of(self, request: Request) -> SecretStr:
-        given = request.headers.getlist(KEY_HEADER)
-        key = SecretStr(given[0].strip() if len(given) == 1 else "")
-        if not key.get_secret_value():
-            raise CallRefused(_NO_CALLER_KEY)
-        if not is_sendable(key):
-            raise CallRefused(_BAD_CALLER_KEY)
-        return key
+class KeysUnavailable(Exception):
+    """The authorization server's keys cannot be fetched, so that no token can be checked."""
 
 
-class _BySubject:
-    """Each account that signed in has a key that is held for it, and no other."""
+class TokenVerifier(Protocol):
+    """Checks access tokens."""
 
-    def __init__(self, keys: Watched[dict[str, SecretStr]]) -> None:
-        self._keys = keys
-
-    def key_of(self, request: Request) -> SecretStr:
-        user = request.scope.get("user")
-        subject = user.access_token.subject if isinstance(user, AuthenticatedUser) else None
-        key = self._keys.content().get(subject) if subject else None
-        if key is None:
-            raise CallRefused(_NO_SUBJECT_KEY)
-        return key
+    async def verify(self, token: str) -> AccessToken:
+        """Return what is known of the holder. Raises TokenRefused and KeysUnavailable."""
 
 
-def callers(settings: HttpSettings) -> Callers:
-    """The way that is set."""
-    if settings.who is Who.CALLER_KEYS:
-        return _CallersOwn()
-    if settings.subject_keys_file:
-        return _BySubject(Watched("OCTAVE_MCP_SUBJECT_KEYS_FILE", settings.subject_keys_file, read_subject_keys, {}))
-    return _HeldKey(settings)
-
-
-class StaticTokens(TokenVerifier):
-    """Bearer tokens that an operator handed out."""
+class StaticTokens:
+    """Checks tokens that an operator handed out. All their holders are alike."""
 
     def __init__(self, settings: HttpSettings) -> None:
-        """Take those of the settings; a file's are read as it changes."""
+        """Take the tokens of the settings. Those in a file are read again when it changes."""
         nobody: frozenset[bytes] = frozenset()
         given, path = settings.tokens, settings.tokens_file
         self._given = read_tokens(given.get_secret_value()) if given else nobody
-        self._watched = Watched("OCTAVE_MCP_TOKENS_FILE", path, read_tokens, nobody) if path else None
+        self._file = WatchedFile("OCTAVE_MCP_TOKENS_FILE", path, read_tokens, nobody) if path else None
 
-    async def verify_token(self, token: str) -> AccessToken | None:
-        """See the SDK. All holders are alike."""
-        known = self._watched.content() if self._watched else self._given
-        return AccessToken(token="", client_id="token", scopes=[]) if is_among(token, known) else None
+    async def verify(self, token: str) -> AccessToken:
+        """Return an anonymous holder. Raises TokenRefused."""
+        known = self._file.content() if self._file else self._given
+        if not is_among(token, known):
+            raise TokenRefused("The access token is unknown")
+        return AccessToken(token="", client_id="token", scopes=[])
+
+
+class BearerAuthentication:
+    """ASGI middleware: lets in who has a good access token with the required scopes, and tells others why not."""
+
+    def __init__(
+        self, app: ASGIApp, verifier: TokenVerifier, *, scopes: list[str], metadata_url: str | None = None
+    ) -> None:
+        """Protect `app`. `metadata_url` tells OAuth clients where to find the authorization server."""
+        self._app = AuthContextMiddleware(app)
+        self._verifier = verifier
+        self._scopes = scopes
+        self._metadata_url = metadata_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse the request, or pass it on with its `user`."""
+        token = _bearer_token(Headers(scope=scope))
+        try:
+            if token is None:
+                refused = self._challenge(401, "", "Authentication required")
+            elif missing := self._missing_scope(user := AuthenticatedUser(await self._verifier.verify(token))):
+                refused = self._challenge(403, "insufficient_scope", f"Required scope: {missing}")
+            else:
+                await self._app({**scope, "user": user}, receive, send)
+                return
+        except TokenRefused as error:
+            logger.warning("Refused an access token: %s%s", error, f" ({error.hint})" if error.hint else "")
+            refused = self._challenge(401, "invalid_token", str(error))
+        except KeysUnavailable:
+            text = "Access tokens cannot be checked at the moment. Try again soon."
+            refused = Response(text, 503, headers={"retry-after": f"{RETRY_SECONDS}"}, media_type="text/plain")
+        await refused(scope, receive, send)
+
+    def _missing_scope(self, user: AuthenticatedUser) -> str:
+        missing = next((one for one in self._scopes if one not in user.scopes), "")
+        if missing:
+            logger.warning("Refused an access token: it has not the scope %s (OCTAVE_MCP_OAUTH_SCOPES)", missing)
+        return missing
+
+    def _challenge(self, status: int, error: str, description: str) -> Response:
+        """Return a refusal as RFC 6750 has it: without an error code if no token came."""
+        given = {
+            "error": error,
+            "error_description": description if error else "",
+            "scope": " ".join(self._scopes),
+            "resource_metadata": self._metadata_url or "",
+        }
+        parameters = ", ".join(f'{name}="{value}"' for name, value in given.items() if value)
+        body = json.dumps({"error": error or "invalid_token", "error_description": description})
+        headers = {"www-authenticate": f"Bearer {parameters}".strip()}
+        return Response(body, status, headers=headers, media_type="application/json")
+
+
+def _bearer_token(headers: Headers) -> str | None:
+    """Return the token of the `Authorization` header, after one or more spaces; None if there is none."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip(" ") or None if scheme.lower() == "bearer" else None

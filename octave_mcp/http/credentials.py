@@ -1,4 +1,4 @@
-"""Tokens and keys that an operator keeps in files, which may change while the server runs."""
+"""Tokens and Octave keys in an operator's files, which may change while the server runs."""
 
 import hashlib
 import hmac
@@ -13,35 +13,37 @@ from pydantic import SecretStr
 
 from octave_mcp.values import is_sendable
 
-__all__ = ["Watched", "is_among", "read_subject_keys", "read_tokens", "text_of"]
+__all__ = ["WatchedFile", "is_among", "read_subject_keys", "read_tokens", "text_of"]
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-"""A file is looked at no more often; so long a token that was taken out may still be taken."""
+CHECK_SECONDS = 1.0
+"""Seconds between two reads of a file. A token that was removed from it may still be accepted for so long."""
 
 MIN_TOKEN_CHARACTERS = 16
-"""Shorter ones can be guessed by trying."""
+"""Least length of a token. Shorter ones can be guessed by trying."""
 
 _Content = TypeVar("_Content")
 
 
 def read_tokens(text: str) -> frozenset[bytes]:
-    """The hashes of tokens that are separated by commas or line breaks; `#` begins a remark, on a line of its own.
+    """Return the hashes of tokens that are separated by commas or line breaks. A line that begins with `#` is a remark.
 
-    Raises ValueError, whose text has none of them.
+    Raises ValueError, whose text contains no token.
     """
     lines = [line for line in text.splitlines() if not line.strip().startswith("#")]
     found = [token for line in lines for part in line.split(",") if (token := part.strip())]
     if not found:
-        raise ValueError("holds no token")
+        raise ValueError("contains no token")
     if any(len(token) < MIN_TOKEN_CHARACTERS or not is_sendable(SecretStr(token)) for token in found):
-        raise ValueError(f"holds a token that is not {MIN_TOKEN_CHARACTERS} or more printable characters, no spaces")
+        raise ValueError(
+            f"contains a token that is shorter than {MIN_TOKEN_CHARACTERS} characters, or not printable ASCII"
+        )
     return frozenset(map(_hash, found))
 
 
 def is_among(token: str, hashes: Iterable[bytes]) -> bool:
-    """Whether it is one of them, in a time that tells nothing of them."""
+    """Return whether a token has one of these hashes, in a time that reveals nothing about them."""
     given, found = _hash(token), False
     for one in hashes:
         found |= hmac.compare_digest(given, one)
@@ -49,29 +51,29 @@ def is_among(token: str, hashes: Iterable[bytes]) -> bool:
 
 
 def read_subject_keys(text: str) -> dict[str, SecretStr]:
-    """The key of each subject, from a JSON object. Raises ValueError, whose text has none of them."""
+    """Return the Octave key of each subject, from a JSON object. Raises ValueError, whose text contains no key."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        raise ValueError("holds no JSON") from None
+        raise ValueError("does not contain JSON") from None
     if not isinstance(found, dict) or not found or not all(isinstance(key, str) for key in found.values()):
-        raise ValueError('must hold a JSON object such as {"subject": "its Octave key"}')
+        raise ValueError('must contain a JSON object such as {"subject": "its Octave key"}')
     keys = {subject: SecretStr(key.strip()) for subject, key in found.items()}
     if not all(key.get_secret_value() and is_sendable(key) for key in keys.values()):
-        raise ValueError("holds what is no API key: keys are printable characters without spaces or quotes")
+        raise ValueError("contains a value that is not a valid API key: only printable ASCII, no spaces or quotes")
     return keys
 
 
 def text_of(path: Path) -> str:
-    """A file's text. Raises ValueError, which does not show it."""
+    """Return the text of a file. Raises ValueError, which does not show it."""
     try:
         return path.expanduser().read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         raise ValueError("names a file that cannot be read") from None
 
 
-class Watched(Generic[_Content]):
-    """What a file holds now. One that cannot be read holds nothing: what was taken out must not stay by accident."""
+class WatchedFile(Generic[_Content]):
+    """The current content of a file. One that cannot be read counts as empty, so that no removed token stays valid."""
 
     def __init__(
         self,
@@ -82,24 +84,24 @@ class Watched(Generic[_Content]):
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Remember. `setting` names the file in the log; `now` counts seconds."""
+        """Take the path, and how to `read` the text. `setting` names the file in the log; `now` returns seconds."""
         self._setting = setting
         self._path = path
         self._read = read
         self._nothing = nothing
         self._now = now
-        self._looked_at: float | None = None
+        self._checked_at: float | None = None
         self._text: str | None = None
         self._content = nothing
 
     def content(self) -> _Content:
-        """What the file holds, or held `LOOK_SECONDS` ago."""
-        if self._looked_at is None or self._now() - self._looked_at >= LOOK_SECONDS:
-            self._looked_at = self._now()
-            self._look()
+        """Return what the file contains, or contained `CHECK_SECONDS` ago."""
+        if self._checked_at is None or self._now() - self._checked_at >= CHECK_SECONDS:
+            self._checked_at = self._now()
+            self._check()
         return self._content
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         try:
             text = text_of(self._path)
             if text != self._text:
@@ -108,7 +110,7 @@ class Watched(Generic[_Content]):
             self._text = text
         except ValueError as error:
             if self._text is not None or self._content is not self._nothing:
-                logger.error("%s %s, so nobody is let in by it", self._setting, error)  # noqa: TRY400
+                logger.error("%s %s, so nobody is authenticated by it", self._setting, error)  # noqa: TRY400
             self._text, self._content = None, self._nothing
 
 

@@ -1,7 +1,7 @@
-"""The desks of a server that many call: one for each key, opened when it is first used, closed when it has rested.
+"""A pool of tenants: the services of each Octave key, opened at its first call and closed when it is idle.
 
-A desk has its own client, runner, lane, reader and completions, so that nothing of one tenant's waits for another's, or
-is found by it. What they share is the ledger, where each record has its tenant.
+Each key has its own client, generation service, throttle, look-ups and completions, so that no tenant waits for another
+or sees what another has. They share the ledger, where each record has its tenant.
 """
 
 import logging
@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from octave_mcp.generation.ledger import Ledger
 from octave_mcp.generation.records import LedgerError
-from octave_mcp.http.authentication import Callers
+from octave_mcp.http.octave_keys import KeySource
 from octave_mcp.http.settings import HttpSettings
 from octave_mcp.server.services import (
     CallRefused,
@@ -31,183 +31,200 @@ from octave_mcp.server.services import (
     tenant_of,
 )
 
-__all__ = ["Tenants", "running"]
+__all__ = ["TenantPool", "open_tenant_pool"]
 
 logger = logging.getLogger(__name__)
 
-REST_SECONDS = 900.0
-"""A desk that nobody used for so long is closed."""
+IDLE_SECONDS = 900.0
+"""Seconds after its last call in which a tenant's services stay open."""
 
-MAX_DESKS = 1000
-"""Desks open at once; past it those that rest longest are closed, and while none rests no other is opened."""
+EVICTION_SECONDS = 60.0
+"""Seconds between two searches for idle tenants."""
+
+MAX_TENANTS = 1000
+"""Most tenants with open services. To open one more, the longest idle one is closed; if none is idle, it is refused."""
 
 MINUTE = 60.0
+"""Seconds over which calls are counted for OCTAVE_MCP_CALLS_PER_MINUTE."""
 
-_AT_A_DESK = frozenset({"tools/call", "resources/read", "prompts/get", "completion/complete"})
-"""What needs a desk. All else is answered alike to everybody."""
+_NEEDS_SERVICES = frozenset(
+    {
+        "tools/call",
+        "resources/read",
+        "prompts/get",
+        "completion/complete",
+        "tasks/get",
+        "tasks/update",
+        "tasks/cancel",
+    }
+)
+"""Methods whose answer depends on who calls. All others have one answer for everybody."""
 
 
 @dataclass
-class _Place:
-    """A desk, and who is at it. `began` has the moments at which calls of the last minute began."""
+class _Tenant:
+    """A tenant with open services, and its calls. `started_at` has the times of the calls of the last minute."""
 
     services: TenantServices
-    closed: anyio.Event = field(default_factory=anyio.Event)
+    evicted: anyio.Event = field(default_factory=anyio.Event)
     calls: int = 0
-    began: deque[float] = field(default_factory=deque)
-    left_at: float = 0.0
+    started_at: deque[float] = field(default_factory=deque)
+    last_call_at: float = 0.0
 
     @property
-    def rests(self) -> bool:
-        """Whether nobody is at it, and nothing is on its way."""
+    def is_idle(self) -> bool:
+        """Whether there are no calls and no requests to Octave in progress."""
         return not self.calls and not self.services.generation.busy
 
 
 @asynccontextmanager
-async def running(
-    settings: HttpSettings, callers: Callers, learn: Callable[[SecretStr], None]
-) -> AsyncIterator["Tenants"]:
-    """All desks, as long as the server runs. The ledger is theirs. `learn` is told each key before it is used."""
+async def open_tenant_pool(
+    settings: HttpSettings, keys: KeySource, register_secret: Callable[[SecretStr], None]
+) -> AsyncIterator["TenantPool"]:
+    """Open the pool and its ledger for as long as the server runs. It passes each key to `register_secret` first."""
     ledger = configured_ledger(settings)
     try:
         async with anyio.create_task_group() as tasks:
-            tenants = Tenants(settings, callers, ledger, tasks, learn=learn)
-            tasks.start_soon(tenants.keep_house)
+            pool = TenantPool(settings, keys, ledger, tasks, register_secret=register_secret)
+            tasks.start_soon(pool.evict_idle_tenants)
             try:
-                yield tenants
+                yield pool
             finally:
                 with anyio.CancelScope(shield=True):
-                    await tenants.close()
+                    await pool.close()
                 tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
             try:
                 await ledger.close()
             except LedgerError as error:
-                logger.warning("The ledger was not left in order: %s", error)
+                logger.warning("The ledger was not closed properly: %s", error)
 
 
-class Tenants:
-    """Made by `running`. Called by the SDK for each message, it hands the handler the state of whoever sent it."""
+class TenantPool:
+    """The open services of all tenants. The SDK calls it for each message, as middleware."""
 
     def __init__(
         self,
         settings: HttpSettings,
-        callers: Callers,
+        keys: KeySource,
         ledger: Ledger,
         tasks: anyio.abc.TaskGroup,
         *,
-        learn: Callable[[SecretStr], None] = lambda _: None,
+        register_secret: Callable[[SecretStr], None] = lambda _: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Use all of these. `learn` is told each key before it is used; `now` counts seconds."""
+        """Start empty. `open_tenant_pool` does this in a server. `now` returns seconds."""
         self.ending = False
         self._settings = settings
-        self._callers = callers
+        self._keys = keys
         self._ledger = ledger
         self._tasks = tasks
-        self._learn = learn
+        self._register_secret = register_secret
         self._now = now
-        self._places: dict[str, _Place] = {}
+        self._tenants: dict[str, _Tenant] = {}
         self._opening = anyio.Lock()
 
     async def __call__(self, context: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Answer one message with the state of its sender."""
-        if context.method not in _AT_A_DESK:
+        """Answer one message with the services of its caller."""
+        if context.method not in _NEEDS_SERVICES:
             return await call_next(context)
-        async with self._state(context.request) as state:
+        async with self.call_state(context.request) as state:
             current_state.set(state)
             return await call_next(replace(context, lifespan_context=state))
 
     @asynccontextmanager
-    async def _state(self, request: Any) -> AsyncIterator[CallState]:
-        """The state of whoever sent a request, which has its place until the end of the block."""
+    async def call_state(self, request: Any) -> AsyncIterator[CallState]:
+        """Yield the state of a request's call, which counts as in progress until the end of the block."""
         try:
-            place = await self._enter(self._callers.key_of(request))
+            tenant = await self._enter(self._keys.key_of(request))
         except CallRefused as problem:
             yield CallState(self._settings, None, f"{problem}")
             return
         try:
-            yield CallState(self._settings, place.services)
+            yield CallState(self._settings, tenant.services)
         finally:
-            place.calls -= 1
-            place.left_at = self._now()
+            tenant.calls -= 1
+            tenant.last_call_at = self._now()
 
-    async def _enter(self, key: SecretStr) -> _Place:
-        """The place of that key, where one more call is counted. Raises CallRefused where it is one too many."""
-        tenant = tenant_of(self._settings, key).id
+    async def _enter(self, key: SecretStr) -> _Tenant:
+        """Return the tenant of a key, with one more call in progress. Raises CallRefused beyond a limit."""
+        name = tenant_of(self._settings, key).id
         async with self._opening:
-            if tenant not in self._places:
+            if name not in self._tenants:
                 self._make_room()
-                self._learn(key)
-                with anyio.CancelScope(shield=True):  # it takes no time, and half a desk helps nobody
-                    await self._tasks.start(self._keep, tenant, key)
-            place = self._places[tenant]
-            self._admit(place)
-            place.calls += 1
-        return place
+                self._register_secret(key)
+                with anyio.CancelScope(shield=True):  # it is quick, and nobody could use it half open
+                    await self._tasks.start(self._keep_open, name, key)
+            tenant = self._tenants[name]
+            self._admit(tenant)
+            tenant.calls += 1
+        return tenant
 
-    def _admit(self, place: _Place) -> None:
-        """Raise CallRefused where one more call is one too many."""
+    def _admit(self, tenant: _Tenant) -> None:
+        """Raise CallRefused if one more call is one too many."""
         settings, now = self._settings, self._now()
-        while place.began and now - place.began[0] >= MINUTE:
-            place.began.popleft()
-        if place.calls >= settings.calls_at_once:
+        while tenant.started_at and now - tenant.started_at[0] >= MINUTE:
+            tenant.started_at.popleft()
+        if tenant.calls >= settings.calls_at_once:
             raise CallRefused(
-                f"{place.calls} calls with this Octave key are under way, which is as many as this server takes at "
-                "once (OCTAVE_MCP_CALLS_AT_ONCE). Wait for one of them to answer, then call again."
+                f"{tenant.calls} calls with this Octave key are in progress, the most that this server allows "
+                "(OCTAVE_MCP_CALLS_AT_ONCE). Wait for one of them to answer, then call again."
             )
-        if len(place.began) >= settings.calls_per_minute:
-            wait = MINUTE - (now - place.began[0])
+        if len(tenant.started_at) >= settings.calls_per_minute:
+            wait = MINUTE - (now - tenant.started_at[0])
             raise CallRefused(
-                f"{len(place.began)} calls with this Octave key began within a minute, which is as many as this server "
-                f"takes (OCTAVE_MCP_CALLS_PER_MINUTE). Call again in {wait:.0f} seconds."
+                f"There were {len(tenant.started_at)} calls with this Octave key within a minute, the most that this "
+                f"server allows (OCTAVE_MCP_CALLS_PER_MINUTE). Call again in {wait:.0f} seconds."
             )
-        place.began.append(now)
+        tenant.started_at.append(now)
 
     def _make_room(self) -> None:
-        """Close the desk that rests longest where there are as many as may be. Raises CallRefused where none rests."""
+        """Evict the tenant that is idle longest if the pool is full. Raises CallRefused if none is idle."""
         if self.ending:
-            raise CallRefused("This server is ending. Call again in a moment.")
-        if len(self._places) < MAX_DESKS:
+            raise CallRefused("This server is shutting down. Call again in a moment.")
+        if len(self._tenants) < MAX_TENANTS:
             return
-        resting = [(place.left_at, tenant) for tenant, place in self._places.items() if place.rests]
-        if not resting:
-            raise CallRefused("This server works for as many Octave keys as it can at once. Call again in a minute.")
-        self._places.pop(min(resting)[1]).closed.set()
+        idle = [(tenant.last_call_at, name) for name, tenant in self._tenants.items() if tenant.is_idle]
+        if not idle:
+            raise CallRefused("This server is in use with as many Octave keys as it allows. Call again in a minute.")
+        self._evict(min(idle)[1])
 
-    async def _keep(
-        self, tenant: str, key: SecretStr, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    async def _keep_open(
+        self, name: str, key: SecretStr, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
-        """Keep a desk open until its place is closed."""
-        async with open_services(self._settings, self._ledger, key) as opened:
-            place = self._places[tenant] = _Place(opened, left_at=self._now())
+        """Open a tenant's services, and close them when it is evicted."""
+        async with open_services(self._settings, self._ledger, key) as services:
+            tenant = self._tenants[name] = _Tenant(services, last_call_at=self._now())
             task_status.started()
-            await place.closed.wait()
+            await tenant.evicted.wait()
 
-    async def keep_house(self) -> None:
-        """Close desks that have rested, until cancelled."""
+    def _evict(self, name: str) -> None:
+        self._tenants.pop(name).evicted.set()
+
+    async def evict_idle_tenants(self) -> None:
+        """Close the services of tenants that have been idle for long, until cancelled."""
         while True:
-            await anyio.sleep(MINUTE)
-            for tenant, place in list(self._places.items()):
-                if place.rests and self._now() - place.left_at >= REST_SECONDS:
-                    self._places.pop(tenant).closed.set()
+            await anyio.sleep(EVICTION_SECONDS)
+            for name, tenant in list(self._tenants.items()):
+                if tenant.is_idle and self._now() - tenant.last_call_at >= IDLE_SECONDS:
+                    self._evict(name)
 
     async def check(self) -> None:
-        """Raise LedgerError where nothing can be recorded, or the server is ending."""
+        """Raise LedgerError if nothing can be recorded, or the server is shutting down."""
         if self.ending:
-            raise LedgerError("This server is ending.")
+            raise LedgerError("This server is shutting down.")
         await self._ledger.check()
 
     async def drain(self) -> None:
-        """Send nothing more, and wait a bounded time for what is in flight; calls then answer with what is known."""
+        """Send nothing more, and wait a bounded time for what was sent. Calls then answer with what is known."""
         self.ending = True
         async with anyio.create_task_group() as tasks:
-            for place in self._places.values():
-                tasks.start_soon(place.services.generation.drain)
+            for tenant in self._tenants.values():
+                tasks.start_soon(tenant.services.generation.drain)
 
     async def close(self) -> None:
-        """End all desks, together."""
+        """Close the services of all tenants, all at once."""
         self.ending = True
-        for place in self._places.values():
-            place.closed.set()
+        for tenant in self._tenants.values():
+            tenant.evicted.set()

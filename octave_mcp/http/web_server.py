@@ -1,4 +1,4 @@
-"""Runs the HTTP server: on a socket that is open already, until it is asked to end, and then to a bounded end."""
+"""Runs the ASGI app on open sockets with uvicorn, and shuts it down within a bounded time when it is asked to."""
 
 import asyncio
 import os
@@ -15,26 +15,27 @@ from sse_starlette.sse import AppStatus
 from octave_mcp.http.app import build_app
 from octave_mcp.http.settings import HttpSettings
 
-__all__ = ["make_server", "serve"]
+__all__ = ["build_web_server", "serve"]
 
 LAST_SECONDS = 0.25
-"""For requests on connections that were taken already."""
+"""Seconds at shutdown for requests on connections that were accepted already."""
 
 GRACE_SECONDS = 5.0
-"""After the wait for what is in flight: for answers to leave."""
+"""Seconds after the wait for requests to Octave, in which the answers of calls are sent."""
 
-HELD_SECONDS = 10.0
-"""After that, in which the process ends, whatever holds it."""
+EXIT_SECONDS = 10.0
+"""Seconds after that, at which the process exits whatever still runs."""
 
 MAX_CONNECTIONS = 2000
-"""Open at once; past it a connection is told that the server is busy."""
+"""Open connections. Requests on further ones are answered with 503."""
 
-KEEP_ALIVE_SECONDS = 75
-"""A little longer than the proxies' custom, so that it is they who close a connection."""
+KEEP_ALIVE_SECONDS = 620
+"""Seconds for which an idle connection stays open. Proxies keep theirs for up to 600 seconds, and whoever closes a
+connection first must be the proxy: a request that crosses with the server's close is lost."""
 
 
 class _Server(uvicorn.Server):
-    """Has the app come to rest as soon as nothing new is taken, while calls in flight are waited for."""
+    """Drains the app as soon as it accepts no new connections, while calls in progress are waited for."""
 
     def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
@@ -42,55 +43,61 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         ended = self._captured_signals[0] if self._captured_signals else signal.SIGTERM
-        seconds = (self.config.timeout_graceful_shutdown or 0) + HELD_SECONDS
+        seconds = (self.config.timeout_graceful_shutdown or 0) + EXIT_SECONDS
         timer = threading.Timer(seconds, os._exit, [128 + ended])
         timer.daemon = True
         timer.start()
-        await self._take_the_last(sockets or [])
-        # A connection that was taken a moment ago has a request on its way, which no proxy may send elsewhere.
+        await self._accept_waiting_connections(sockets or [])
+        # A connection that was accepted a moment ago has a request on its way, which no proxy may send elsewhere.
         await asyncio.sleep(LAST_SECONDS)
         draining = asyncio.ensure_future(self._drain())
         await super().shutdown(sockets)
         await draining
         timer.cancel()
 
-    async def _take_the_last(self, sockets: list[socket.socket]) -> None:
-        """Listen no more, and take those connections that wait to be taken: they would be broken by it."""
+    async def _accept_waiting_connections(self, sockets: list[socket.socket]) -> None:
+        """Stop listening, and accept the connections that wait for it, as closing the socket would break them."""
         waiting = [listening.dup() for listening in sockets]
         for server in self.servers:
             server.close()
-        taken = []
+        accepted = []
         for listening in waiting:
             with listening, suppress(BlockingIOError):
                 listening.setblocking(False)
                 while True:
-                    taken.append(listening.accept()[0])
-        for connection in taken:
+                    accepted.append(listening.accept()[0])
+        for connection in accepted:
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
-        """What serves a connection, as uvicorn itself makes it."""
-        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+        """Return the handler of a connection, as uvicorn itself makes it."""
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
-        return made
+        return protocol
 
 
-def serve(settings: HttpSettings, listening: socket.socket, *, local: bool, learn: Callable[[SecretStr], None]) -> None:
-    """Serve until SIGINT or SIGTERM. See `build_app`."""
-    # Else the SDK's streams are cut at once, and with them answers that are about to come. They end with their calls.
+def serve(
+    settings: HttpSettings,
+    sockets: list[socket.socket],
+    *,
+    local: bool,
+    register_secret: Callable[[SecretStr], None],
+) -> None:
+    """Serve on listening sockets until SIGINT or SIGTERM. See `build_app` for the other arguments."""
+    # Otherwise the SDK cuts its streams at once, and with them answers that are about to come. They end with calls.
     AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
-    make_server(settings, local=local, learn=learn).run(sockets=[listening])
+    build_web_server(settings, local=local, register_secret=register_secret).run(sockets=sockets)
 
 
-def make_server(
-    settings: HttpSettings, *, local: bool, learn: Callable[[SecretStr], None] = lambda _: None
+def build_web_server(
+    settings: HttpSettings, *, local: bool, register_secret: Callable[[SecretStr], None] = lambda _: None
 ) -> uvicorn.Server:
-    """The web server, ready to be run."""
-    app = build_app(settings, local=local, learn=learn)
+    """Return the web server, ready to run."""
+    app = build_app(settings, local=local, register_secret=register_secret)
     config = uvicorn.Config(
         app.asgi,
-        log_config=None,  # as all others log
+        log_config=None,  # `observability.logs` configures logging
         access_log=False,  # addresses of callers are personal data
         server_header=False,
         proxy_headers=False,  # nothing here depends on where a caller says to be

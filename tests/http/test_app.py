@@ -75,7 +75,7 @@ async def test_health_tells_nothing_and_readiness_knows_the_store(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Why it is not ready is in the log."""
-    monkeypatch.setattr("octave_mcp.server.http.READY_SECONDS", 0.0)
+    monkeypatch.setattr("octave_mcp.http.app.READY_SECONDS", 0.0)
     (tmp_path / "in the way").write_text("")
     async with serving(api_key=KEY) as url, httpx.AsyncClient() as http:
         good = [await http.get(url.replace("/mcp", path)) for path in ("/healthz", "/readyz")]
@@ -146,13 +146,14 @@ async def test_there_is_no_stream_to_open_and_no_session_to_end(method: str) -> 
         assert (await http.request(method, url, headers=HEADERS)).status_code == 405
 
 
-@pytest.mark.parametrize("path", ["/mcp/", "//mcp", "/healthz/", "/MCP", "/"])
+@pytest.mark.parametrize("path", ["//mcp", "/healthz/", "/MCP", "/"])
 async def test_no_path_leads_elsewhere(path: str) -> None:
     """A redirect could take a key along, readably."""
     async with serving(sandbox=True) as url, httpx.AsyncClient() as http:
         answered = await http.post(url.removesuffix("/mcp") + path, headers={**HEADERS, "host": "evil.example"})
         assert answered.status_code == 404
         assert "location" not in answered.headers
+        assert "The MCP endpoint is /mcp" in answered.text
 
 
 async def test_there_is_no_stream_to_listen_to() -> None:

@@ -15,8 +15,8 @@ from support.http import ASKING, HEADERS, called, client, post, result_in, said,
 from support.upstream import Request, Upstream, answer, by_the_page, upstream
 
 from octave_mcp.http import credentials, oauth
-from octave_mcp.http.credentials import Watched, is_among, read_subject_keys, read_tokens
-from octave_mcp.http.settings import HttpSettings, Who
+from octave_mcp.http.credentials import WatchedFile, is_among, read_subject_keys, read_tokens
+from octave_mcp.http.settings import Authentication, HttpSettings
 from octave_mcp.settings import SettingsError, load
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ TOKENS = ("token-of-the-first-one", "token-of-the-other-one")
 @pytest.fixture(autouse=True)
 def _looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that changes counts at once."""
-    monkeypatch.setattr(credentials, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(credentials, "CHECK_SECONDS", 0.0)
 
 
 # --- Tokens -----------------------------------------------------------------------------------------------------------
@@ -87,11 +87,11 @@ async def test_tokens_are_rotated_without_a_restart(tmp_path: Path, caplog: pyte
 
 def test_a_file_is_looked_at_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second passes before a change counts, so that a flood of calls does not read it each time."""
-    monkeypatch.setattr(credentials, "LOOK_SECONDS", 1.0)
+    monkeypatch.setattr(credentials, "CHECK_SECONDS", 1.0)
     (tmp_path / "f").write_text(TOKENS[0], encoding="utf-8")
     moment = [0.0]
     nobody: frozenset[bytes] = frozenset()
-    watched = Watched("S", tmp_path / "f", read_tokens, nobody, now=lambda: moment[0])
+    watched = WatchedFile("S", tmp_path / "f", read_tokens, nobody, now=lambda: moment[0])
     assert is_among(TOKENS[0], watched.content())
     (tmp_path / "f").write_text(TOKENS[1], encoding="utf-8")
     assert is_among(TOKENS[0], watched.content())
@@ -269,7 +269,7 @@ async def test_a_bad_access_token_does_not() -> None:
 
 async def test_keys_that_cannot_be_had_are_no_bad_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that was told to sign in again would do so for ever. It is soon as it was."""
-    monkeypatch.setattr(oauth, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(oauth, "JWKS_PAUSE_SECONDS", 0.0)
     issuer = Issuer()
     issuer.is_down = True
     async with behind_oauth(issuer, api_key=KEY) as (url, _, __):
@@ -376,32 +376,32 @@ OAUTH = {"oauth_issuer": ISSUER, "oauth_jwks_url": f"{ISSUER}/jwks", "public_url
 
 
 @pytest.mark.parametrize(
-    ("settings", "who"),
+    ("settings", "authentication"),
     [
-        ({}, Who.ANYBODY),
-        ({"api_key": KEY}, Who.ANYBODY),
-        ({"tokens": TOKENS[0]}, Who.TOKENS),
-        ({"caller_keys": True}, Who.CALLER_KEYS),
-        (OAUTH, Who.OAUTH),
+        ({}, Authentication.NONE),
+        ({"api_key": KEY}, Authentication.NONE),
+        ({"tokens": TOKENS[0]}, Authentication.TOKENS),
+        ({"caller_keys": True}, Authentication.CALLER_KEYS),
+        (OAUTH, Authentication.OAUTH),
     ],
 )
-def test_there_is_one_way_to_know_who_calls(settings: dict[str, Any], who: Who) -> None:
+def test_there_is_one_way_to_know_who_calls(settings: dict[str, Any], authentication: Authentication) -> None:
     """None, for this machine."""
-    assert load(HttpSettings, **settings).who is who
+    assert load(HttpSettings, **settings).authentication is authentication
 
 
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"tokens": "tooshort"}, "OCTAVE_MCP_TOKENS holds a token that is not 16"),
-        ({"tokens": ","}, "OCTAVE_MCP_TOKENS holds no token"),
+        ({"tokens": "tooshort"}, "OCTAVE_MCP_TOKENS contains a token that is shorter than 16"),
+        ({"tokens": ","}, "OCTAVE_MCP_TOKENS contains no token"),
         ({"tokens_file": Path("/nowhere/at/all")}, "OCTAVE_MCP_TOKENS_FILE names a file that cannot be read"),
-        ({"subject_keys_file": Path(__file__)}, "OCTAVE_MCP_SUBJECT_KEYS_FILE holds no JSON"),
+        ({"subject_keys_file": Path(__file__)}, "OCTAVE_MCP_SUBJECT_KEYS_FILE does not contain JSON"),
         ({"tokens": TOKENS[0], "caller_keys": True}, "choose one way"),
         ({**OAUTH, "tokens": TOKENS[0]}, "choose one way"),
-        ({"caller_keys": True, "api_key": KEY}, "this server may hold no key"),
+        ({"caller_keys": True, "api_key": KEY}, "this server must not have a key"),
         ({"oauth_issuer": ISSUER}, "needs OCTAVE_MCP_OAUTH_JWKS_URL and OCTAVE_MCP_PUBLIC_URL"),
-        ({"oauth_scopes": "a"}, "OCTAVE_MCP_OAUTH_ISSUER is not set"),
+        ({"oauth_scopes": "a"}, "OCTAVE_MCP_OAUTH_SCOPES need OCTAVE_MCP_OAUTH_ISSUER"),
         ({**OAUTH, "oauth_jwks_url": "http://login.example.com/jwks"}, "OCTAVE_MCP_OAUTH_JWKS_URL must be https"),
         ({"public_url": "personas.example.com"}, "OCTAVE_MCP_PUBLIC_URL must be an address"),
         ({"public_url": "https://[x"}, "OCTAVE_MCP_PUBLIC_URL must be an address"),
@@ -422,7 +422,7 @@ def test_settings_that_cannot_be_used_are_told_without_their_values(settings: di
 @pytest.mark.parametrize("text", ["[]", "{}", '{"a": 1}', '{"a": ""}', '{"a": "b c"}', "[" * 100_000])
 def test_a_file_of_keys_is_an_object_of_keys(text: str) -> None:
     """And nothing of it is shown."""
-    with pytest.raises(ValueError, match="hold"):
+    with pytest.raises(ValueError, match="contain"):
         read_subject_keys(text)
 
 

@@ -13,9 +13,9 @@ from support.upstream import Request, answer, by_the_page, error_envelope, page_
 
 from octave_mcp.generation.sqlite import SqliteLedger
 from octave_mcp.http import tenants
-from octave_mcp.http.authentication import Callers
+from octave_mcp.http.octave_keys import KeySource
 from octave_mcp.http.settings import HttpSettings
-from octave_mcp.http.tenants import Tenants
+from octave_mcp.http.tenants import TenantPool
 from octave_mcp.settings import load
 
 pytestmark = pytest.mark.anyio
@@ -131,7 +131,7 @@ async def test_calls_in_a_minute_are_bounded_for_each_tenant() -> None:
         assert not (await called(url, "list_personas", {}, x_octave_api_key=BOB))["isError"]
 
 
-class AnyKey(Callers):
+class AnyKey(KeySource):
     """The request is the key."""
 
     def key_of(self, request: Any) -> SecretStr:
@@ -146,25 +146,25 @@ class House:
         """Open for business."""
         self.now = 0.0
         settings = load(HttpSettings, sandbox=True)
-        self.tenants = Tenants(settings, AnyKey(), SqliteLedger(None), tasks, now=lambda: self.now)
+        self.tenants = TenantPool(settings, AnyKey(), SqliteLedger(None), tasks, now=lambda: self.now)
 
     async def visit(self, key: str) -> Any:
         """The desk of that key, used and left; or why there was none."""
-        async with self.tenants._state(key) as state:
+        async with self.tenants.call_state(key) as state:
             return state.services or state.problem
 
 
 async def test_a_desk_that_rests_is_closed_and_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """And kept, as long as it is used."""
-    monkeypatch.setattr(tenants, "MINUTE", 0.01)
+    monkeypatch.setattr(tenants, "EVICTION_SECONDS", 0.01)
     async with anyio.create_task_group() as tasks:
         house = House(tasks)
-        tasks.start_soon(house.tenants.keep_house)
+        tasks.start_soon(house.tenants.evict_idle_tenants)
         first = await house.visit("a")
         assert await house.visit("a") is first
-        async with house.tenants._state("b"):
-            house.now = tenants.REST_SECONDS
-            await until(lambda: len(house.tenants._places) == 1)
+        async with house.tenants.call_state("b"):
+            house.now = tenants.IDLE_SECONDS
+            await until(lambda: len(house.tenants._tenants) == 1)
         assert await house.visit("a") is not first
         await house.tenants.close()
         tasks.cancel_scope.cancel()
@@ -172,22 +172,22 @@ async def test_a_desk_that_rests_is_closed_and_opened_again(monkeypatch: pytest.
 
 async def test_desks_are_bounded_and_the_one_that_rests_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever makes up how many keys."""
-    monkeypatch.setattr(tenants, "MAX_DESKS", 2)
+    monkeypatch.setattr(tenants, "MAX_TENANTS", 2)
     async with anyio.create_task_group() as tasks:
         house = House(tasks)
         desks = []
         for number, key in enumerate("ab"):
             house.now = number
             desks.append(await house.visit(key))
-        async with house.tenants._state("c") as third, house.tenants._state("b") as second:
+        async with house.tenants.call_state("c") as third, house.tenants.call_state("b") as second:
             assert third.services is not None
             assert second.services is desks[1]
             assert "as many Octave keys" in await house.visit("a")
         house.now = 9
         assert await house.visit("a") not in desks
-        assert len(house.tenants._places) == 2
+        assert len(house.tenants._tenants) == 2
         await house.tenants.close()
-        assert "This server is ending" in await house.visit("z")
+        assert "This server is shutting down" in await house.visit("z")
         tasks.cancel_scope.cancel()
 
 
@@ -201,6 +201,6 @@ async def test_a_call_that_is_given_up_leaves_its_place() -> None:
                 await asyncio.sleep(0)
             visit.cancel()
             await asyncio.wait([visit])
-        assert all(place.calls == 0 for place in house.tenants._places.values())
+        assert all(tenant.calls == 0 for tenant in house.tenants._tenants.values())
         await house.tenants.close()
         tasks.cancel_scope.cancel()

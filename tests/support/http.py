@@ -15,7 +15,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from octave_mcp.http.settings import HttpSettings
-from octave_mcp.http.web_server import make_server
+from octave_mcp.http.web_server import build_web_server
 from octave_mcp.settings import load
 from support.command import started
 
@@ -37,7 +37,7 @@ HEADERS = {
 async def serving(*, local: bool = True, **settings: Any) -> AsyncIterator[str]:
     """The server in this process, at the address that is given."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = make_server(load(HttpSettings, **{"state_url": "memory://", **settings}), local=local)
+        server = build_web_server(load(HttpSettings, **{"state_url": "memory://", **settings}), local=local)
         server.capture_signals = _no_signals  # type: ignore[method-assign]
         task = asyncio.create_task(server.serve([listening]))
         try:
