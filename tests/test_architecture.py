@@ -19,13 +19,14 @@ MAX_LINES = 350
 MAX_MODULES = 16
 """Modules of one room, `__init__` aside: about a dozen, so that its listing is read at one glance."""
 
-EVERYWHERE = {"", "settings", "observability"}
-"""Rooms that every room above them may import: the package itself (its version), the settings, and telemetry."""
+EVERYWHERE = {"", "settings", "values", "observability"}
+"""What every room may import: the package itself (its version), the settings, how values are read, and telemetry."""
 
 MAY_IMPORT = {
-    "settings": set(),
-    "observability": {"", "settings"},
-    "octave": EVERYWHERE | {"personas.cleaning"},  # which imports nothing, and cleans what Octave answers
+    "values": set(),
+    "settings": {"values"},
+    "observability": {"", "settings", "values"},
+    "octave": EVERYWHERE,
     "sandbox": {"", "octave"},
     "sources": EVERYWHERE | {"octave"},
     "generation": EVERYWHERE | {"octave"},

@@ -70,7 +70,7 @@ class JwtVerifier:
         self._issuer = settings.oauth_issuer
         self._resource = settings.public_url
         self._audiences = settings.audiences
-        # It keeps the keys for five minutes. A token of an unknown key makes it fetch them again, at most twice a minute
+        # It keeps the keys for five minutes. An unknown key makes it fetch them again, twice a minute at most
         self._jwks = jwt.PyJWKClient(
             settings.oauth_jwks_url,
             headers=JWKS_HEADERS,

@@ -20,9 +20,9 @@ DEFAULT_PATH = "/mcp"
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 """Names of this machine. A page of another site cannot make a browser send one of them as `Host`."""
 
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)(:\d{1,5})?")
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)(:\d{1,5})?", re.IGNORECASE)
 
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?", re.IGNORECASE)
 """An origin of any scheme: desktop apps and browser extensions have their own, such as `tauri://localhost`."""
 
 _PATH = re.compile(r"[\w.~%/-]*", re.ASCII)
@@ -60,9 +60,9 @@ class HttpSettings(Settings):
         description="The OAuth 2.1 authorization server whose access tokens (JWT) are accepted: its `iss`.",
     )
     oauth_jwks_url: str | None = Field(default=None, description="The address of that server's public keys (JWKS).")
-    oauth_scopes: str = Field(default="", description="Scopes that a token must have, separated by spaces.")
-    oauth_audience: str = Field(
-        default="",
+    oauth_scopes: str | None = Field(default=None, description="Scopes that a token must have, separated by spaces.")
+    oauth_audience: str | None = Field(
+        default=None,
         description="Other audiences (`aud`) of accepted tokens, separated by commas, such as the client id or "
         "`api://…` that your identity provider writes there. Each must match exactly. Tokens for the public URL are "
         "always accepted.",
@@ -77,13 +77,13 @@ class HttpSettings(Settings):
         description="The address of this server for clients, such as `https://personas.example.com/mcp`. Its path is "
         "served beside `/mcp`, and OAuth tokens are issued for it (`aud`).",
     )
-    allowed_hosts: str = Field(
-        default="",
+    allowed_hosts: str | None = Field(
+        default=None,
         description="Host names in the `Host` header that are accepted, separated by commas; one without a port "
         "stands for any port. `localhost`, loopback addresses and the public URL's host are always accepted.",
     )
-    allowed_origins: str = Field(
-        default="",
+    allowed_origins: str | None = Field(
+        default=None,
         description="Origins of web pages and apps that may call (`Origin`), such as `https://chat.example.com` or "
         "`tauri://localhost`, separated by commas. If the server listens on loopback only, pages of this machine may "
         "call too.",
@@ -146,17 +146,17 @@ class HttpSettings(Settings):
 
     @field_validator("allowed_hosts")
     @classmethod
-    def _hosts(cls, value: str) -> str:
-        if not all(map(_HOST.fullmatch, _parts(value.lower()))):
+    def _hosts(cls, value: str | None) -> str | None:
+        if not all(map(_HOST.fullmatch, _parts(value))):
             raise ValueError("must be names such as personas.example.com or 10.0.0.7:8000, separated by commas")
-        return value.lower()
+        return value and value.lower()
 
     @field_validator("allowed_origins")
     @classmethod
-    def _origins(cls, value: str) -> str:
-        if not all(map(_ORIGIN.fullmatch, _parts(value.lower()))):
+    def _origins(cls, value: str | None) -> str | None:
+        if not all(map(_ORIGIN.fullmatch, _parts(value))):
             raise ValueError("must be origins such as https://chat.example.com or app://name, separated by commas")
-        return value.lower()
+        return value and value.lower()
 
     @model_validator(mode="after")
     def _one_authentication(self) -> Self:
@@ -192,7 +192,7 @@ class HttpSettings(Settings):
     @property
     def scopes(self) -> list[str]:
         """The scopes of `oauth_scopes`, as a list."""
-        return self.oauth_scopes.split()
+        return (self.oauth_scopes or "").split()
 
     @property
     def audiences(self) -> frozenset[str]:
@@ -215,5 +215,6 @@ class HttpSettings(Settings):
         return frozenset(_parts(self.allowed_origins))
 
 
-def _parts(text: str) -> list[str]:
-    return [part for one in text.split(",") if (part := one.strip())]
+def _parts(text: str | None) -> list[str]:
+    """Return the parts of a text that are separated by commas."""
+    return [part for one in (text or "").split(",") if (part := one.strip())]

@@ -41,7 +41,8 @@ async def test_a_token_lets_its_holder_in_and_nobody_else() -> None:
         serving(api_key=KEY, base_url=octave.url, tokens=",".join(TOKENS)) as url,
     ):
         for token in TOKENS:
-            assert not (await called(url, "generate_personas", ASKING, authorization=f"Bearer {token}"))["isError"]
+            asking = {"personas": [{**ASKING["personas"][0], "name": f"for {token[-9:]}"}]}
+            assert not (await called(url, "generate_personas", asking, authorization=f"Bearer {token}"))["isError"]
         wrong = [
             "Bearer token-of-the-first-on",
             f"Bearer {TOKENS[0]}x",

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from support.http import ASKING, MODES, called, client, said, serving, until
 from support.upstream import Request, answer, by_the_page, error_envelope, page_answer, upstream
 
-from octave_mcp.generation.sqlite import SqliteLedger
+from octave_mcp.generation.databases import open_ledger
 from octave_mcp.http import tenants
 from octave_mcp.http.octave_keys import KeySource
 from octave_mcp.http.settings import HttpSettings
@@ -146,7 +146,7 @@ class House:
         """Open for business."""
         self.now = 0.0
         settings = load(HttpSettings, sandbox=True)
-        self.tenants = TenantPool(settings, AnyKey(), SqliteLedger(None), tasks, now=lambda: self.now)
+        self.tenants = TenantPool(settings, AnyKey(), open_ledger(None, None), tasks, now=lambda: self.now)
 
     async def visit(self, key: str) -> Any:
         """The desk of that key, used and left; or why there was none."""
