@@ -19,13 +19,14 @@ MAX_LINES = 350
 MAX_MODULES = 16
 """Modules of one room, `__init__` aside: about a dozen, so that its listing is read at one glance."""
 
-EVERYWHERE = {"", "settings", "values", "observability"}
-"""What every room may import: the package itself (its version), the settings, how values are read, and telemetry."""
+EVERYWHERE = {"", "settings", "values", "streams", "observability"}
+"""What every room may import: the version, the settings, how values are read, the standard streams, and telemetry."""
 
 MAY_IMPORT = {
     "values": set(),
+    "streams": set(),
     "settings": {"values"},
-    "observability": {"", "settings", "values"},
+    "observability": {"", "settings", "streams", "values"},
     "octave": EVERYWHERE,
     "sandbox": {"", "octave"},
     "sources": EVERYWHERE | {"octave"},
