@@ -17,11 +17,15 @@ demo: .venv/ready  ## the server, a real client and three personas, with no key 
 picture: .venv/ready  ## the demo as the README shows it, drawn anew
 	@PYTHONPATH=tests $(BIN)/python -m support.picture
 
-test: check tests/clients/.venv/ready  ## every gate: formatting, lint, types, tests, branch coverage
-	@rm -f .coverage .coverage.*
+# What tests need comes with them as wheels or from npm. What cannot be had on this machine is left out, and said at the
+# end; then coverage is shown and not required, but for Docker, whose tests cover nothing.
+test: check  ## every gate: formatting, lint, types, tests, branch coverage
+	@$(MAKE) --no-print-directory tests/clients/.venv/ready || true
+	@rm -f .coverage .coverage.* .left-out
 	@$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist loadgroup
 	@$(BIN)/coverage combine -q
-	@$(BIN)/coverage report
+	@$(BIN)/coverage report $$(grep -v Docker .left-out >/dev/null && echo --fail-under=0)
+	@cat .left-out
 
 soak: .venv/ready  ## the counting of tests/soak, for longer
 	@SOAK_ROUNDS=$${SOAK_ROUNDS:-2000} $(BIN)/python -m pytest -q tests/soak
@@ -31,7 +35,7 @@ bench: bench-chat bench-load  ## beside what else there is; BENCH has options, a
 bench-chat bench-load: bench-%: .venv/ready tests/bench/.venv/ready tests/bench/.plain/ready  ## stdio; HTTP under load
 	@PYTHONPATH=tests $(BIN)/python -m bench.$* $(BENCH)
 
-bundle: .venv/ready  ## dist/octave-personas.mcpb, for Claude Desktop; it needs npm
+bundle: .venv/ready  ## dist/octave-personas.mcpb, for Claude Desktop
 	@PYTHONPATH=tests $(BIN)/python -m support.bundle
 
 check: .venv/ready  ## formatting, lint and types
@@ -59,7 +63,7 @@ lock: $(UV)  ## take the newest dependencies that pyproject.toml allows; hashes,
 		--constraint requirements.lock --custom-compile-command 'make lock' --output-file deploy/build.lock -
 
 clean:  ## back to a fresh clone
-	@rm -rf .venv .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist \
+	@rm -rf .venv .tools .coverage .coverage.* .left-out .mypy_cache .pytest_cache .ruff_cache .hypothesis dist \
 		tests/bench/.venv tests/bench/.plain tests/clients/.venv tests/npm/node_modules
 
 lock-npm: .venv/ready  ## the same for what tests take from npm

@@ -4,6 +4,6 @@ This module stays light on purpose: importing it loads neither the MCP SDK nor a
 """
 
 __version__ = "0.1.0"
-__distribution__ = "octave-personas-mcp"  # a mark: `octave_personas_mcp` looks for this line
+__distribution__ = "octave-personas-mcp"
 
 __all__ = ["__distribution__", "__version__"]

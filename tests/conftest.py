@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -33,6 +34,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.parent.name
         item.add_marker(pytest.mark.xdist_group(folder if folder == "clients" else str(item.path)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Write for `make test` which tests this machine cannot run, and why: a line for each reason."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
+    )
+    lines = [f"Left out, {count} of the tests: {reason}.\n" for reason, count in sorted(reasons.items())]
+    (config.rootpath / ".left-out").write_text("".join(lines), encoding="utf-8")
 
 
 @pytest.hookimpl(wrapper=True)

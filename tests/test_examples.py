@@ -28,7 +28,10 @@ EXAMPLES = ROOT / "examples"
 NOTES = sorted(EXAMPLES.glob("notes/*.md"))
 SEGMENTS = EXAMPLES / "segments.csv"
 FRAMEWORKS = ROOT / "tests" / "clients" / ".venv" / "bin" / "python"
-with_frameworks = pytest.mark.skipif(not FRAMEWORKS.exists(), reason="no agent frameworks: make test installs them")
+with_frameworks = pytest.mark.skipif(
+    not FRAMEWORKS.exists(),
+    reason="the agent frameworks are not installed. `make tests/clients/.venv/ready` installs them",
+)
 
 Says = Callable[[dict[str, Any]], str | dict[str, Any]]
 """What a model answers to a request: a text, or the arguments of tools by their names."""

@@ -31,7 +31,7 @@ def test_the_wheel_has_every_module_and_nothing_else(built: Path, tmp_path: Path
         metadata = archive.read(f"octave_personas_mcp-{__version__}.dist-info/METADATA").decode()
         archive.extractall(tmp_path)
     files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "octave_mcp").rglob("*") if path.is_file()}
-    assert names == {name for name in files if "__pycache__" not in name} | {"octave_personas_mcp.py"}
+    assert names == {name for name in files if "__pycache__" not in name}
     assert "octave_mcp/py.typed" in names
     assert "Requires-Python: >=3.11" in metadata
     assert "License-Expression: MIT" in metadata
@@ -50,6 +50,14 @@ def test_the_wheel_has_every_module_and_nothing_else(built: Path, tmp_path: Path
     assert ran.stdout == f"octave-personas-mcp {__version__}\n"
 
 
+def test_the_wheel_has_one_command_named_like_the_distribution(built: Path) -> None:
+    """So that `uvx octave-personas-mcp` is all one types."""
+    (wheel,) = built.glob("octave_personas_mcp-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        entry_points = archive.read(f"octave_personas_mcp-{__version__}.dist-info/entry_points.txt").decode()
+    assert entry_points.split() == ["[console_scripts]", "octave-personas-mcp", "=", "octave_mcp.cli:main"]
+
+
 def test_the_source_distribution_has_what_its_tests_need(built: Path) -> None:
     """The tests, the lock, and what they read of the repository."""
     (source,) = built.glob("octave_personas_mcp-*.tar.gz")
@@ -57,8 +65,8 @@ def test_the_source_distribution_has_what_its_tests_need(built: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     for name in (
         "pyproject.toml",
-        "octave_personas_mcp.py",
         "deploy/server.json",
+        "deploy/Caddyfile",
         "deploy/mcpb/manifest.json",
         "README.md",
         "LICENSE",

@@ -1,4 +1,4 @@
-"""The image's own steps, taken without an engine and run as nobody; its locks; and the composition, put together."""
+"""The image's own steps, taken without a Docker engine and run as `nobody`; and its locks."""
 
 import asyncio
 import json
@@ -17,28 +17,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from support.http import ASKING, called, process, until
-from support.proxy import PACKAGING, needs_nginx, nginx
-from support.redis_server import needs_redis, redis_server
-from support.replicas import free_ports
-
-from octave_mcp.http import web_server as serving
-from octave_mcp.http.settings import HttpSettings
-from octave_mcp.settings import load
+from support.http import ASKING, called
+from support.ports import free_ports
 
 pytestmark = pytest.mark.anyio
 
-ROOT = PACKAGING.parent
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
 TOKEN = "token-of-the-only-one"
 
 DOCKERFILE = [
     (word, rest)
-    for line in re.sub(r"\\\n\s*", "", (PACKAGING / "Dockerfile").read_text(encoding="utf-8")).splitlines()
+    for line in re.sub(r"\\\n\s*", "", (DEPLOY / "Dockerfile").read_text(encoding="utf-8")).splitlines()
     if line.strip() and not line.startswith("#")
     for word, _, rest in [line.partition(" ")]
 ]
@@ -76,6 +69,16 @@ def test_each_step_takes_only_what_is_locked() -> None:
     assert not {"RUN", "ADD"} & {word for word, _ in FINAL}
 
 
+def test_both_stages_have_one_base_that_does_not_float_and_the_last_is_no_roots() -> None:
+    """A version to the patch; and the program itself receives the signals, without a shell before it."""
+    bases = {rest.split()[0] for word, rest in DOCKERFILE if word == "FROM"}
+    assert len(bases) == 1
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", bases.pop())
+    assert int(only("USER").split(":")[0]) > 0
+    assert json.loads(only("ENTRYPOINT")) == ["octave-personas-mcp"]
+    assert "/healthz" in only("HEALTHCHECK")
+
+
 def test_nothing_but_what_is_copied_reaches_the_engine() -> None:
     """`.dockerignore` leaves out everything, then lets in what the Dockerfile copies: no secret among it."""
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
@@ -86,11 +89,13 @@ def test_nothing_but_what_is_copied_reaches_the_engine() -> None:
     assert [rule for rule in rules if not rule.startswith("!")] == ["**/__pycache__"]
 
 
-def _pinned(name: str) -> dict[str, tuple[str, str]]:
-    """The packages of a lock: version and marker."""
-    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
-    found = re.findall(r"^([\w.-]+)==(\S+)\s+(?:; (.*?)\s+)?--hash=sha256:", text, re.MULTILINE)
-    return {str(canonicalize_name(package)): (version, marker) for package, version, marker in found}
+def _pinned(name: str) -> set[tuple[str, str, str]]:
+    """Return the packages of a lock, each with its hashes: name, version, marker. One may stand there twice."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    found = re.findall(r"^([\w.-]+)==(\S+)\s+(?:; (.*?)\s+)?--hash=sha256:", text.replace("\\\n", " "), re.MULTILINE)
+    assert len(found) == len(re.findall(r"^\S+==", text, re.MULTILINE)), name
+    assert "://" not in text
+    return {(str(canonicalize_name(package)), version, marker) for package, version, marker in found}
 
 
 def _needed(wanted: list[str]) -> set[str]:
@@ -114,13 +119,15 @@ def test_it_has_what_runs_and_nothing_else() -> None:
     extras = project["project"]["optional-dependencies"]
     every = _pinned("requirements.lock")
     for name, wanted in (
-        ("deploy/requirements.lock", [*project["project"]["dependencies"], *extras["redis"], *extras["otel"]]),
+        (
+            "deploy/requirements.lock",
+            [*project["project"]["dependencies"], *extras["postgres"], *extras["documents"], *extras["otel"]],
+        ),
         ("deploy/build.lock", project["build-system"]["requires"]),
     ):
         lock = _pinned(name)
-        assert len(lock) == len(re.findall(r"^\S+==", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)), name
-        assert {package: one[0] for package, one in lock.items()} == {package: every[package][0] for package in lock}
-        here = {package for package, (_, marker) in lock.items() if not marker or _is_here(marker)}
+        assert {one[:2] for one in lock} <= {one[:2] for one in every}, name
+        here = {package for package, _, marker in lock if not marker or _is_here(marker)}
         assert here == _needed(wanted), name
 
 
@@ -155,7 +162,7 @@ def image() -> Iterator[Path]:
     """The folder that the Dockerfile's steps fill, taken as they stand there."""
     python = _python()
     if python is None:
-        pytest.skip("there is no Python 3.11 or later with pip that everybody can reach")
+        pytest.skip("no Python 3.11 or later with pip can be reached by every user")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # the user that it runs as has to get in
@@ -227,107 +234,7 @@ async def test_it_serves_as_nobody_with_nothing_to_write_to(image: Path) -> None
 
 
 def test_it_has_the_extras(image: Path) -> None:
-    """Redis's client and OpenTelemetry's exporter."""
-    code = "import octave_mcp.observability.exporter, octave_mcp.generation.redis"
+    """PostgreSQL's client, OpenTelemetry's exporter and what reads documents."""
+    code = "import octave_mcp.observability.exporter, psycopg, psycopg_pool, markitdown"
     python = image / "opt" / "octave" / "bin" / "python"
     subprocess.run([python, "-I", "-c", code], cwd="/", check=True, timeout=60)
-
-
-# --- The composition --------------------------------------------------------------------------------------------------
-
-GIVEN = {"PUBLIC_HOST": "personas.example.com", "REDIS_PASSWORD": "s3cr3t"}
-
-
-class Missing(Exception):
-    """A variable without which nothing starts."""
-
-
-def _filled(value: Any, given: dict[str, str]) -> Any:
-    """What compose makes of a value: `${A:?why}`, `${A:-else}` and `${A-else}`."""
-    if isinstance(value, dict):
-        return {key: _filled(one, given) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_filled(one, given) for one in value]
-    if not isinstance(value, str):
-        return value
-
-    def one(match: re.Match[str]) -> str:
-        name, how, rest = match.groups()
-        if given.get(name) or (how == "-" and name in given):
-            return given[name]
-        if how == ":?":
-            raise Missing(name)
-        return str(rest)
-
-    found = re.sub(r"\$\{(\w+)(:\?|:-|-)([^}]*)\}", one, value)
-    assert "${" not in found
-    return found
-
-
-def composition(**given: str) -> dict[str, Any]:
-    """`compose.yaml`, with its anchors and variables filled in."""
-    text = (PACKAGING / "compose.yaml").read_text(encoding="utf-8")
-    found: dict[str, Any] = _filled(yaml.safe_load(text), GIVEN | given)
-    return found
-
-
-def test_the_proxy_knows_the_replicas_addresses() -> None:
-    """Which are fixed, and those of the names in nginx's configuration."""
-    services = composition(SUBNET="10.9.8")["services"]
-    replicas = [name for name in services if name.startswith("app")]
-    known = dict(line.split(":") for line in services["proxy"]["extra_hosts"])
-    assert known == {name: services[name]["networks"]["front"]["ipv4_address"] for name in replicas}
-    assert all(address.startswith("10.9.8.") for address in known.values())
-    servers = re.findall(r"^ +server (\w+):8000 ", (PACKAGING / "nginx.conf").read_text(encoding="utf-8"), re.MULTILINE)
-    assert servers == replicas
-    assert services["proxy"]["depends_on"] == {name: {"condition": "service_healthy"} for name in replicas}
-
-
-def test_what_has_to_be_set_is_asked_for_and_ends_are_waited_for() -> None:
-    """No name or password is made up; docker waits longer than a server does, and for the proxy longer still."""
-    for name in GIVEN:
-        with pytest.raises(Missing):
-            composition(**{name: ""})
-    services = composition()["services"]
-    replica = services["app1"]
-    seconds = int(replica["stop_grace_period"].removesuffix("s"))
-    assert seconds > load(HttpSettings).shutdown_seconds + serving.GRACE_SECONDS + serving.LAST_SECONDS + 5
-    assert int(services["proxy"]["stop_grace_period"].removesuffix("s")) > seconds
-    assert replica["user"] == only("USER")
-    mounted = {f"/run/secrets/{name}" for name in replica["secrets"]}
-    assert {value for value in replica["environment"].values() if value.startswith("/")} <= mounted
-    assert set(replica["secrets"]) == set(composition()["secrets"])
-
-
-def test_another_way_to_know_who_calls_can_be_chosen() -> None:
-    """What is set to nothing is not set."""
-    given = {"OCTAVE_API_KEY_FILE": "", "OCTAVE_MCP_TOKENS_FILE": ""}
-    found = composition(**given)["services"]["app1"]["environment"]
-    assert {name: found[name] for name in given} == given
-
-
-@needs_nginx
-@needs_redis
-async def test_it_serves_with_its_own_settings(tmp_path: Path) -> None:
-    """With a real Redis and the proxy: a token is needed, its name is known, and replicas share a record."""
-    tokens = tmp_path / "octave_tokens"
-    tokens.write_text(f"# ann\n{TOKEN}\n", encoding="utf-8")
-    with redis_server("--appendonly", "yes", "--maxmemory-policy", "noeviction", password="s3cr3t") as redis:
-        settings = {
-            name: value.replace("/run/secrets", str(tmp_path)).replace("@redis:6379", f"@127.0.0.1:{redis.port}")
-            for name, value in composition()["services"]["app1"]["environment"].items()
-        }
-        env = {**os.environ, **settings}
-        async with process(env, "--sandbox") as one, process(env, "--sandbox") as two:
-            ports = [int(server.origin.rpartition(":")[2]) for server in (one, two)]
-            async with nginx(*ports) as proxy, httpx.AsyncClient() as http:
-                headers = {"host": GIVEN["PUBLIC_HOST"], "authorization": f"Bearer {TOKEN}"}
-                made = await called(proxy.url, "generate_personas", ASKING, **headers)
-                generation = made["structuredContent"]["generationId"]
-                found = await called(proxy.url, "get_generation", {"generationId": generation}, **headers)
-                assert found["structuredContent"]["personas"][0]["oId"]
-                await until(lambda: len(proxy.answered()) == 2)
-                for changed, status in (({"authorization": "Bearer no"}, 401), ({"host": "evil.example"}, 421)):
-                    refused = await http.post(proxy.url, json={}, headers=headers | changed)
-                    assert refused.status_code == status
-                assert (await http.get(f"{proxy.origin}/readyz")).json() == {"ready": True}

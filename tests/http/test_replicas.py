@@ -1,4 +1,4 @@
-"""Three replicas, a real Redis and a real proxy: what one began, another finishes, and each persona is there once."""
+"""Three replicas, a real PostgreSQL and a real proxy: what one began, another finishes; each persona is made once."""
 
 import asyncio
 import signal
@@ -12,12 +12,12 @@ import httpx2
 import pytest
 from mcp import Client
 from support.http import MODES, called, client, until
-from support.proxy import needs_nginx, nginx
-from support.redis_server import needs_redis, redis_server
+from support.postgres import Database
+from support.proxy import caddy
 from support.replicas import Replica, replicas
 from support.upstream import Request, Upstream, answer, page_answer, timestamp, upstream
 
-pytestmark = [pytest.mark.anyio, needs_redis, needs_nginx]
+pytestmark = pytest.mark.anyio
 
 KEY = "sk-canary-0123456789"
 NAMES = ("CISO", "VP Sales", "Procurement", "Head of IT", "CFO", "Counsel")
@@ -56,17 +56,16 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, **settings: str) -> AsyncIterator[Running]:
-    """Redis, replicas, the proxy in front of them, and the upstream behind them."""
+async def running(database: Database, folder: Path, **settings: str) -> AsyncIterator[Running]:
+    """Run three replicas on one ledger, the proxy in front of them, and the upstream behind them."""
     making = Making()
-    with redis_server("--appendonly", "yes", "--appendfsync", "always") as redis:
-        async with upstream(making) as octave:
-            making.octave = octave
-            own = {"OCTAVE_API_KEY": KEY, "OCTAVE_BASE_URL": octave.url, "OCTAVE_MCP_STATE_URL": f"{redis.url}/3"}
-            own |= {"OCTAVE_MCP_CONCURRENCY": "8", **settings}
-            async with replicas(3, folder, **own) as there, nginx(*(one.port for one in there)) as proxy:
-                yield Running(proxy.url, making, octave, there)
-                making.go.set()
+    async with upstream(making) as octave:
+        making.octave = octave
+        own = {"OCTAVE_API_KEY": KEY, "OCTAVE_BASE_URL": octave.url, "OCTAVE_MCP_STATE_URL": database.url}
+        own |= {"OCTAVE_MCP_CONCURRENCY": "8", **settings}
+        async with replicas(3, folder, **own) as there, caddy(*(one.port for one in there)) as proxy:
+            yield Running(proxy.url, making, octave, there)
+            making.go.set()
 
 
 def oids(result: dict[str, Any]) -> list[str]:
@@ -74,9 +73,9 @@ def oids(result: dict[str, Any]) -> list[str]:
     return [persona["oId"] for persona in result["structuredContent"]["personas"]]
 
 
-async def test_what_one_began_another_joins_and_another_collects(tmp_path: Path) -> None:
+async def test_what_one_began_another_joins_and_another_collects(database: Database, tmp_path: Path) -> None:
     """By the id that the first gave, and by the same call."""
-    async with running(tmp_path, OCTAVE_MCP_WAIT_SECONDS="1") as all_:
+    async with running(database, tmp_path, OCTAVE_MCP_WAIT_SECONDS="1") as all_:
         first, second, third = (replica.url for replica in all_.replicas)
         began = await called(first, "generate_personas", ASKING)
         assert began["structuredContent"]["status"] == "pending"
@@ -91,9 +90,9 @@ async def test_what_one_began_another_joins_and_another_collects(tmp_path: Path)
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_replica_that_is_killed_midway_costs_no_persona(mode: str, tmp_path: Path) -> None:
+async def test_a_replica_that_is_killed_midway_costs_no_persona(mode: str, database: Database, tmp_path: Path) -> None:
     """Its client calls again, and is handed every persona, each made once."""
-    async with running(tmp_path) as all_:
+    async with running(database, tmp_path) as all_:
         victim = all_.replicas[0]
         call: asyncio.Task[Any] | None = None
         try:
@@ -118,7 +117,7 @@ async def test_a_replica_that_is_killed_midway_costs_no_persona(mode: str, tmp_p
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_replicas_are_replaced_while_people_work(mode: str, tmp_path: Path) -> None:
+async def test_replicas_are_replaced_while_people_work(mode: str, database: Database, tmp_path: Path) -> None:
     """One after the other, politely: no call fails, and nothing is bought twice."""
     results: list[Any] = []
     over = asyncio.Event()
@@ -131,7 +130,7 @@ async def test_replicas_are_replaced_while_people_work(mode: str, tmp_path: Path
             number += 1
             await asyncio.sleep(0.05)  # the processes that start have to come to their turn
 
-    async with running(tmp_path) as all_:
+    async with running(database, tmp_path) as all_:
         all_.making.go.set()
         async with client(all_.url, mode) as speaking:
             await speaking.list_tools()

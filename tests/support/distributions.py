@@ -17,6 +17,10 @@ UNREACHABLE = ("error sending request", "dns error", "Failed to fetch", "Connect
 """What uv says where it gets no answer. Anything else that it says is a fault of what is here."""
 
 
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+"""The environment before a test changes it: uv's cache is in the home of who runs the tests."""
+
+
 def build(folder: Path) -> Path:
     """Put the wheel and the source distribution into that folder."""
     command = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
@@ -28,16 +32,15 @@ def uv_path() -> Path:
     """The uv of this machine, or the one that make fetched. Skips the test where there is neither."""
     found = shutil.which("uv") or shutil.which("uv", path=ROOT / ".tools" / "bin")
     if found is None:
-        pytest.skip("there is no uv, with which environments are made")
+        pytest.skip("uv is not installed. `make test` installs it")
     return Path(found)
 
 
 def uv(*arguments: str | Path) -> None:
     """Run it, with the Python that the tests have. Skips the test where it gets no answer from its package index."""
-    env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     ran = subprocess.run(
         [uv_path(), *arguments, "--quiet"],
-        env=env | {"UV_PYTHON": sys.executable},
+        env=ENVIRONMENT | {"UV_PYTHON": sys.executable},
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -45,5 +48,5 @@ def uv(*arguments: str | Path) -> None:
         check=False,
     )
     if ran.returncode and any(word in ran.stderr for word in UNREACHABLE):
-        pytest.skip("uv cannot reach its package index")
+        pytest.skip("the package index cannot be reached")
     assert not ran.returncode, ran.stderr

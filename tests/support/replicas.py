@@ -1,11 +1,10 @@
-"""Real processes of the server on ports of their own, with short leases: killed, ended and started again by tests."""
+"""Real processes of the server on ports of their own, with short leases: tests kill, end and start them."""
 
 import asyncio
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import anyio
 import httpx
 
 from support.command import unmeasured
+from support.ports import free_ports
 
 LEASE_SECONDS = 1.5
 """In place of thirty."""
@@ -22,14 +22,11 @@ BOUND_SECONDS = 60.0
 
 PROGRAM = f"""
 import sys
-import octave_mcp.generation.throttle as lane
-import octave_mcp.generation.recovery as reconciliation
-import octave_mcp.generation.redis as redis
-import octave_mcp.generation.service as runner
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+import octave_mcp.generation.service
 from octave_mcp.cli import main
-redis.LEASE_SECONDS = runner.LEASE_SECONDS = {LEASE_SECONDS}
-lane.UNREACHABLE_PAUSE_SECONDS = lane.BUSY_PAUSE_SECONDS = 0.001
-reconciliation.LOOKS = (0.0, 0.1)
+from support.short_times import shorten
+shorten(LEASE_SECONDS={LEASE_SECONDS}, UNREACHABLE_PAUSE_SECONDS=0.001, BUSY_PAUSE_SECONDS=0.001)
 sys.exit(main(["http", "--port", sys.argv[1]]))
 """
 """A replica with short leases and pauses."""
@@ -88,10 +85,3 @@ async def replicas(count: int, folder: Path, **settings: str) -> AsyncIterator[l
         yield all_
     finally:
         await asyncio.gather(*(one.end(signal.SIGKILL) for one in all_ if one.process is not None))
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listened on a moment ago."""
-    with ExitStack() as stack:  # all at once, so that no two are the same
-        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in held]
