@@ -18,7 +18,7 @@ import pytest
 from support.command import Ran, ended, environment
 from support.http import until
 from support.library import Library
-from support.replicas import free_ports
+from support.ports import free_ports
 from support.upstream import Request, Upstream, answer, error_envelope, metadata, page_answer, upstream
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ SEGMENTS = EXAMPLES / "segments.csv"
 FRAMEWORKS = ROOT / "tests" / "clients" / ".venv" / "bin" / "python"
 with_frameworks = pytest.mark.skipif(
     not FRAMEWORKS.exists(),
-    reason="the agent frameworks are not installed. `make tests/clients/.venv/ready` installs them",
+    reason="the agent frameworks are not installed",
 )
 
 Says = Callable[[dict[str, Any]], str | dict[str, Any]]

@@ -19,7 +19,7 @@ VENV = Path(__file__).parent / ".venv"
 def python() -> str:
     """The Python that has the frameworks. Skips the test where it was not made."""
     if not (VENV / "ready").exists():
-        pytest.skip("the agent frameworks are not installed. `make tests/clients/.venv/ready` installs them")
+        pytest.skip("the agent frameworks are not installed")
     return str(VENV / "bin" / "python")
 
 
