@@ -12,7 +12,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 from pydantic import SecretStr
@@ -25,6 +24,7 @@ from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, KeyProblem, OctaveError, SetupProblem
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.lookups import Credits, Workspace
+from octave_mcp.octave.proxy import route_to
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.settings import DEFAULT_BASE_URL, POSTGRES, Settings, SettingsError, load_settings
 
@@ -240,10 +240,15 @@ async def _origin(report: Report, settings: Settings) -> bool:
         report.ok("origin", "the sandbox, in this process")
         return True
     origin = settings.base_url
-    host, port, proxy = _next_stop(origin)
+    route = route_to(origin)
+    for problem in route.ignored:
+        report.warn("proxy", f"{problem}: it is ignored")
+    parts, proxy = urlsplit(origin), route.proxy
+    host = proxy.host if proxy else parts.hostname or ""
+    port = proxy.port if proxy else parts.port or (443 if parts.scheme == "https" else 80)
     way = f"the proxy {host}:{port}, on the way to {origin}," if proxy else f"{host}:{port}"
     amend = "check the network, the firewall and " + (
-        "the proxy settings of this machine" if proxy else "OCTAVE_BASE_URL; where a proxy is needed, set HTTPS_PROXY"
+        f"{proxy.setting}" if proxy else "OCTAVE_BASE_URL; where a proxy is needed, set HTTPS_PROXY"
     )
     try:
         with anyio.fail_after(REACH_SECONDS):
@@ -259,19 +264,6 @@ async def _origin(report: Report, settings: Settings) -> bool:
         report.ok("origin", f"{origin} is reachable" + (f" through the proxy {host}:{port}" if proxy else ""))
         return True
     return False
-
-
-def _next_stop(origin: str) -> tuple[str, int, bool]:
-    """Host and port to connect to, and whether they are a proxy's: only an encrypted call goes through one."""
-    parts = urlsplit(origin)
-    host, encrypted = parts.hostname or "", parts.scheme == "https"
-    if encrypted and not proxy_bypass(host):
-        proxies = getproxies()
-        with suppress(ValueError):  # a port that is none: the call will tell
-            proxy = urlsplit(proxies.get("https") or proxies.get("all") or "")
-            if proxy.hostname:
-                return proxy.hostname, proxy.port or (443 if proxy.scheme == "https" else 80), True
-    return host, parts.port or (443 if encrypted else 80), False
 
 
 def _client(settings: Settings) -> OctaveClient:

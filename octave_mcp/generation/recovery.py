@@ -24,7 +24,7 @@ from octave_mcp.observability.telemetry import count_found
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, OctaveError
 from octave_mcp.octave.models import Persona
-from octave_mcp.octave.names import fold_name, same_name
+from octave_mcp.octave.text import fold_name, same_name
 
 __all__ = ["Recovery", "find_same_name"]
 

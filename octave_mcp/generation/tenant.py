@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from octave_mcp.generation.records import RequestedPersona
 from octave_mcp.octave.models import GenerateRequest
-from octave_mcp.octave.names import fold_name
+from octave_mcp.octave.text import fold_name
 
 __all__ = ["Tenant"]
 

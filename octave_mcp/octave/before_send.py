@@ -19,6 +19,9 @@ BeforeSend = Callable[[], Awaitable[None]]
 _FIRST_BYTE = "http11.send_request_headers.started"
 """httpcore's name of the step that writes the first byte of a request, also of a CONNECT to a proxy."""
 
+_SOCKS_CONNECTED = "socks.connect_tcp.complete"
+"""httpcore's name of the step after which there is a connection to a SOCKS proxy."""
+
 _Result = TypeVar("_Result")
 
 
@@ -37,6 +40,7 @@ class SendGate:
         self.sent = False
         self.error: Exception | None = None
         self._opened = anyio.Event()
+        self._socks: Any = None
         self._connected: Callable[[], None] = _nothing
 
     async def open_after(self, before_send: BeforeSend) -> None:
@@ -53,8 +57,15 @@ class SendGate:
 
     async def trace(self, step: str, info: dict[str, Any]) -> None:
         """Receive httpcore's report of a step; at the request's first byte, wait. Raises `Withheld`."""
+        if step == _SOCKS_CONNECTED:
+            self._socks = info["return_value"]
         if step == _FIRST_BYTE and info["request"].method != b"CONNECT":
             await self.wait()
+
+    async def close_unused(self) -> None:
+        """Close a connection to a SOCKS proxy if nothing was sent: httpcore leaves one open that fails."""
+        if self._socks is not None and not self.sent:
+            await self._socks.aclose()
 
     async def wait(self) -> None:
         """Return when the request may be sent. Raises `Withheld` if `before_send` failed."""

@@ -5,39 +5,33 @@ redirect is never followed; a call ends at a total deadline; no answer takes mor
 leaves as one of `octave_mcp.octave.errors`.
 """
 
-import importlib.util
 import json
 import logging
-import ssl
-import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
 
 import httpx
-import truststore
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from octave_mcp import __version__
 from octave_mcp.observability.telemetry import About
 from octave_mcp.octave import errors
 from octave_mcp.octave.before_send import BeforeSend, SendGate, send_after
+from octave_mcp.octave.body import BodyError, read_body
 from octave_mcp.octave.decoding import REMOVED, decode
+from octave_mcp.octave.http_clients import http_clients, is_about_a_certificate, socks_errors
 from octave_mcp.octave.instrumentation import Call, observed
 from octave_mcp.octave.library_kinds import Kind
 from octave_mcp.octave.lookups import LibraryPage, PersonaAnswer, PersonaPage, Workspace
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
+from octave_mcp.octave.proxy import Route, route_to
 from octave_mcp.octave.status_errors import error_for_status, message_in, request_id_in
 
 __all__ = ["OctaveClient", "QueryType"]
 
 logger = logging.getLogger(__name__)
-
-CONNECT_SECONDS = 10.0
-"""For the connection, and once more for TLS. Whatever answers at all does so sooner; nothing has been sent by then."""
 
 CONNECTION_SECONDS = 30.0
 """Bounds all steps of a connection together. A proxy that is silent after it was asked for a tunnel meets no other."""
@@ -46,21 +40,11 @@ DEADLINE_SECONDS = 600.0
 """Bounds a POST from the call to the last byte. Octave publishes no figure; a language model writes the persona, which
 takes seconds to minutes. The HTTP library's read timeout is for each chunk and bounds nothing."""
 
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
-"""A persona's record is a few kilobytes, so this is hundreds of them; past it the answer is not what was asked for."""
-
-MAX_LOOK_UP_BYTES = 4 * 1024 * 1024
-"""The longest page that is asked for is a hundred records; reading more would hold up everybody else."""
-
 MAX_UNREADABLE_BYTES = 64 * 1024
 """How much of an answer that cannot be read is kept: a dozen personas."""
 
 LOOK_UP_SECONDS = 20.0
 """For a look-up, from the call to the last byte. It may be repeated, so it need not be waited for."""
-
-KEPT_SECONDS = 4.0
-"""How long a look-up's connection waits for the next: they come in a row. Common servers close theirs after five, and
-one that waits for long may be dead, as laptops sleep and networks change."""
 
 QueryType = Literal["ALL", "TEAM", "MINE"]
 """Whose personas a list has: everybody's in the workspace, the team's, or those of the key's owner."""
@@ -102,11 +86,14 @@ class OctaveClient:
         self._base_url = base_url
         self._deadline_seconds = deadline_seconds
         self._in_process = app is not None
+        self._route = route_to(base_url) if app is None else Route()
+        self._socks_errors = socks_errors(self._route.proxy)
         self._http: dict[str, httpx.AsyncClient] = {}
-        _without_looking_for_sniffio()
+        for problem in self._route.ignored:
+            logger.warning("This proxy setting is ignored: %s", problem)
         try:
-            self._http = _http_clients(base_url, api_key, app)
-        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            self._http = http_clients(base_url, api_key, app=app, proxy=self._route.proxy)
+        except (ValueError, httpx.InvalidURL) as error:
             logger.warning("The HTTP client cannot be set up: %s", type(error).__name__)
 
     async def __aenter__(self) -> Self:
@@ -216,7 +203,10 @@ class OctaveClient:
             raise errors.KeyProblem("No Octave API key is set.")
         http = self._http.get(call.method)
         if http is None:
-            raise errors.SetupProblem("The base URL, or this machine's proxy settings, cannot be used.")
+            setting = (
+                f"The base URL, or the proxy in {self._route.proxy.setting}," if self._route.proxy else "The base URL"
+            )
+            raise errors.SetupProblem(f"{setting} cannot be used.")
         request = http.build_request(
             call.method, call.path, params=params, content=content, headers=headers, extensions={"trace": gate.trace}
         )
@@ -234,10 +224,12 @@ class OctaveClient:
         except errors.OutcomeUnknown as error:
             error.unreadable = self._kept(received)
             raise
-        except _FOREIGN as error:
+        except (*_FOREIGN, *self._socks_errors) as error:
             logger.warning("%s %s ended with %s", call.method, call.path, type(error).__name__)
             # Without its cause: the library's errors quote what the peer sent, and a peer may send the key back.
             raise self._mapped(error, seconds, received, sent=gate.sent) from None
+        finally:
+            await gate.close_unused()
         call.request_id = request_id_in(answer)
         return answer
 
@@ -246,14 +238,16 @@ class OctaveClient:
         secret = self._api_key.get_secret_value() if self._api_key else None
         if not response.is_success:
             try:
-                await _receive(response, received)
+                await read_body(response, received)
                 answer = decode(bytes(received), secret=secret)
             except (ValueError, httpx.HTTPError):  # the status has said enough
                 answer = None
             raise error_for_status(response.status_code, response.headers.get("retry-after"), answer)
         try:
-            await _receive(response, received)
+            await read_body(response, received)
             answer = decode(bytes(received), secret=secret)
+        except BodyError as error:
+            raise errors.OutcomeUnknown(f"Octave's answer {error}", status=response.status_code) from None
         except ValueError:
             raise errors.OutcomeUnknown("Octave's answer cannot be read.", status=response.status_code) from None
         if not isinstance(answer, dict):
@@ -272,12 +266,19 @@ class OctaveClient:
         if isinstance(error, _WRONG_ADDRESS):
             return errors.SetupProblem("The base URL cannot be called.")
         if not sent:
-            if _is_about_a_certificate(error):
+            if is_about_a_certificate(error):
                 return errors.SetupProblem("The certificate of Octave's address is not trusted by this machine.")
-            return errors.Unreachable("Octave could not be reached.")
+            return errors.Unreachable(self._unreachable())
         broken = "The connection to Octave broke before its answer was complete."
         text = f"Octave did not answer within {seconds:g} seconds." if isinstance(error, TimeoutError) else broken
         return errors.OutcomeUnknown(text, unreadable=self._kept(received))
+
+    def _unreachable(self) -> str:
+        route = self._route
+        through = f" through the proxy in {route.proxy.setting}" if route.proxy else ""
+        return " ".join(
+            [f"Octave could not be reached{through}.", *(f"Ignored: {problem}." for problem in route.ignored)]
+        )
 
     def _kept(self, received: bytearray) -> bytes | None:
         """The beginning of an answer that cannot be read, without the key, should the peer have echoed it."""
@@ -287,76 +288,3 @@ class OctaveClient:
             kept = kept.replace(key.encode(encoding), REMOVED.encode())
         cut_off = (length for length in range(len(key) - 1, 2, -1) if kept.endswith(key[:length].encode()))
         return kept[: len(kept) - next(cut_off, 0)][:MAX_UNREADABLE_BYTES] or None
-
-
-def _without_looking_for_sniffio() -> None:
-    """Say once that there is no sniffio: httpcore asks a dozen times a request, and each time the disk is searched.
-
-    Measured with httpcore 1.0: a POST takes a quarter less. None there is what Python knows a missing module by.
-    """
-    if importlib.util.find_spec("sniffio") is None:
-        sys.modules["sniffio"] = None  # type: ignore[assignment]
-
-
-def _http_clients(base_url: str, api_key: SecretStr | None, app: ASGIApp | None) -> dict[str, httpx.AsyncClient]:
-    """For each method one, as only what costs nothing may meet a stale connection."""
-    encrypted = urlsplit(base_url).scheme == "https"
-    verify = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if encrypted else False
-
-    def client(kept: int) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            base_url=base_url,
-            headers={
-                "accept": "application/json",
-                # An answer is small, and a compressed one can be cut, broken or a bomb.
-                "accept-encoding": "identity",
-                "user-agent": f"octave-personas-mcp/{__version__}",
-                "x-request-source": "octave-mcp",
-            },
-            auth=None if api_key is None else _ApiKey(api_key),
-            # A proxy sees nothing of a TLS connection but would read a plain one, key included.
-            trust_env=encrypted,
-            verify=verify,
-            follow_redirects=False,
-            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_keepalive_connections=kept, keepalive_expiry=KEPT_SECONDS),
-            transport=None if app is None else httpx.ASGITransport(app, raise_app_exceptions=False),
-        )
-
-    # A paid POST travels on a fresh connection: on a stale one, a lost request looks like a lost answer. Look-ups come
-    # several in a row, and are repeated. One is kept and no more: a team's server has a client for each key.
-    return {"POST": client(kept=0), "GET": client(kept=1)}
-
-
-class _ApiKey(httpx.Auth):
-    """Adds the key when a request is sent, and takes it off again, so that no kept request holds it."""
-
-    def __init__(self, key: SecretStr) -> None:
-        self._key = key
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["api_key"] = self._key.get_secret_value()
-        try:
-            yield request
-        finally:
-            del request.headers["api_key"]
-
-
-async def _receive(response: httpx.Response, received: bytearray) -> None:
-    """Read the body as it comes, under the cap. Raises ValueError where it is larger, or encoded."""
-    if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-        raise ValueError("an encoding that was not asked for")
-    most = MAX_LOOK_UP_BYTES if response.request.method == "GET" else MAX_ANSWER_BYTES
-    async for chunk in response.aiter_raw():
-        received += chunk
-        if len(received) > most:
-            raise ValueError("too large")
-
-
-def _is_about_a_certificate(error: BaseException) -> bool:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False

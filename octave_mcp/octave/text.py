@@ -1,9 +1,12 @@
-"""Checks of text that is sent: whether anybody can see it, and what surrounds it unseen."""
+"""Text that is sent, and names that come back: what can be seen of a text, and which names are the same.
+
+Octave may store a name otherwise than it was sent: trimmed, with white space folded, or in another Unicode form.
+"""
 
 import re
 import unicodedata
 
-__all__ = ["is_blank", "is_visible", "strip_invisible"]
+__all__ = ["fold_name", "is_blank", "is_visible", "same_name", "strip_invisible"]
 
 _WITHOUT_GLYPH = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -29,3 +32,13 @@ def strip_invisible(text: str) -> str:
     while end > start and not is_visible(text[end - 1]):
         end -= 1
     return text[start:end]
+
+
+def fold_name(name: str) -> str:
+    """Return a name in Unicode's composed form (NFC), with each run of white space as one space, and none around it."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
+
+
+def same_name(one: str, other: str) -> bool:
+    """Return whether two names differ in nothing but case, white space and Unicode form."""
+    return fold_name(one).casefold() == fold_name(other).casefold()

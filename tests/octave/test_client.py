@@ -1,7 +1,6 @@
 """The client against a real HTTP server: what it sends, what it makes of every answer, what it never does."""
 
 import asyncio
-import gzip
 import inspect
 import json
 import math
@@ -31,8 +30,7 @@ from support.upstream import (
 )
 
 from octave_mcp import __version__
-from octave_mcp.octave import client as client_module
-from octave_mcp.octave import errors
+from octave_mcp.octave import body, errors
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest
@@ -223,9 +221,6 @@ async def test_an_error_without_octaves_envelope_is_still_its_status(body: bytes
         (b'"done"', {}),
         (b'{"data": "\xff"}', {}),
         (b"[" * 200_000, {}),
-        (gzip.compress(b'{"data": []}', mtime=0), {"content-encoding": "gzip"}),
-        (b"not gzip at all", {"content-encoding": "gzip"}),
-        (b'{"data": []}', {"content-encoding": "br"}),
     ],
 )
 async def test_a_success_that_cannot_be_read_is_an_unknown_outcome(body: bytes, headers: dict[str, str]) -> None:
@@ -324,7 +319,7 @@ async def test_an_answer_beyond_the_cap_is_unknown_and_is_not_read_to_its_end() 
             await writer.drain()
 
     assert type(await fails(respond)) is errors.OutcomeUnknown
-    assert sent < 4 * client_module.MAX_ANSWER_BYTES
+    assert sent < 4 * body.MAX_ANSWER_BYTES
 
 
 async def test_an_address_without_a_server_was_never_reached() -> None:

@@ -1,0 +1,97 @@
+"""The body of an answer: read as it comes, under a cap, and inflated under the same cap if it came compressed.
+
+The client asks for no compression, as a compressed answer can be cut, broken, or very much larger than it looks. A
+proxy on the way may compress all the same, and by then the answer has been paid for.
+"""
+
+import re
+import zlib
+from collections.abc import Iterator
+
+import httpx
+
+__all__ = ["MAX_ANSWER_BYTES", "MAX_LOOK_UP_BYTES", "BodyError", "inflate", "read_body"]
+
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""Bounds the answer to a POST: a persona's record is a few kilobytes, so this is hundreds of them."""
+
+MAX_LOOK_UP_BYTES = 4 * 1024 * 1024
+"""Bounds the answer to a look-up: no page has more than a hundred records, and reading more would delay other calls."""
+
+_INPUT_BYTES, _OUTPUT_BYTES = 1024, 64 * 1024
+"""How much is inflated at a time, compressed and inflated: all that came before damaged data can be read."""
+
+_GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+"""The formats that zlib reads, as it numbers them."""
+
+
+class BodyError(ValueError):
+    """The body cannot be read; the text completes "Octave's answer …"."""
+
+
+async def read_body(response: httpx.Response, received: bytearray) -> None:
+    """Read the whole body into `received`, inflated.
+
+    If it breaks off or cannot be inflated, `received` has what there is of it. Raises `BodyError` if the body is too
+    large, or compressed in a way that is not known or is damaged.
+    """
+    limit = MAX_LOOK_UP_BYTES if response.request.method == "GET" else MAX_ANSWER_BYTES
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    problem = None
+    try:
+        async for chunk in response.aiter_raw():
+            received += chunk
+            if len(received) > limit:
+                raise BodyError("is too large.")
+    finally:
+        if encoding not in {"", "identity"}:
+            problem = _inflate(received, encoding, limit)
+    if problem:
+        raise BodyError(f"came compressed with {_shown(encoding)}{problem}")
+
+
+def _inflate(received: bytearray, encoding: str, limit: int) -> str | None:
+    """Inflate `received` in place as far as that is possible, and return what stopped it."""
+    inflated = bytearray()
+    problem = None
+    try:
+        for part in inflate(bytes(received), encoding):
+            inflated += part
+            if len(inflated) > limit:
+                problem = " and is too large."
+                break
+    except zlib.error:
+        problem = " and is damaged."
+    except LookupError:
+        problem = ", which cannot be read."
+    if inflated:
+        received[:] = inflated
+    return problem
+
+
+def inflate(compressed: bytes, encoding: str) -> Iterator[bytes]:
+    """Yield what was compressed with gzip or deflate, in steps of a bounded size.
+
+    A body that ends too early yields what is there. Raises LookupError for another encoding, zlib.error for bad data.
+    """
+    if encoding in {"gzip", "x-gzip"}:
+        format_ = _GZIP
+    elif encoding == "deflate":  # by its standard with a header, which some servers leave out
+        format_ = _ZLIB if int.from_bytes(compressed[:2]) % 31 == 0 and compressed[0] & 15 == 8 else _RAW  # noqa: PLR2004 - RFC 1950, 2.2
+    else:
+        raise LookupError(encoding)
+    inflater = zlib.decompressobj(format_)
+    for start in range(0, len(compressed), _INPUT_BYTES):
+        pending = compressed[start : start + _INPUT_BYTES]
+        while pending:
+            if inflater.eof:  # a gzip body may have several members, one after another
+                if format_ != _GZIP:
+                    return
+                inflater = zlib.decompressobj(format_)
+            yield inflater.decompress(pending, _OUTPUT_BYTES)
+            pending = inflater.unconsumed_tail or inflater.unused_data
+
+
+def _shown(encoding: str) -> str:
+    """Return an encoding as it may be shown: it came from the peer."""
+    return encoding if re.fullmatch(r"[a-z0-9, -]{1,40}", encoding) else "an unknown encoding"
