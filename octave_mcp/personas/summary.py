@@ -42,8 +42,8 @@ MOST_SHARES = 3
 MAX_ITEM_CHARACTERS = 320
 """Characters of an item that is shown: a longer one would displace several that say more."""
 
-NAME_CHARACTERS = (80, 40, 24, 16, 12, 8, 5, 3, 0)
-"""Characters to which names are shortened, in turn, where names and oIds alone are too much."""
+NAME_CHARACTERS = 80
+"""Characters of a name; fewer, down to none, if names and oIds alone are too much."""
 
 ELLIPSIS_CHARACTERS = 16
 """Characters of a shortened name that gets an ellipsis: in a shorter one it would cost as much as a word."""
@@ -147,18 +147,21 @@ def condense(
     for chosen, depths in ((everyone, [len(_PLAN)]), (in_full or everyone, range(LEAST_DEPTH, len(_PLAN) + 1))):
         if shown := _deepest(candidates, frozenset(chosen), depths, budget):
             return shown, _note(shown)
-    for characters in NAME_CHARACTERS:
-        shown = [candidate.named(characters) for candidate in candidates]
-        if _total(shown) <= budget:
-            return shown, _note(shown)
-    fitting = bisect_right(range(len(shown) + 1), budget, key=lambda count: _total(shown[:count])) - 1
-    return shown[: max(0, fitting)], _note(shown[: max(0, fitting)])
+
+    def named(characters: int) -> list[Condensed]:
+        return [candidate.named(characters) for candidate in candidates]
+
+    # An index before the one that `bisect_right` returns was measured, and fits.
+    characters = bisect_right(range(NAME_CHARACTERS + 1), budget, key=lambda length: _total(named(length))) - 1
+    shown = named(max(0, characters))
+    count = bisect_right(range(len(shown) + 1), budget, key=lambda end: _total(shown[:end])) - 1
+    return shown[: max(0, count)], _note(shown[: max(0, count)])
 
 
 def display_name(persona: Persona) -> str:
     """Return the persona's name, or what Octave has in place of one, safe to show; "" if there is none."""
     name = persona.name or persona.internalName or persona.data.internalName or ""
-    return clean(name[: 5 * NAME_CHARACTERS[0]])
+    return clean(name[: 5 * NAME_CHARACTERS])
 
 
 def first_sentence(description: str | None) -> str:
@@ -191,7 +194,7 @@ class _Candidate:
 
     def to(self, depth: int, room: int, *, counted: bool) -> Condensed:
         """Return this persona with the plan's items down to `depth`, or to the last that fits into `room` tokens."""
-        shown = self.named(NAME_CHARACTERS[0])
+        shown = self.named(NAME_CHARACTERS)
         shown.counted = counted
         room -= cost(shown.structured(), shown.text()) + REMARK_TOKENS
         chosen: Counter[str] = Counter()
@@ -221,7 +224,7 @@ def _deepest(
         return [
             candidate.to(depth, room, counted=len(chosen) <= FEW)
             if place in chosen
-            else candidate.named(NAME_CHARACTERS[0])
+            else candidate.named(NAME_CHARACTERS)
             for place, candidate in enumerate(candidates)
         ]
 
@@ -237,12 +240,11 @@ def _total(shown: Sequence[Condensed]) -> int:
 
 def _note(shown: Sequence[Condensed]) -> str:
     """Return what a result says of the personas that do not say themselves what is left out."""
-    uncounted = [one for one in shown if not one.counted]
-    left_out: Counter[str] = Counter()
-    for one in uncounted:
-        left_out.update(one.left_out)
-    named = sum(not one.items for one in uncounted)
+    named = sum(not one.items for one in shown)
     notes = [f"{'All' if named == len(shown) else named} are shown by name only."] if named else []
+    left_out: Counter[str] = Counter()
+    for one in shown:
+        left_out.update(one.left_out if one.items and not one.counted else {})
     if left_out:
         notes.append(f"Left out: {_counts(left_out)}.")
     return " ".join(notes)
