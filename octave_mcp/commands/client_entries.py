@@ -128,7 +128,7 @@ def _headers(client: Client, connection: Connection) -> dict[str, str]:
 
 
 def _bridge(client: Client, url: str, secret: Secret | None) -> Entry:
-    """Return an entry for npm's `mcp-remote`. It fills in variables itself; Windows would lose a space in an argument."""
+    """Return an entry for npm's `mcp-remote`. It fills in variables itself, as Windows would lose a space."""
     arguments = ["-y", "mcp-remote", url]
     if secret is None:
         return {"command": "npx", "args": arguments}

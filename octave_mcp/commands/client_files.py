@@ -28,7 +28,7 @@ _INDENT = re.compile(r"^[{\[]\r?\n([ \t]+)\S", re.MULTILINE)
 
 
 class CannotWrite(Exception):
-    """The file cannot be read, or not be changed without losing something of it. Nothing was changed; the text says why."""
+    """The file cannot be read, or not be changed without a loss. Nothing was changed, and the text says why."""
 
 
 def client_file(client: Client, *, project: bool = False) -> Path | None:
@@ -66,7 +66,8 @@ def write_entry(client: Client, connection: Connection, path: Path, *, replace: 
             f"{path} already has a server {connection.name}, with other content. Replace it with --replace, or choose "
             "another name with --name"
         )
-    after = _with_toml(client, connection, before) if client.format == "toml" else _with_json(client, connection, before)
+    changed = _with_toml if client.format == "toml" else _with_json
+    after = changed(client, connection, before)
     try:
         return _replace(path, after)
     except OSError as error:
@@ -142,12 +143,15 @@ def _json(text: str, *, keep_numbers: bool = False) -> dict[str, Any]:
     if not text.strip("\ufeff \t\r\n"):
         return {}
     try:
-        content = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_each_once, parse_constant=_refuse, **numbers)
+        content = json.loads(
+            text.removeprefix("\ufeff"), object_pairs_hook=_each_once, parse_constant=_refuse, **numbers
+        )
         json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise CannotWrite(f"this file is not plain JSON{where}: comments, trailing commas or names that come twice "
-                          "would be lost") from None
+        raise CannotWrite(
+            f"this file is not plain JSON{where}: comments, trailing commas or names that come twice would be lost"
+        ) from None
     if not isinstance(content, dict):
         raise CannotWrite("this file is not a JSON object")
     return content

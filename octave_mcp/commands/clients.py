@@ -98,8 +98,7 @@ CLIENTS = (
         on_desktop=True,
         then="Refresh the list of MCP servers in Cascade.",
         notes=(
-            "Windsurf was renamed Devin Desktop in June 2026. Its agent Devin Local reads mcpServers in "
-            "~/.config/devin/config.json (%APPDATA%\\devin\\config.json), where an address is `url`.",
+            "Windsurf was renamed Devin Desktop in June 2026; its agent Devin Local reads ~/.config/devin/config.json.",
         ),
     ),
     # zed-industries/zed, docs/src/ai/mcp.md and crates/settings_content/src/project.rs, where `args` is not optional.
@@ -139,7 +138,10 @@ CLIENTS = (
         then="codex mcp list shows it.",
         notes=(
             "`required = true` makes Codex wait for the server, and stop if it does not start.",
-            'codex exec asks nobody, and so refuses the tool that spends credits. To allow it there: `default_tools_approval_mode = "approve"` in this table.',
+            (
+                "codex exec asks nobody, and so refuses the tool that spends credits. This line allows it: "
+                'default_tools_approval_mode = "approve"'
+            ),
         ),
     ),
     # opencode.ai/docs/mcp-servers and /docs/config; opencode 1.18.33 itself.

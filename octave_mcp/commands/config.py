@@ -216,7 +216,9 @@ def _advice(client: Client, connection: Connection) -> list[str]:
     first = f"{client.title}: run\n  {own}\nor add the above to {_places(client)}."
     lines = ["", first if own else f"{client.title}: add the above to {_places(client)}."]
     if client.format != "yaml":
-        lines.append(f"If that file has {client.servers} already, add {connection.name} to it. --write does it for you.")
+        lines.append(
+            f"If that file has {client.servers} already, add {connection.name} to it. --write does it for you."
+        )
     lines += client.notes
     lines += _about_secret(client, connection)
     if connection.url:

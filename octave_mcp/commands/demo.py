@@ -1,12 +1,14 @@
-"""`octave-personas-mcp demo`: the real server as a subprocess, the SDK's real client, and what each side sees.
+"""The command `demo`: the real server as a subprocess, the SDK's real client, and what each side sees.
 
-No key, no network: the server runs with its sandbox.
+It needs no key and no network: the server runs with its sandbox.
 """
 
+import argparse
 import sys
 import textwrap
 from typing import Any
 
+import anyio
 from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 from pydantic import SecretStr
@@ -16,7 +18,7 @@ from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.tokens import estimate
 from octave_mcp.sandbox import build_sandbox
 
-__all__ = ["run_demo"]
+__all__ = ["add_arguments", "run", "run_demo"]
 
 _TEXT = (
     "Our best conversations are with the CISO of a regional bank. Every quarter the auditors ask for evidence of "
@@ -58,9 +60,19 @@ _SHOWN = (
 _WIDTH = 110
 
 
+def add_arguments(_: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command: none."""
+
+
+def run(_: argparse.Namespace) -> int:
+    """Run the demo. Return the exit code."""
+    anyio.run(run_demo)
+    return 0
+
+
 async def run_demo() -> None:
     """Start the server, list its tools, generate three personas, and print what a person and a model would see."""
-    server = StdioServerParameters(command=sys.executable, args=["-m", "octave_mcp", "--sandbox"])
+    server = StdioServerParameters(command=sys.executable, args=["-P", "-m", "octave_mcp", "--sandbox"])
     raw, condensed = 0, 0
     async with (
         Client(server) as client,
@@ -89,7 +101,8 @@ async def run_demo() -> None:
     _heading("Tokens (estimated)")
     saved = f"{raw - condensed} fewer ({1 - condensed / raw:.0%})"
     print(f"Three answers of the API as they are: {raw}. The text that a model sees instead: {condensed}, {saved}.")
-    print("All of this was made up by the sandbox. Octave was not called, and nothing was paid for.")
+    print("All of this is the sandbox's sample data. Octave was not called, and nothing was charged.")
+    print("Next: octave-personas-mcp config claude-code --sandbox")
 
 
 def _first_sentence(text: str) -> str:

@@ -3,6 +3,7 @@
 It costs nothing: of Octave it asks only whose the key is. It never shows the key, nor a part of it.
 """
 
+import argparse
 import math
 import platform
 import socket
@@ -10,12 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlsplit
 
 import anyio
 from pydantic import SecretStr
 
+from octave_mcp.commands.process import BAD_SETTINGS, FAILED
+from octave_mcp.commands.starting import print_any_text
 from octave_mcp.generation.databases import open_ledger
 from octave_mcp.generation.records import LedgerError
 from octave_mcp.observability.environment import drop_unusable_variables
@@ -28,7 +32,7 @@ from octave_mcp.octave.proxy import route_to
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.settings import DEFAULT_BASE_URL, POSTGRES, Settings, SettingsError, load_settings
 
-__all__ = ["Report", "examine"]
+__all__ = ["Report", "add_arguments", "examine", "run"]
 
 DISTRIBUTIONS = ("octave-personas-mcp", "mcp", "httpx", "pydantic")
 
@@ -49,6 +53,19 @@ _SET_KEY = (
     "--sandbox none is needed"
 )
 _SET_ORIGIN = f"set OCTAVE_BASE_URL to Octave's own origin, by default {DEFAULT_BASE_URL}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.description = "Check the key, network and settings, and say how to fix problems. Free; never prints the key."
+    parser.epilog = "Exit code: 0 all is well; 1 something failed; 2 settings."
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check everything, and print it. Return the exit code."""
+    print_any_text()
+    report = anyio.run(partial(examine, sandbox=options.sandbox))
+    return BAD_SETTINGS if report.settings_unusable else FAILED if report.failed else 0
 
 
 class Report:

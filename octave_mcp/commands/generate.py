@@ -4,6 +4,7 @@ It waits for the whole generation. Only what was written to stdout to its end co
 command, the same one again prints what this one did not, and buys nothing twice.
 """
 
+import argparse
 import asyncio
 import json
 import math
@@ -17,17 +18,20 @@ from typing import Any
 import anyio
 
 from octave_mcp.commands.output import as_json, as_text, status
+from octave_mcp.commands.process import BAD_SETTINGS, FAILED, ExitCode, shut_down_on_signals
+from octave_mcp.commands.starting import print_any_text, usable_settings
 from octave_mcp.generation.outcome import Generation
 from octave_mcp.generation.records import LedgerError, LimitReached, RecordLost, State
 from octave_mcp.generation.service import GenerationService
+from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
 from octave_mcp.server.schemas import GENERATE_PERSONAS
 from octave_mcp.server.services import configured_ledger, open_call_state
-from octave_mcp.settings import Settings
+from octave_mcp.settings import Settings, load_settings
 
-__all__ = ["Job", "Unusable", "check", "read_request"]
+__all__ = ["Job", "Unusable", "add_arguments", "check", "read_request", "run"]
 
 INCOMPLETE = 1
 """The exit code where not everything that was asked for was printed."""
@@ -44,6 +48,37 @@ _NOTHING_SENT = "Nothing was sent to Octave and nothing was paid for."
 
 class Unusable(Exception):
     """Nothing can be sent, and nothing was; the text says why."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("file", nargs="?", metavar="FILE", help="the body, as JSON; - reads it from stdin")
+    wanted.add_argument("--collect", metavar="GENERATION_ID", help="wait for an earlier generation, and print it")
+    parser.add_argument("--json", action="store_true", help="whole records, as one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Generate or collect. Return the exit code."""
+    settings = usable_settings(load_settings, "generate", sandbox=options.sandbox)
+    if settings is None:
+        return BAD_SETTINGS
+    configure_logging(settings.log_level, Secrets(settings.api_key))
+    print_any_text()
+    try:
+        check(settings)
+    except Unusable as problem:
+        print(problem, file=sys.stderr)
+        return BAD_SETTINGS
+    try:
+        wanted = options.collect or read_request(options.file, settings.max_personas_per_call)
+    except Unusable as problem:
+        print(problem, file=sys.stderr)
+        return FAILED
+    exit_code, job = ExitCode(), Job(settings, wanted, as_json=options.json)
+    shut_down_on_signals(job.end, exit_code)
+    code = anyio.run(job.run)
+    return exit_code.value or code
 
 
 def check(settings: Settings) -> None:

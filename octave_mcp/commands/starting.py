@@ -1,29 +1,30 @@
-"""The settings that a command starts with, or what is wrong with them."""
+"""What commands need to start: settings that can be used, and a terminal that shows any text."""
 
+import io
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from octave_mcp.generation.records import LedgerError
-from octave_mcp.server.services import configured_ledger
-from octave_mcp.settings import Settings, SettingsError, load_settings
+if TYPE_CHECKING:
+    from octave_mcp.settings import Settings
 
-__all__ = ["settings_or_problem", "usable_settings"]
+__all__ = ["print_any_text", "settings_or_problem", "usable_settings"]
 
-_Kind = TypeVar("_Kind", bound=Settings)
+_Kind = TypeVar("_Kind", bound="Settings")
 
 
-def settings_or_problem(*, sandbox: bool = False, folders: Sequence[str] | None = None) -> tuple[Settings, str]:
+def settings_or_problem(*, sandbox: bool, folders: Sequence[str] | None) -> tuple["Settings", str]:
     """Read the environment for a server that starts whatever is wrong with it.
 
     Returns the settings and ""; or default settings, and what each call reports: a client shows its user the results of
     calls, but nothing of a server that ends before it has answered. `sandbox` and `folders` come from the command line.
     """
-    given: dict[str, Any] = {"sandbox": True} if sandbox else {}
-    if folders:
-        given["folders"] = tuple(folders)
+    from octave_mcp.generation.records import LedgerError
+    from octave_mcp.server.services import configured_ledger
+    from octave_mcp.settings import Settings, SettingsError, load_settings
+
     try:
-        settings = load_settings(**given)
+        settings = load_settings(**from_command_line(sandbox=sandbox, folders=folders))
         configured_ledger(settings)
     except (SettingsError, LedgerError) as error:
         problems = "\n".join(f"- {line}" for line in str(error).splitlines())
@@ -34,12 +35,31 @@ def settings_or_problem(*, sandbox: bool = False, folders: Sequence[str] | None 
     return settings, ""
 
 
-def usable_settings(load: Callable[..., _Kind], command: str, *, sandbox: bool) -> _Kind | None:
-    """Return the settings if they can be read and name a ledger that there can be; else print why, and return None."""
+def usable_settings(
+    load: Callable[..., _Kind], command: str, *, sandbox: bool, folders: Sequence[str] | None = None
+) -> _Kind | None:
+    """Return the settings if they can be read and name a usable ledger; otherwise print why on stderr."""
+    from octave_mcp.generation.records import LedgerError
+    from octave_mcp.server.services import configured_ledger
+    from octave_mcp.settings import SettingsError
+
     try:
-        settings = load(sandbox=True) if sandbox else load()
+        settings = load(**from_command_line(sandbox=sandbox, folders=folders))
         configured_ledger(settings)
     except (SettingsError, LedgerError) as error:
-        print(f"{command} cannot start:\n{error}", file=sys.stderr)
+        print(f"octave-personas-mcp {command} cannot start:\n{error}", file=sys.stderr)
         return None
     return settings
+
+
+def from_command_line(*, sandbox: bool, folders: Sequence[str] | None) -> dict[str, Any]:
+    """Return the settings that options of the command line give, which take the place of the environment's."""
+    given: dict[str, Any] = {"sandbox": True} if sandbox else {}
+    return given | ({"folders": tuple(folders)} if folders else {})
+
+
+def print_any_text() -> None:
+    """Have a terminal that lacks a letter show another one instead of raising an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

@@ -11,7 +11,10 @@ __all__ = ["serve_over_stdio"]
 GRACE_SECONDS = 5.0
 """After the wait for what was sent, for recording it and for closing: then the process ends, whatever holds it."""
 
-STARTED_BY_HAND = "An MCP client starts this command and speaks to it; octave-personas-mcp demo shows it at work."
+STARTED_BY_HAND = (
+    "This is an MCP server: your assistant starts it (see `octave-personas-mcp config`). Waiting for a client on "
+    "stdin; Ctrl-C stops it."
+)
 
 NO_CLIENT = (
     "octave-personas-mcp: stdin ended before any message. This is an MCP server that a client starts and speaks to "

@@ -1,19 +1,26 @@
-"""The command `config`, as a person in a hurry runs it: in a process, its output read as the client would read it."""
+"""The command `config`, as a person in a hurry runs it; its output is read as the client would read it."""
 
 import json
 import os
 import shlex
-import subprocess
+import stat
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import yaml
 
-from octave_mcp.commands.clients import BY_NAME, CLIENTS, NAME, Wanted, configuration, own_command
-from octave_mcp.commands.config import program
+from octave_mcp import cli
+from octave_mcp.commands import config
+from octave_mcp.commands.client_entries import configuration, install_link
+from octave_mcp.commands.client_files import client_file, read_servers
+from octave_mcp.commands.client_model import NAME, Client, Connection
+from octave_mcp.commands.clients import BY_NAME, CLIENTS
 from octave_mcp.values import UNEXPANDED
 
 SECRET = "sk-canary-0123456789"
@@ -21,139 +28,204 @@ COMMAND = str(Path(sys.executable).with_name("octave-personas-mcp"))
 URL = "https://personas.example.com/mcp"
 
 FILLED = {
-    "claude-desktop": "<your {words}>",
     "claude-code": "${{{name}}}",
+    "copilot-cli": "${{{name}}}",
     "cursor": "${{env:{name}}}",
     "vscode": "${{input:{input}}}",
     "windsurf": "${{env:{name}}}",
-    "zed": "<your {words}>",
     "gemini-cli": "${name}",
+    "qwen-code": "${name}",
+    "opencode": "{{env:{name}}}",
+    "continue": "${{{{ secrets.{name} }}}}",
+    "goose": "${name}",
 }
-"""How each client's file has a secret filled in, or asks its reader for it; Codex CLI's names the variable instead."""
+"""How a client's file has a secret filled in. The others ask their reader for it; Codex names the variable instead."""
 
-ADDRESS = {"windsurf": "serverUrl", "gemini-cli": "httpUrl"}
-"""What they call an address that call it something else."""
-
-EVERY_CLIENT = pytest.mark.parametrize("client", [client.name for client in CLIENTS])
-
-
-def run(*arguments: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, with a key in its environment."""
-    return subprocess.run(
-        [sys.executable, "-m", "octave_mcp", "config", *arguments],
-        env={**os.environ, "OCTAVE_API_KEY": SECRET, "OCTAVE_MCP_TOKEN": SECRET, **settings},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+EVERY_CLIENT = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+WRITABLE = [client for client in CLIENTS if client.format != "yaml"]
+EVERY_WRITABLE = pytest.mark.parametrize("client", WRITABLE, ids=lambda client: client.name)
 
 
-def server(client: str, text: str) -> dict[str, Any]:
-    """The server in a configuration, which must hold nothing else but what asks for its secret."""
-    document: dict[str, Any] = tomllib.loads(text) if BY_NAME[client].toml else json.loads(text)
+@dataclass(frozen=True)
+class Ran:
+    """How the command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def a_key_in_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The command must not print what it finds there."""
+    monkeypatch.setenv("OCTAVE_API_KEY", SECRET)
+    monkeypatch.setenv("OCTAVE_MCP_TOKEN", SECRET)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("APPDATA", str(tmp_path / "AppData"))
+    monkeypatch.chdir(tmp_path)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Ran:
+    """Run the command in this process."""
+    try:
+        code = cli.main(["config", *arguments])
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    out, err = capsys.readouterr()
+    assert SECRET not in out + err
+    return Ran(code, out, err)
+
+
+def server(client: Client, text: str, name: str = NAME) -> dict[str, Any]:
+    """Return the server in a configuration, which must hold nothing else but what asks for its secret."""
+    readers: dict[str, Callable[[str], Any]] = {"json": json.loads, "toml": tomllib.loads, "yaml": yaml.safe_load}
+    document: dict[str, Any] = readers[client.format](text)
     document.pop("inputs", None)
-    assert list(document) == [BY_NAME[client].servers]
-    servers = document[BY_NAME[client].servers]
-    assert list(servers) == [NAME]
-    entry: dict[str, Any] = servers[NAME]
+    assert list(document) == [client.servers]
+    servers = document[client.servers]
+    if isinstance(servers, list):
+        servers = {one["name"]: one for one in servers}
+    assert list(servers) == [name]
+    entry: dict[str, Any] = servers[name]
     return entry
 
 
-def printed(client: str, *options: str) -> dict[str, Any]:
-    """The server in what the command prints, which shows no secret anywhere and says where it goes."""
-    ran = run(client, *options)
-    assert (ran.returncode, SECRET in ran.stdout + ran.stderr) == (0, False)
-    assert ran.stdout.isascii()
-    assert f"{BY_NAME[client].title}: this goes into " in ran.stderr
-    return server(client, ran.stdout)
+def printed(capsys: pytest.CaptureFixture[str], client: Client, *options: str) -> dict[str, Any]:
+    """Return the server in what the command prints, which says where it goes."""
+    ran = run(capsys, client.name, *options)
+    assert ran.code == 0
+    assert ran.out.isascii()
+    assert f"{client.title}: " in ran.err
+    assert client.then in ran.err
+    return server(client, ran.out)
 
 
-def filled(client: str, name: str, words: str) -> str:
-    """What stands for a secret."""
-    return FILLED[client].format(name=name, words=words, input=name.lower().replace("_", "-"))
+def started(entry: Mapping[str, Any]) -> list[str]:
+    """Return the command of an entry and its arguments, whatever the client calls them."""
+    command = entry.get("command", entry.get("cmd"))
+    return [*command] if isinstance(command, list) else [str(command), *entry["args"]]
 
 
-@EVERY_CLIENT
-def test_a_sandbox_is_started_by_its_absolute_path_and_needs_no_secret(client: str) -> None:
-    """Programs started by a click do not see a shell's `PATH`."""
-    entry = printed(client, "--sandbox")
-    assert (entry["command"], entry["args"]) == (COMMAND, ["--sandbox"])
-    assert not {"env", "env_vars"} & entry.keys()
+def leaves(value: object) -> list[str]:
+    """Return every text in a configuration."""
+    if isinstance(value, Mapping):
+        return [text for inner in value.values() for text in leaves(inner)]
+    return [text for inner in value for text in leaves(inner)] if isinstance(value, list) else [str(value)]
 
 
-@EVERY_CLIENT
-def test_the_key_is_filled_in_as_the_client_does_it(client: str) -> None:
-    """Each has its own word for a variable; one that has none gets a placeholder, which the server refuses by name."""
-    entry = printed(client)
-    assert (entry["command"], entry["args"]) == (COMMAND, [])
-    if client == "codex-cli":
-        assert entry["env_vars"] == ["OCTAVE_API_KEY"]
-    else:
-        assert entry["env"] == {"OCTAVE_API_KEY": filled(client, "OCTAVE_API_KEY", "Octave API key")}
-        assert UNEXPANDED.search(entry["env"]["OCTAVE_API_KEY"])
+# --- What is printed --------------------------------------------------------------------------------------------------
 
 
 @EVERY_CLIENT
-def test_a_key_file_is_named_by_its_absolute_path_and_never_read(client: str, tmp_path: Path) -> None:
-    """The client starts the server in a folder of its own choice."""
-    (tmp_path / "key").write_text(SECRET, encoding="utf-8")
-    ran = run(client, "--key-file", "key", cwd=tmp_path)
-    assert SECRET not in ran.stdout + ran.stderr
-    assert server(client, ran.stdout)["env"] == {"OCTAVE_API_KEY_FILE": str(tmp_path / "key")}
-
-
-@pytest.mark.parametrize(
-    ("auth", "header", "scheme", "name", "words"),
-    [
-        ("token", "Authorization", "Bearer ", "OCTAVE_MCP_TOKEN", "bearer token"),
-        ("key", "X-Octave-Api-Key", "", "OCTAVE_API_KEY", "Octave API key"),
-    ],
-)
-@EVERY_CLIENT
-def test_a_server_over_http_is_told_who_calls(
-    client: str, auth: str, header: str, scheme: str, name: str, words: str
+def test_a_sandbox_is_started_by_its_absolute_path_and_needs_no_secret(
+    capsys: pytest.CaptureFixture[str], client: Client
 ) -> None:
-    """In the header that it knows, by the client's own words for an address and for headers."""
-    entry = printed(client, "--http", URL, "--auth", auth)
-    if client == "codex-cli":
-        told = {"bearer_token_env_var": name} if auth == "token" else {"env_http_headers": {header: name}}
-        assert told.items() <= entry.items()
-        assert entry["url"] == URL
-    elif client == "claude-desktop":
-        assert entry["args"] == ["-y", "mcp-remote", URL, "--header", f"{header}:${{{name}}}"]
-        assert entry["env"] == {name: f"{scheme}<your {words}>"}
-    else:
-        assert entry[ADDRESS.get(client, "url")] == URL
-        assert entry["headers"] == {header: f"{scheme}{filled(client, name, words)}"}
-        assert "command" not in entry
+    """A program that is started by a click has another PATH."""
+    entry = printed(capsys, client, "--sandbox")
+    assert started(entry) == [COMMAND, "--sandbox"]
+    assert "OCTAVE" not in str(entry)
 
 
 @EVERY_CLIENT
-def test_a_server_on_this_machine_is_called_without_a_token_unless_one_is_wanted(client: str) -> None:
-    """`octave-personas-mcp http --sandbox` asks for none; and its path need not be known."""
-    entry = printed(client, "--http", "http://127.0.0.1:8000")
-    assert "http://127.0.0.1:8000/mcp" in [*entry.values(), *entry.get("args", [])]
-    assert not {"headers", "env", "bearer_token_env_var", "env_http_headers"} & entry.keys()
+def test_the_key_is_filled_in_by_the_client_or_is_a_placeholder(
+    capsys: pytest.CaptureFixture[str], client: Client
+) -> None:
+    """The server names a placeholder that stays."""
+    entry = printed(capsys, client)
+    if client.name in {"codex-cli", "goose"}:
+        assert "OCTAVE_API_KEY" in [*entry.get("env_vars", []), *entry.get("env_keys", [])]
+        return
+    words = FILLED.get(client.name, "<your Octave API key>")
+    value = words.format(name="OCTAVE_API_KEY", input="octave-api-key")
+    assert entry.get("env", entry.get("environment")) == {"OCTAVE_API_KEY": value}
+    assert UNEXPANDED.search(value) or client.name == "opencode"  # which puts nothing in place of what is not set
+
+
+@EVERY_CLIENT
+def test_the_key_may_be_in_a_file(capsys: pytest.CaptureFixture[str], client: Client, tmp_path: Path) -> None:
+    """Its path becomes absolute; how to make it is said until it is there."""
+    entry = printed(capsys, client, "--key-file", "octave.key")
+    path = str(tmp_path / "octave.key")
+    assert path in leaves(entry)
+    assert "OCTAVE_API_KEY" not in [*entry.get("env_vars", []), *entry.get("env_keys", [])]
+    assert f"umask 077; cat > {path}" in run(capsys, client.name, "--key-file", "octave.key").err
+    Path(path).write_text(SECRET, encoding="utf-8")
+    assert "umask" not in run(capsys, client.name, "--key-file", "octave.key").err
+
+
+@EVERY_CLIENT
+@pytest.mark.parametrize(
+    ("auth", "words", "variable"),
+    [("token", "bearer token", "OCTAVE_MCP_TOKEN"), ("key", "Octave API key", "OCTAVE_API_KEY"), ("none", "", "")],
+)
+def test_a_team_server_is_reached_by_its_address(
+    capsys: pytest.CaptureFixture[str], client: Client, auth: str, words: str, variable: str
+) -> None:
+    """What the server wants of its callers comes from a variable, or is a placeholder."""
+    entry = printed(capsys, client, "--http", "https://personas.example.com", "--auth", auth)
+    assert URL in leaves(entry)
+    if not words:
+        assert "OCTAVE" not in str(entry)
+        assert "<your" not in str(entry)
+        return
+    assert variable in str(entry) or f"<your {words}>" in str(entry)
+    if client.name not in {"codex-cli", "claude-desktop"}:
+        header = {"token": "Authorization", "key": "X-Octave-Api-Key"}[auth]
+        assert header in str(entry)
+        assert ("Bearer " in str(entry)) is (auth == "token")
+
+
+@EVERY_CLIENT
+def test_a_server_on_this_machine_is_called_without_a_token_unless_one_is_wanted(
+    capsys: pytest.CaptureFixture[str], client: Client
+) -> None:
+    """`octave-personas-mcp http --sandbox` wants none; and its path need not be known."""
+    entry = printed(capsys, client, "--http", "http://127.0.0.1:8000")
+    assert "http://127.0.0.1:8000/mcp" in leaves(entry)
+    assert not {"headers", "env", "bearer_token_env_var", "env_http_headers"} & {
+        key for key, value in entry.items() if value
+    }
+
+
+@EVERY_CLIENT
+def test_a_second_workspace_has_a_name_of_its_own(capsys: pytest.CaptureFixture[str], client: Client) -> None:
+    """Two entries of one name would be one."""
+    ran = run(capsys, client.name, "--name", "octave-emea")
+    assert server(client, ran.out, "octave-emea")
+
+
+@EVERY_CLIENT
+def test_folders_are_options_of_the_command(capsys: pytest.CaptureFixture[str], client: Client, tmp_path: Path) -> None:
+    """Each becomes absolute; the project's folder is the client's variable, if it has one."""
+    (tmp_path / "notes").mkdir()
+    entry = printed(capsys, client, "--sandbox", "--folder", "notes", "--folder", str(tmp_path))
+    notes = str(tmp_path / "notes")
+    assert started(entry) == [COMMAND, "--sandbox", "--folder", notes, "--folder", str(tmp_path)]
+    ran = run(capsys, client.name, "--sandbox", "--project-folder")
+    if client.project_folder:
+        assert started(server(client, ran.out))[-2:] == ["--folder", client.project_folder]
+    else:
+        assert (ran.code, ran.out) == (2, "")
+        assert "name the folder with --folder" in ran.err
 
 
 @pytest.mark.parametrize("options", [["--sandbox"], ["--http", URL]])
-def test_codex_cli_waits_for_the_server(options: list[str]) -> None:
-    """Its first turn would begin without the server's tools; and a call answers within 45 seconds."""
-    entry = printed("codex-cli", *options)
+def test_codex_cli_waits_for_the_server(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
+    """Its first turn would begin without the tools. Its own limit for a call is long, and is not shortened."""
+    entry = printed(capsys, BY_NAME["codex-cli"], *options)
     assert entry["required"] is True
     assert entry["startup_timeout_sec"] >= 10
-    assert entry["tool_timeout_sec"] > 45
+    assert "tool_timeout_sec" not in entry
+    assert 'default_tools_approval_mode = "approve"' in run(capsys, "codex-cli", *options).err
 
 
-def test_vs_code_asks_for_the_secret_that_it_fills_in() -> None:
+def test_vs_code_asks_for_the_secret_that_it_fills_in(capsys: pytest.CaptureFixture[str]) -> None:
     """An input that nobody declared would be an error there."""
-    (asked,) = json.loads(run("vscode").stdout)["inputs"]
+    text = run(capsys, "vscode").out
+    (asked,) = json.loads(text)["inputs"]
     assert asked["password"] is True
-    assert server("vscode", run("vscode").stdout)["env"] == {"OCTAVE_API_KEY": f"${{input:{asked['id']}}}"}
-    assert "inputs" not in json.loads(run("vscode", "--sandbox").stdout)
+    assert server(BY_NAME["vscode"], text)["env"] == {"OCTAVE_API_KEY": f"${{input:{asked['id']}}}"}
+    assert "inputs" not in json.loads(run(capsys, "vscode", "--sandbox").out)
 
 
 @EVERY_CLIENT
@@ -166,11 +238,10 @@ def test_vs_code_asks_for_the_secret_that_it_fills_in() -> None:
     ],
     ids=ascii,
 )
-def test_any_path_comes_back_as_it_went_in(client: str, path: str) -> None:
-    """Backslashes, quotes, letters beyond ASCII: in JSON and in TOML."""
-    text = configuration(BY_NAME[client], Wanted((path,), key_file=path))
-    entry = server(client, text)
-    assert (entry["command"], entry["env"]["OCTAVE_API_KEY_FILE"]) == (path, path)
+def test_any_path_comes_back_as_it_went_in(client: Client, path: str) -> None:
+    """Backslashes, quotes and letters beyond ASCII survive JSON, TOML and YAML."""
+    text = configuration(client, Connection(command=(path,), key_file=path, folders=(path,)))
+    assert leaves(server(client, text)).count(path) == 3
     assert text.isascii()
 
 
@@ -178,83 +249,323 @@ def test_any_path_comes_back_as_it_went_in(client: str, path: str) -> None:
     ("arguments", "said"),
     [
         (["cursr"], "did you mean cursor?"),
-        (["emacs"], "there are claude-desktop, claude-code"),
+        (["claude"], "did you mean claude-desktop or claude-code?"),
+        (["emacs"], 'unknown client "emacs": the clients are claude-desktop, claude-code'),
         (["zed", "--sandbox", "--key-file", "key"], "needs no key"),
+        (["zed", "--key-file", "/"], "is a folder"),
+        (["zed", "--folder", "/nowhere"], "there is none at /nowhere"),
+        (["zed", "--name", "two words"], "--name takes"),
+        (["zed", "--project"], "need --write"),
         (["zed", "--sandbox", "--http", URL], "has its own settings"),
-        (["zed", "--auth", "key"], "it needs --http"),
+        (["zed", "--folder", "/tmp", "--http", URL], "has its own settings"),
+        (["zed", "--auth", "key"], "--auth requires --http"),
         (["zed", "--http", "personas.example.com"], "an address such as"),
         (["zed", "--http", f"https://me:{SECRET}@personas.example.com"], "an address such as"),
         (["zed", "--http", f"{URL}?token={SECRET}"], "an address such as"),
-        (["zed", "--http", "http://personas.example.com/mcp"], "would travel readably"),
+        (["zed", "--http", "http://personas.example.com/mcp"], "would be sent unencrypted"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_words(arguments: list[str], said: str) -> None:
-    """With nothing on stdout, which may be on its way into a file."""
-    ran = run(*arguments)
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert said in ran.stderr
-    assert SECRET not in ran.stderr
+def test_what_cannot_be_meant_is_refused_in_words(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    """Nothing goes to stdout, which may be on its way into a file."""
+    ran = run(capsys, *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
 
 
-def test_without_a_client_all_are_listed_with_their_places() -> None:
-    """So that nobody has to guess a name."""
-    listed = run().stdout.splitlines()
+def test_without_a_client_all_are_listed_with_their_places(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody has to guess a name."""
+    listed = run(capsys).out.splitlines()
     assert [line.split()[0] for line in listed] == list(BY_NAME)
     assert "~/.cursor/mcp.json" in "\n".join(listed)
 
 
 @pytest.mark.parametrize(
-    ("client", "options", "start"),
+    ("client", "start"),
     [
-        ("claude-code", ["--sandbox"], ["claude", "mcp", "add-json", "--scope", "user", NAME]),
-        ("gemini-cli", ["--sandbox"], ["gemini", "mcp", "add", "--scope", "user", NAME, COMMAND, "--", "--sandbox"]),
-        ("vscode", ["--sandbox"], ["code", "--add-mcp"]),
+        ("claude-code", ["claude", "mcp", "add-json", "--scope", "user", NAME]),
+        ("gemini-cli", ["gemini", "mcp", "add", "--scope", "user", NAME, COMMAND, "--", "--sandbox"]),
+        ("vscode", ["code", "--add-mcp"]),
+        ("copilot-cli", ["copilot", "mcp", "add", NAME, "--", COMMAND, "--sandbox"]),
     ],
 )
-def test_a_clients_own_command_can_be_pasted(client: str, options: list[str], start: list[str]) -> None:
-    """Quoted for the shell."""
-    (line,) = [line for line in run(client, *options).stderr.splitlines() if line.startswith("Or, without a file: ")]
-    assert shlex.split(line.partition(": ")[2])[: len(start)] == start
+def test_a_clients_own_command_comes_first_and_can_be_pasted(
+    capsys: pytest.CaptureFixture[str], client: str, start: list[str]
+) -> None:
+    """It is the whole job, and is quoted for the shell."""
+    first, command, *_ = run(capsys, client, "--sandbox").err.lstrip().splitlines()
+    assert first.endswith(": run")
+    assert shlex.split(command)[: len(start)] == start
 
 
 def test_a_clients_own_command_holds_what_its_file_holds() -> None:
-    """Its variable too; and VS Code's is not told where it would have to ask."""
-    for wanted in (Wanted(), Wanted(url=URL), Wanted(key_file="/k"), Wanted(url=URL, caller=None)):
-        claude = own_command(BY_NAME["claude-code"], wanted)
-        gemini = own_command(BY_NAME["gemini-cli"], wanted)
-        assert claude
-        assert gemini
-        assert json.loads(claude[-1]) == server("claude-code", configuration(BY_NAME["claude-code"], wanted))
-        entry = server("gemini-cli", configuration(BY_NAME["gemini-cli"], wanted))
-        for words in _leaves(entry):
-            assert any(words in argument for argument in gemini)
-        code = own_command(BY_NAME["vscode"], wanted)
-        assert (code is None) == (wanted.secret is not None)
+    """Its variable too; VS Code's is not printed if it would have to ask."""
+    for connection in (Connection(), Connection(url=URL), Connection(key_file="/k"), Connection(url=URL, caller=None)):
+        claude, gemini = BY_NAME["claude-code"], BY_NAME["gemini-cli"]
+        typed = claude.own(claude, connection)
+        assert typed
+        assert json.loads(typed[-1]) == server(claude, configuration(claude, connection))
+        arguments = gemini.own(gemini, connection) or []
+        for words in leaves(server(gemini, configuration(gemini, connection))):
+            assert any(words in argument for argument in arguments)
+        code = BY_NAME["vscode"]
+        assert (code.own(code, connection) is None) == (connection.secret is not None)
 
 
-def _leaves(value: object) -> list[str]:
-    """Every text in a configuration."""
-    if isinstance(value, Mapping):
-        return [text for inner in value.values() for text in _leaves(inner)]
-    return [text for inner in value for text in _leaves(inner)] if isinstance(value, list) else [str(value)]
+def test_one_click_links_hold_the_same_entry() -> None:
+    """A link that Cursor or VS Code opens has no secret in it either."""
+    import base64  # noqa: PLC0415 - this test alone decodes a link
+
+    for connection in (Connection(), Connection(sandbox=True)):
+        cursor, code = BY_NAME["cursor"], BY_NAME["vscode"]
+        parts = parse_qs(urlsplit(install_link(cursor, connection)).query)
+        assert parts["name"] == [NAME]
+        assert json.loads(base64.b64decode(parts["config"][0])) == cursor.entry(cursor, connection)
+        parts = parse_qs(urlsplit(install_link(code, connection)).query)
+        assert json.loads(parts["config"][0]) == code.entry(code, connection)
+        assert ("inputs" in parts) is (connection.secret is not None)
+    assert install_link(BY_NAME["zed"], Connection()) == ""
+
+
+# --- The command ------------------------------------------------------------------------------------------------------
 
 
 def test_the_command_is_named_by_the_link_that_an_update_keeps(tmp_path: Path) -> None:
-    """As `uv tool install` and pipx make one; without any, the interpreter runs the package."""
+    """`uv tool install` and pipx make one; without any, the interpreter runs the package, and nothing of the folder."""
     (tmp_path / "venv").mkdir()
     (tmp_path / "venv" / "octave-personas-mcp").touch()
     link = tmp_path / "octave-personas-mcp"
     link.symlink_to(tmp_path / "venv" / "octave-personas-mcp")
     elsewhere = str(tmp_path / "other" / "python")
-    assert program(str(link), elsewhere) == (str(link),)
-    assert program("__main__.py", str(tmp_path / "venv" / "python")) == (
+    assert config.started_by(str(link), elsewhere) == (str(link),)
+    assert config.started_by("__main__.py", str(tmp_path / "venv" / "python")) == (
         str(tmp_path / "venv" / "octave-personas-mcp"),
     )
-    assert program("__main__.py", elsewhere) == (elsewhere, "-m", "octave_mcp")
+    assert config.started_by("__main__.py", elsewhere) == (elsewhere, "-P", "-m", "octave_mcp")
 
 
-def test_paths_are_written_as_the_platforms_users_know_them() -> None:
+@pytest.mark.parametrize(
+    ("origin", "source"),
+    [
+        (None, ()),
+        ("not JSON", ()),
+        ('{"url": "file:///home/me/clone", "dir_info": {}}', ("--from", "file:///home/me/clone")),
+        (
+            '{"url": "https://example.com/r", "vcs_info": {"vcs": "git", "requested_revision": "v1"}}',
+            ("--from", "git+https://example.com/r@v1"),
+        ),
+    ],
+)
+def test_what_uvx_runs_from_its_cache_is_started_through_uvx(
+    monkeypatch: pytest.MonkeyPatch, origin: str | None, source: tuple[str, ...]
+) -> None:
+    """A path in the cache disappears with `uv cache clean`."""
+
+    class Installed:
+        def read_text(self, _: str) -> str | None:
+            return origin
+
+    monkeypatch.setattr(config, "distribution", lambda _: Installed())
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    cached = "/home/me/.cache/uv/archive-v0/abc/bin/"
+    assert config.started_by(f"{cached}octave-personas-mcp", f"{cached}python") == (
+        "uvx",
+        *source,
+        "octave-personas-mcp",
+    )
+
+
+def test_paths_are_written_as_the_platforms_users_know_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """`~` means nothing on Windows."""
-    assert BY_NAME["cursor"].where("win32")[0] == "%USERPROFILE%\\.cursor\\mcp.json"
-    assert BY_NAME["zed"].where("win32")[0].startswith("%APPDATA%\\Zed\\settings.json")
-    assert BY_NAME["claude-desktop"].where("darwin")[0].startswith("~/Library/Application Support/Claude/")
+    assert BY_NAME["cursor"].places("win32")[0] == "%USERPROFILE%\\.cursor\\mcp.json"
+    assert BY_NAME["zed"].places("win32")[0].startswith("%APPDATA%\\Zed\\settings.json")
+    assert BY_NAME["claude-desktop"].places("darwin")[0].startswith("~/Library/Application Support/Claude/")
+    monkeypatch.setattr("sys.platform", "win32")
+    assert config._how_to_write("C:\\octave.key").endswith("notepad C:\\octave.key")
+    assert config._as_typed(["code", "--add-mcp", '{"a": 1}'], "win32") == 'code --add-mcp "{\\"a\\": 1}"'
+
+
+# --- What is written --------------------------------------------------------------------------------------------------
+
+
+def written(capsys: pytest.CaptureFixture[str], client: Client, path: Path, *options: str) -> dict[str, Any]:
+    """Write the entry into the client's file, and return the servers that it has then."""
+    ran = run(capsys, client.name, "--sandbox", "--write", *options)
+    assert (ran.code, ran.out) == (0, "")
+    assert str(path) in ran.err
+    return read_servers(client, path)
+
+
+@EVERY_WRITABLE
+@pytest.mark.parametrize("place", ["home", "project"])
+def test_a_file_is_created_with_its_folder(capsys: pytest.CaptureFixture[str], client: Client, place: str) -> None:
+    """If the client has none that is known, the command says what to do instead."""
+    options = ["--project"] if place == "project" else []
+    path = client_file(client, project=bool(options))
+    if path is None:
+        ran = run(capsys, client.name, "--sandbox", "--write", *options)
+        assert (ran.code, ran.out) == (2, "")
+        assert "has no file" in ran.err
+        return
+    servers = written(capsys, client, path.absolute(), *options)
+    assert started(servers[NAME]) == [COMMAND, "--sandbox"]
+    assert not list(path.parent.glob("*.bak"))
+
+
+JSON_FILE = """{
+\t"theme": "Ünïcode 😀",
+\t"big": 123456789012345678901234567890, "float": 1.50e10, "empty": [],
+\t"servers": {"other": {"command": "other", "args": ["-x"]}},
+\t"mcpServers": {"other": {"command": "other", "args": ["-x"]}}
+}
+"""
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("name", ["cursor", "vscode", "qwen-code"])
+def test_all_else_in_a_file_stays_and_a_backup_is_kept(
+    capsys: pytest.CaptureFixture[str], name: str, newline: str, mark: str
+) -> None:
+    """Numbers stay as they were written, and so do indentation, line ends and permissions."""
+    client = BY_NAME[name]
+    path = client_file(client)
+    assert path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = (mark + JSON_FILE.replace("\n", newline)).encode()
+    path.write_bytes(before)
+    path.chmod(0o600)
+    servers = written(capsys, client, path)
+    assert list(servers) == ["other", NAME]
+    after = path.read_bytes().decode()
+    assert after.startswith(f'{mark}{{{newline}\t"theme": "Ünïcode 😀"')
+    assert after.count("\n") == after.count("\r\n") or newline == "\n"
+    assert "123456789012345678901234567890," in after
+    assert "1.50e10," in after
+    rest = json.loads(after.removeprefix("\ufeff"))
+    del rest[client.servers][NAME]
+    assert rest == json.loads(JSON_FILE)
+    (backup,) = path.parent.glob("*.bak")
+    assert backup.read_bytes() == before
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(backup.stat().st_mode) == 0o600
+
+
+def test_what_is_there_already_is_left_and_what_differs_is_only_replaced_on_request(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The other may hold a key that its owner has filled in."""
+    path = client_file(BY_NAME["zed"])
+    assert path
+    written(capsys, BY_NAME["zed"], path)
+    before = path.read_bytes()
+    written(capsys, BY_NAME["zed"], path)
+    assert path.read_bytes() == before
+    ran = run(capsys, "zed", "--write")
+    assert ran.code == 1
+    assert "--replace" in ran.err
+    assert path.read_bytes() == before
+    assert run(capsys, "zed", "--write", "--replace").code == 0
+    assert read_servers(BY_NAME["zed"], path)[NAME]["env"] == {"OCTAVE_API_KEY": "<your Octave API key>"}
+    assert run(capsys, "zed", "--write", "--name", "octave-emea").code == 0
+    assert list(read_servers(BY_NAME["zed"], path)) == [NAME, "octave-emea"]
+
+
+def test_a_question_for_the_key_is_declared_once_in_vs_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two servers may share it."""
+    path = client_file(BY_NAME["vscode"])
+    assert path
+    path.parent.mkdir(parents=True)
+    path.write_text('{"inputs": [{"id": "another", "type": "promptString"}]}', encoding="utf-8")
+    assert run(capsys, "vscode", "--write").code == 0
+    assert run(capsys, "vscode", "--write", "--name", "second").code == 0
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert [one["id"] for one in content["inputs"]] == ["another", "octave-api-key"]
+    assert list(content["servers"]) == [NAME, "second"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"mcpServers": {}} // mine',
+        '{"mcpServers": {},}',
+        '{"mcpServers": {}, "mcpServers": {}}',
+        '{"mcpServers": []}',
+        '{"mcpServers": "none"}',
+        '["mcpServers"]',
+        '{"a": NaN}',
+        '{"a": "\\ud800"}',
+        "[" * 100_000,
+        "mcpServers: {}",
+        b"\xff\xfe{\x00}\x00",
+    ],
+    ids=["comment", "comma", "twice", "list", "text", "no object", "nan", "half", "deep", "yaml", "utf-16"],
+)
+def test_a_file_that_would_lose_something_is_not_changed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str | bytes
+) -> None:
+    """The entry is printed instead, to be added by hand."""
+    path = tmp_path / ".cursor" / "mcp.json"
+    path.parent.mkdir()
+    before = content if isinstance(content, bytes) else content.encode()
+    path.write_bytes(before)
+    ran = run(capsys, "cursor", "--sandbox", "--write")
+    assert ran.code == 1
+    assert "nothing was changed" in ran.err
+    assert started(server(BY_NAME["cursor"], ran.out)) == [COMMAND, "--sandbox"]
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_toml_is_added_to_at_its_end(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Comments stay, since nothing before the end is touched."""
+    path = tmp_path / ".codex" / "config.toml"
+    path.parent.mkdir()
+    before = '# mine\nmodel = "x"\n[mcp_servers.other]\ncommand = "other"'
+    path.write_text(before, encoding="utf-8")
+    servers = written(capsys, BY_NAME["codex-cli"], path)
+    assert list(servers) == ["other", NAME]
+    assert path.read_text(encoding="utf-8").startswith(before)
+    ran = run(capsys, "codex-cli", "--write", "--replace")
+    assert ran.code == 1
+    assert "removed by hand" in ran.err
+
+
+@pytest.mark.parametrize("content", ["mcp_servers = {}\n", "model = \n", "mcp_servers = 3\n"])
+def test_toml_that_cannot_be_added_to_is_not_changed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str
+) -> None:
+    """Servers in one line can have no table after them."""
+    path = tmp_path / ".codex" / "config.toml"
+    path.parent.mkdir()
+    path.write_text(content, encoding="utf-8")
+    assert run(capsys, "codex-cli", "--write").code == 1
+    assert path.read_text(encoding="utf-8") == content
+
+
+def test_a_link_stays_a_link(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """People keep such files in a repository of their own."""
+    (tmp_path / "dotfiles").mkdir()
+    target = tmp_path / "dotfiles" / "mcp.json"
+    target.write_text("{}", encoding="utf-8")
+    (tmp_path / ".cursor").mkdir()
+    (tmp_path / ".cursor" / "mcp.json").symlink_to(target)
+    assert run(capsys, "cursor", "--sandbox", "--write").code == 0
+    assert (tmp_path / ".cursor" / "mcp.json").is_symlink()
+    assert NAME in target.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("client", [client for client in CLIENTS if client.format == "yaml"], ids=lambda one: one.name)
+def test_yaml_is_left_to_its_owner(capsys: pytest.CaptureFixture[str], client: Client) -> None:
+    """The entry is printed."""
+    ran = run(capsys, client.name, "--sandbox", "--write")
+    assert ran.code == 1
+    assert "YAML" in ran.err
+    assert started(server(client, ran.out)) == [COMMAND, "--sandbox"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """No traceback."""
+    (tmp_path / ".cursor").mkdir(mode=0o500)
+    assert run(capsys, "cursor", "--sandbox", "--write").code == 1

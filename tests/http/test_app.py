@@ -227,7 +227,7 @@ async def test_it_listens_elsewhere_only_if_it_knows_who_calls() -> None:
     env = environment(OCTAVE_API_KEY=KEY)
     refused = await run("http", "--host", "0.0.0.0", "--port", "0", env=env)
     assert refused.code == 2
-    assert "without knowing who calls" in refused.err
+    assert "without authentication" in refused.err
     assert "OCTAVE_MCP_TOKENS_FILE" in refused.err
     assert KEY not in refused.err
     taken = await run("http", "--port", "99999", env=env)
