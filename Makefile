@@ -8,7 +8,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 BIN := .venv/bin
 
-.PHONY: demo picture test soak bench bench-chat bench-load bundle check format configs docs lock lock-npm clean
+.PHONY: demo picture test soak bench bench-chat bench-load bundle check format docs lock lock-npm clean
 .DEFAULT_GOAL := test
 
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
@@ -46,9 +46,6 @@ check: .venv/ready  ## formatting, lint and types
 format: .venv/ready  ## put the code in order
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
-
-configs: .venv/ready  ## the configurations in examples/ and in the README, as `octave-personas-mcp config` prints them
-	@PYTHONPATH=tests $(BIN)/python -m support.configurations
 
 docs: .venv/ready  ## the tables in the documentation, from the code
 	@PYTHONPATH=tests $(BIN)/python -m support.documents

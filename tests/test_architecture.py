@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "server": EVERYWHERE | {"generation", "octave", "personas", "sandbox", "sources"},
     "http": EVERYWHERE | {"generation", "octave", "personas", "sandbox", "server", "sources"},
     "commands": EVERYWHERE | {"generation", "http", "octave", "personas", "sandbox", "server", "sources"},
-    "cli": EVERYWHERE | {"commands", "generation", "http", "sandbox", "server"},
+    "cli": EVERYWHERE | {"commands"},
     "__main__": {"cli"},
     "": set(),
 }

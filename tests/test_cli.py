@@ -17,6 +17,7 @@ from mcp import Client, StdioServerParameters
 from support.upstream import by_the_page, upstream
 
 from octave_mcp import __version__, cli
+from octave_mcp.commands import COMMANDS, WITH_SANDBOX
 from octave_mcp.commands.demo import run_demo
 from octave_mcp.commands.process import BAD_SETTINGS, INTERRUPTED
 
@@ -53,7 +54,7 @@ def test_the_installed_command_tells_its_version() -> None:
 def test_help_names_every_command() -> None:
     """A person starts there."""
     told = run("--help").stdout
-    for word in ("--sandbox", "demo ", "sandbox ", "generate ", "doctor ", "--version"):
+    for word in ("--sandbox", "-V, --version", *(f"  {name} " for name in COMMANDS)):
         assert f"  {word}" in told
 
 
@@ -250,3 +251,46 @@ def test_bad_settings_end_a_command_with_exit_code_2(
     said = capsys.readouterr().err
     assert "OCTAVE_API_KEY is not a valid API key" in said
     assert SECRET not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["generat"], 'unknown command "generat": did you mean generate?'),
+        (["version"], 'unknown command "version": the commands are demo, config'),
+        (["sandbox", "--latency", "lots"], "must be a number of seconds, 0 or more"),
+        (["sandbox", "--latency", "-1"], "must be a number of seconds, 0 or more"),
+        (["http", "--port", "abc"], "invalid int value: 'abc'"),
+    ],
+)
+def test_a_misspelt_command_or_option_is_told(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    """The nearest command is named, and no private name leaks."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_says_what_it_does_and_imports_nothing_until_then(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """Its help is complete; `octave-personas-mcp --help` imports no command."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: octave-personas-mcp {command} ")
+    assert ("--sandbox" in said) is (command in WITH_SANDBOX)
+
+
+def test_the_start_of_the_server_loads_no_other_command() -> None:
+    """A client waits for it at every chat."""
+    program = "import sys; from octave_mcp import cli; cli._parser().parse_args([]); print(*sys.modules, sep='\\n')"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"mcp", "httpx", "pydantic", "rich", "uvicorn"} & set(loaded)
+    assert {name for name in loaded if name.startswith("octave_mcp.commands.")} <= {
+        "octave_mcp.commands.process",
+    }

@@ -76,7 +76,7 @@ def test_the_source_distribution_has_what_its_tests_need(built: Path) -> None:
         "tests/npm/package-lock.json",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
-        "examples/key/vscode.json",
+        "examples/research.py",
     ):
         assert name in names
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from mcp import Client
-from support import configurations, documents
+from support import documents
 
 from octave_mcp.cli import main
 from octave_mcp.server.app import build_server
@@ -24,24 +24,6 @@ def test_each_generated_part_of_the_documentation_is_as_the_code_has_it(path: st
     text = (ROOT / path).read_text(encoding="utf-8")
     assert text.count("<!-- make docs: ") == text.count("<!-- end -->") > 0
     assert documents.written(text) == text
-
-
-@pytest.mark.parametrize(("path", "text"), [*configurations.files()])
-def test_each_configuration_in_examples_is_what_the_command_prints(path: str, text: str) -> None:
-    """Byte for byte, but for the absolute path, which is each machine's own; `make configs` writes them anew."""
-    assert (ROOT / path).read_text(encoding="utf-8") == text
-
-
-def test_examples_holds_no_other_configuration() -> None:
-    """One that nothing generates would grow old."""
-    found = [path for ending in ("json", "toml") for path in (ROOT / "examples").rglob(f"*.{ending}")]
-    assert {path.relative_to(ROOT).as_posix() for path in found} == {path for path, _ in configurations.files()}
-
-
-def test_the_readmes_configurations_are_what_the_command_prints() -> None:
-    """And the places where they go; `make configs` writes them anew."""
-    assert configurations.PART.search(README)
-    assert configurations.readme(README) == README
 
 
 def test_every_command_of_ours_is_one() -> None:

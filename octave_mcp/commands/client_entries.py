@@ -193,28 +193,29 @@ def install_link(client: Client, connection: Connection) -> str:
 def _toml(name: str, table: Mapping[str, object]) -> str:
     """Return a table; the tables in it come last, each under its own heading."""
     plain = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
-    lines = [f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in plain.items())]
+    lines = [f"[{name}]", *(f"{key} = {_value(value)}" for key, value in plain.items())]
     inner = [_toml(f"{name}.{key}", value) for key, value in table.items() if isinstance(value, Mapping)]
     return "\n".join([*lines, "", *inner])
 
 
-def _toml_value(value: object) -> str:
+def _value(value: object) -> str:
+    """Return a text, a list, a number, a truth value or an empty table, as TOML and YAML both write it."""
     if isinstance(value, str):
-        return '"' + "".join(map(_toml_character, value)) + '"'
+        return '"' + "".join(map(_character, value)) + '"'
     if isinstance(value, list):
-        return f"[{', '.join(map(_toml_value, value))}]"
+        return f"[{', '.join(map(_value, value))}]"
     return str(value).lower()
 
 
-def _toml_character(character: str) -> str:
-    """Return a character as TOML escapes it: JSON would write some as two halves."""
+def _character(character: str) -> str:
+    """Return a character as TOML and YAML escape it: JSON would write some as two halves."""
     if character in '"\\':
         return f"\\{character}"
     return character if " " <= character <= "~" else f"\\U{ord(character):08X}"
 
 
 def _yaml(tree: Mapping[str, object], indent: str = "") -> str:
-    """Return a mapping as YAML, of which JSON's values are a part."""
+    """Return a mapping as YAML."""
     lines = []
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
@@ -223,5 +224,5 @@ def _yaml(tree: Mapping[str, object], indent: str = "") -> str:
             items = (_yaml(item, f"{indent}    ") for item in value)
             lines.append(f"{indent}{key}:\n" + "".join(f"{indent}  - {item.lstrip()}" for item in items))
         else:
-            lines.append(f"{indent}{key}: {json.dumps(value)}\n")
+            lines.append(f"{indent}{key}: {_value(value)}\n")
     return "".join(lines)

@@ -34,7 +34,7 @@ class CannotWrite(Exception):
 def client_file(client: Client, *, project: bool = False) -> Path | None:
     """Return the file of a client: for all projects, or for the project in this folder; None if it has none here."""
     text = client.project if project else client.file(sys.platform)
-    return Path(os.path.expandvars(text)).expanduser() if text else None
+    return Path(os.path.expandvars(text)).expanduser().absolute() if text else None
 
 
 def read_servers(client: Client, path: Path) -> dict[str, Entry]:
@@ -85,7 +85,7 @@ def _with_json(client: Client, connection: Connection, before: str) -> str:
             raise CannotWrite("inputs in this file is not a list")
         known = {one.get("id") for one in inputs if isinstance(one, dict)}
         inputs += [one for one in addition["inputs"] if one["id"] not in known]
-    found = _INDENT.search(before)
+    found = _INDENT.search(before.removeprefix("\ufeff"))
     text = json.dumps(content, indent=found[1] if found else 2, ensure_ascii=False)
     text = _NUMBER.sub(lambda number: number[1], text) + "\n"
     mark = "\ufeff" if before.startswith("\ufeff") else ""

@@ -9,12 +9,15 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from octave_mcp.commands.client_entries import configuration, install_link
+from octave_mcp.commands.client_model import Client, Connection
+from octave_mcp.commands.clients import CLIENTS
 from octave_mcp.http.settings import HttpSettings
 from octave_mcp.settings import PERSON, Settings, setting_name
 
 ROOT = Path(__file__).parent.parent.parent
 
-DOCUMENTS = ("README.md", "docs/settings.md")
+DOCUMENTS = ("README.md", "docs/clients.md", "docs/settings.md")
 """Every document that has such parts, by its path in the repository."""
 
 _PART = re.compile(r"(?<=<!-- make docs: )([\w-]+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
@@ -50,10 +53,49 @@ def _is_for_a_person(field: FieldInfo) -> bool:
     return field.json_schema_extra == PERSON
 
 
+def _clients() -> str:
+    """Return a table of the clients and of the places where their configurations go."""
+    rows = [
+        f"| {client.title} | `{client.name}` | {_everywhere(client)} | {client.project and f'`{client.project}`'} |"
+        for client in CLIENTS
+    ]
+    head = ["| client | `CLIENT` | for all projects | in one project |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def _everywhere(client: Client) -> str:
+    """Return its file as on Linux, and what in the client opens that file on any platform."""
+    path = client.home.get("", "")
+    ways = [path and f"`{path}`", client.opens and f"*{client.opens}*"]
+    return ", or ".join(filter(None, ways)) or "its own command"
+
+
+def _configurations() -> str:
+    """Return each client's configuration with a key, to be unfolded."""
+    texts = [(client, configuration(client, Connection())) for client in CLIENTS]
+    return "\n".join(
+        f"<details><summary>{client.title}</summary>\n\n```{client.format}\n{text}```\n\n</details>\n"
+        for client, text in texts
+    )
+
+
+def _links() -> str:
+    """Return the links that add the server with one click."""
+    lines = []
+    for client in CLIENTS:
+        if link := install_link(client, Connection()):
+            sandbox = install_link(client, Connection(sandbox=True))
+            lines.append(f"- {client.title}: [with your key]({link}), [sandbox]({sandbox})\n")
+    return "".join(lines)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "settings-person": _for_a_person,
     "settings-operator": _for_an_operator,
     "settings-http": _for_http,
+    "clients": _clients,
+    "configurations": _configurations,
+    "links": _links,
 }
 """What writes each part, by the name that stands in the document."""
 
