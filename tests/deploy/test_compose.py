@@ -22,7 +22,7 @@ from octave_mcp.settings import load, setting_name
 pytestmark = pytest.mark.anyio
 
 TOKEN = "token-of-the-only-one"
-GIVEN = {"PUBLIC_HOST": "personas.example.com", "POSTGRES_PASSWORD": "s3cr3t"}
+GIVEN = {"PUBLIC_HOST": "personas.example.com", "POSTGRES_PASSWORD": "s3cr3t", "OCTAVE_MCP_REQUEST_STATE_KEY": "k" * 32}
 
 
 class Missing(Exception):
