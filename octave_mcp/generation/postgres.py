@@ -6,6 +6,7 @@ since every operation is repeatable.
 """
 
 import logging
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -53,6 +54,13 @@ _REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] 
     (errors.InvalidCatalogName, "the database does not exist. Ask the operator to create it"),
     (psycopg.OperationalError, "the server cannot be reached. Ask the operator to check the address and the server"),
 )
+
+_CONNECTION_ERRORS: tuple[tuple[str, type[psycopg.Error]], ...] = (
+    ("too many (connections|clients)|connection slots", errors.TooManyConnections),
+    ('database ".*" does not exist', errors.InvalidCatalogName),
+    ('password|role ".*" does not exist|pg_hba', errors.InvalidPassword),
+)
+"""What the server says when it refuses a connection, for which psycopg has no class."""
 
 _Result = TypeVar("_Result")
 
@@ -130,6 +138,7 @@ class PostgresDatabase:
                 if isinstance(error, errors.QueryCanceled | errors.DiskFull | PoolTimeout):
                     raise
                 logger.info("A transaction of the ledger is repeated: %s", type(error).__name__)
+                self._opened().check()  # when one connection has ended, so have others
                 return self._transact(operation)
         except PoolTimeout:
             raise _ledger_error(self._why_unreachable()) from None
@@ -144,7 +153,7 @@ class PostgresDatabase:
             return operation(self._begin(connection))
 
     def _begin(self, connection: psycopg.Connection[Any]) -> _PostgresTransaction:
-        bounds = (f"{STATEMENT_SECONDS}s", f"{SCHEMA_NAME}, pg_catalog")
+        bounds = (f"{round(STATEMENT_SECONDS * 1000)}", f"{SCHEMA_NAME}, pg_catalog")
         row = connection.execute(_OPEN_TRANSACTION, bounds).fetchone()
         return _PostgresTransaction(connection, (row[2] if row else 0.0) + self._skew())
 
@@ -165,7 +174,7 @@ class PostgresDatabase:
         try:
             psycopg.connect(**self._parameters).close()
         except psycopg.Error as error:
-            return error
+            return next((kind() for words, kind in _CONNECTION_ERRORS if re.search(words, str(error))), error)
         return errors.TooManyConnections()
 
 

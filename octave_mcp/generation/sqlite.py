@@ -13,7 +13,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,6 +51,10 @@ class _LockedElsewhereError(Exception):
 
 class _NewerVersionError(sqlite3.DatabaseError):
     """A newer version of this server made the tables."""
+
+
+class _OlderVersionError(sqlite3.DatabaseError):
+    """An older version of this server made the tables."""
 
 
 class _SqliteTransaction:
@@ -172,70 +176,78 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _connect(path: Path | None) -> sqlite3.Connection:
     """Open the database, private to the user, with its tables. An older version's file is set aside."""
-    while True:
-        connection = _open(path)
-        try:
-            version = _prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
-        if version == SCHEMA_VERSION:
-            return connection
-        connection.close()
-        if path is None or version > SCHEMA_VERSION:
-            raise _NewerVersionError(f"schema {version} is newer than {SCHEMA_VERSION}")
-        _set_aside(path, version)
-
-
-def _open(path: Path | None) -> sqlite3.Connection:
-    if path is not None:
+    if path is None:
+        return _open(":memory:")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _folder_lock(path.parent):  # so that only one process creates the file, or sets it aside
         _create_private(path)
-    return sqlite3.connect(path or ":memory:", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            return _open(path)
+        except _OlderVersionError as error:
+            _set_aside(path, int(str(error)))
+        _create_private(path)
+        return _open(path)
 
 
-def _prepare(connection: sqlite3.Connection) -> int:
-    """Make the tables if there are none, and return the version of the schema. Raises if the file is damaged."""
+def _open(path: Path | str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables if there are none. Raises if the file is damaged, or of another version."""
     _set_journal_mode(connection, "WAL")
     if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
         raise sqlite3.DatabaseError("the check of the file failed")
     with _transaction(connection):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version:
-            return int(version)
-        for statement in SCHEMA:
+        if version > SCHEMA_VERSION:
+            raise _NewerVersionError(version)
+        if 0 < version < SCHEMA_VERSION:
+            raise _OlderVersionError(version)
+        for statement in () if version else SCHEMA:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    return SCHEMA_VERSION
 
 
 def _set_aside(path: Path, version: int) -> None:
     """Rename an older version's file, so that a new one takes its place. Raises if a program still uses it."""
-    with _folder_lock(path.parent):
-        connection = _open(path)
-        try:
-            if connection.execute("PRAGMA user_version").fetchone() != (version,):
-                return  # another process has just set it aside
-            _set_journal_mode(connection, "DELETE")  # everything is in the one file, and nobody else has it open
-        finally:
-            connection.close()
-        number = 1
-        while (aside := path.with_name(f"{path.name}.version-{version}-{number}")).exists():
-            number += 1
-        path.rename(aside)
+    with closing(sqlite3.connect(path, isolation_level=None)) as older:
+        _set_journal_mode(older, "DELETE")  # everything is in the one file now, and no other program has it open
+    number = 1
+    while (aside := path.with_name(f"{path.name}.version-{version}-{number}")).exists():
+        number += 1
+    path.rename(aside)
     logger.warning("The ledger %s is of an older version. It is kept as %s, and a new one is used", path, aside.name)
 
 
 @contextmanager
 def _folder_lock(folder: Path) -> Iterator[None]:
-    """Hold a lock that other processes of this program respect, where the system has such a lock."""
+    """Hold a lock that other processes of this program respect, if the system and its file system have such a lock."""
     if os.name != "posix":  # pragma: no cover
         yield
         return
     import fcntl  # noqa: PLC0415 - POSIX only
 
     descriptor = os.open(folder, os.O_RDONLY)
+    until = time.monotonic() + BUSY_SECONDS
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.01)  # in a thread of its own
+            except OSError:  # such as a network file system that has no such lock
+                break
+            else:
+                break
         yield
     finally:
         os.close(descriptor)
@@ -246,7 +258,6 @@ def _create_private(path: Path) -> None:
 
     A file that exists is not opened: closing it again would release the locks that this process has on it.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:

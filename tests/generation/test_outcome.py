@@ -2,12 +2,13 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.records import record
 
-from octave_mcp.generation.outcome import Generation, NotSent, Outcome, Part
+from octave_mcp.generation.outcome import Generation, NameExists, NotCreated, NotSent, Outcome, Part, settles_at
 from octave_mcp.generation.records import Item, State
 from octave_mcp.octave import errors
 from octave_mcp.octave.models import GenerateAnswer, Persona
@@ -17,12 +18,12 @@ FACTS: dict[str, Any] = {"octave_message": "Why: \U0001f600 \u202e", "status": 4
 
 def item(state: State, outcome: str | None) -> Item:
     """An item as the ledger has it."""
-    return Item("i1", "t", "A", state, "me", 1.0, 2.0, None, None, outcome)
+    return Item("i1", "t", "print", "A", state, "me", 1.0, 2.0, None, None, outcome)
 
 
 def again(outcome: Outcome) -> Outcome:
     """The outcome, through the ledger."""
-    read = Outcome.read(item(outcome.state, outcome.dumps()))
+    read = Outcome.of_item(item(outcome.state, outcome.to_json()))
     assert read is not None
     return read
 
@@ -39,6 +40,8 @@ def test_no_error_is_forgotten_below() -> None:
 
 LEAVES: list[errors.OctaveError] = [
     NotSent("Not sent.", **FACTS),
+    NotCreated("Not created.", **FACTS),
+    NameExists("Exists.", oid="pe_1", created_at="2026-11-25", **FACTS),
     errors.Unreachable("Gone.", **FACTS),
     errors.Busy("Busy.", retry_after=7.5, **FACTS),
     errors.KeyProblem("Key.", **FACTS),
@@ -53,11 +56,11 @@ LEAVES: list[errors.OctaveError] = [
 @pytest.mark.parametrize("error", [*LEAVES, *(type(error)("Bare.") for error in LEAVES)])
 def test_each_error_comes_back_with_all_its_facts(error: errors.OctaveError) -> None:
     """What is told must not depend on whether it is told from memory."""
-    read = again(Outcome.of(error))
+    read = again(Outcome.of_error(error))
     assert read.error is not None
     assert (type(read.error), str(read.error), vars(read.error)) == (type(error), str(error), vars(error))
     assert read.usage == getattr(error, "usage", None)
-    assert read.state is Outcome.of(error).state
+    assert read.state is Outcome.of_error(error).state
 
 
 @pytest.mark.parametrize(
@@ -77,14 +80,14 @@ def test_only_a_lost_answer_is_unknown(error: errors.OctaveError | None, state: 
 
 def test_a_wait_without_an_end_is_no_json_and_is_left_out() -> None:
     """Infinity would make the record unreadable to strict readers; the words say what happened."""
-    text = Outcome.of(errors.Busy("Busy.", retry_after=math.inf, status=429)).dumps()
+    text = Outcome.of_error(errors.Busy("Busy.", retry_after=math.inf, status=429)).to_json()
     assert json.loads(text)["error"] == {"kind": "Busy", "text": "Busy.", "status": 429}
 
 
 def test_unreadable_bytes_are_not_in_the_record() -> None:
     """They are kept elsewhere, bounded; JSON has no bytes."""
-    outcome = Outcome.of(errors.OutcomeUnknown("Lost.", unreadable=b"CANARY \xff", status=200))
-    assert "CANARY" not in outcome.dumps()
+    outcome = Outcome.of_error(errors.OutcomeUnknown("Lost.", unreadable=b"CANARY \xff", status=200))
+    assert "CANARY" not in outcome.to_json()
     read = again(outcome)
     assert isinstance(read.error, errors.OutcomeUnknown)
     assert (read.error.unreadable, read.error.status) == (None, 200)
@@ -106,26 +109,53 @@ def test_personas_come_back_with_what_nobody_knows() -> None:
 @pytest.mark.parametrize("state", [State.QUEUED, State.SENT])
 def test_a_live_item_has_no_outcome_even_where_an_old_one_is_recorded(state: State) -> None:
     """It was refused and is tried again."""
-    assert Outcome.read(item(state, Outcome().dumps())) is None
+    assert Outcome.of_item(item(state, Outcome().to_json())) is None
 
 
 @pytest.mark.parametrize(("state", "kind"), [(State.UNKNOWN, errors.OutcomeUnknown), (State.FAILED, NotSent)])
 def test_what_an_owner_left_behind_is_told_by_its_state(state: State, kind: type[errors.OctaveError]) -> None:
     """It ended before it could write."""
-    read = Outcome.read(item(state, None))
+    read = Outcome.of_item(item(state, None))
     assert read is not None
     assert isinstance(read.error, kind)
     assert read.state is state
 
 
-@pytest.mark.parametrize(("made", "asked", "got"), [(2, 2, [1, 1]), (1, 2, [1, 0]), (3, 2, [1, 2]), (1, 3, [1, 0, 0])])
-def test_an_answer_is_taken_apart_by_its_order(made: int, asked: int, got: list[int]) -> None:
-    """What is missing is unknown, what is too much is the last one's, and credits are counted once."""
-    answer = GenerateAnswer.model_validate({"_metadata": {"usage": 5}, "data": [record(n) for n in range(made)]})
-    outcomes = list(Outcome.all_of(answer, asked))
-    assert [len(one.personas) for one in outcomes] == got
-    assert [one.state for one in outcomes] == [State.CREATED if count else State.UNKNOWN for count in got]
-    assert [one.usage for one in outcomes] == [5, *[None] * (asked - 1)]
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_answer_is_an_outcome_with_all_its_personas(count: int) -> None:
+    """Octave may answer with more than the one that was asked for."""
+    answer = GenerateAnswer.model_validate({"_metadata": {"usage": 5}, "data": [record(n) for n in range(count)]})
+    outcome = Outcome.of_answer(answer, name_unchecked=True)
+    assert (len(outcome.personas), outcome.usage, outcome.state) == (count, 5, State.CREATED)
+    assert again(outcome).name_unchecked
+
+
+@pytest.mark.parametrize(
+    ("error", "after"),
+    [
+        (errors.OutcomeUnknown("500 by Octave", status=500), ("settled", 60)),
+        (errors.OutcomeUnknown("503 in Octave's words", status=503, said="Overloaded"), ("settled", 60)),
+        (errors.OutcomeUnknown("a gateway's 502", status=502), ("sent", 600)),
+        (errors.OutcomeUnknown("a gateway's 504", status=504), ("sent", 600)),
+        (errors.OutcomeUnknown("408", status=408), ("sent", 600)),
+        (errors.OutcomeUnknown("an answer that cannot be read", status=200), ("sent", 600)),
+        (errors.OutcomeUnknown("no answer"), ("sent", 600)),
+        (None, ("sent", 600)),
+    ],
+)
+def test_an_unknown_item_settles_soon_only_if_octave_itself_has_answered(
+    error: errors.OctaveError | None, after: tuple[str, float]
+) -> None:
+    """Behind a gateway that gave up, Octave may still be writing the persona."""
+    lost = replace(item(State.UNKNOWN, None), sent_at=1000.0, settled_at=1100.0)
+    start, seconds = after
+    assert settles_at(lost, Outcome(error=error)) == {"sent": 1000.0, "settled": 1100.0}[start] + seconds
+
+
+@pytest.mark.parametrize("change", [{"state": State.CREATED}, {"name": None}, {"sent_at": None}])
+def test_nothing_else_settles_by_a_search(change: dict[str, Any]) -> None:
+    """It is settled already, or there is no name to search for."""
+    assert settles_at(replace(item(State.UNKNOWN, None), **change), None) is None
 
 
 def generation(*outcomes: Outcome | None) -> Generation:
@@ -138,9 +168,9 @@ def test_a_generation_counts_what_it_has() -> None:
     """Personas once each, credits as told."""
     one, twin = Persona(oId="pe_1"), Persona(oId="pe_1", name="again")
     nameless = Persona(name="no oId")
-    lost = Outcome.of(errors.OutcomeUnknown("Lost."))
+    lost = Outcome.of_error(errors.OutcomeUnknown("Lost."))
     whole = generation(Outcome((one,), 1.5), Outcome((twin, nameless), 2), lost, None)
-    assert (whole.asked, whole.done, whole.live) == (4, 2, 1)
+    assert (whole.asked, whole.created, whole.live) == (4, 2, 1)
     assert whole.personas == [one, nameless]
     assert whole.usage == 3.5
 
@@ -149,3 +179,11 @@ def test_a_generation_counts_what_it_has() -> None:
 def test_no_credits_told_is_none_and_so_is_more_than_a_number_holds(told: tuple[float | None, ...]) -> None:
     """Zero would be a claim, and infinity is no number."""
     assert generation(*(Outcome((), usage) for usage in told)).usage is None
+
+
+def test_what_earlier_calls_paid_is_counted_apart() -> None:
+    """A person who adds up the usage of several results must not count a persona twice."""
+    new = Part(item(State.CREATED, None), joined=False, outcome=Outcome((Persona(oId="pe_1"),), 10))
+    earlier = Part(item(State.CREATED, None), joined=True, outcome=Outcome((Persona(oId="pe_2"),), 8))
+    whole = Generation("gen_1", 1.0, (new, earlier))
+    assert (whole.usage, whole.earlier_usage, whole.unknown) == (10, 8, 0)
