@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from octave_mcp.generation.records import GenerationRecord, Item, State
 from octave_mcp.octave import errors
-from octave_mcp.octave.errors import InputProblem, NothingCreated, OctaveError, OutcomeUnknown, Refused
+from octave_mcp.octave.errors import NothingCreated, OctaveError, OutcomeUnknown, Refused, Rejected
 from octave_mcp.octave.models import GenerateAnswer, Persona
 
 __all__ = ["Generation", "NameExists", "NotCreated", "NotSent", "Outcome", "Part", "Search", "settles_at"]
@@ -31,7 +31,7 @@ class NotCreated(Refused):
     """The answer was lost, and later a complete list of Octave's showed that nothing was created."""
 
 
-class NameExists(InputProblem):
+class NameExists(Rejected):
     """Octave has a persona of this very name already, so nothing was sent.
 
     `oid` and `created_at` (as Octave writes it) are that persona's.

@@ -8,7 +8,14 @@ from support.ledgers import MovedTime, begin, finish, ledger_in_postgres, ledger
 
 from octave_mcp.generation import ledger as ledger_module
 from octave_mcp.generation.ledger import Ledger
-from octave_mcp.generation.records import DAY_SECONDS, RETENTION_SECONDS, LimitReached, SpendingLimits, State
+from octave_mcp.generation.records import (
+    DAY_SECONDS,
+    RETENTION_SECONDS,
+    LimitReached,
+    RequestedPersona,
+    SpendingLimits,
+    State,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -110,9 +117,9 @@ async def test_each_persona_of_a_request_stands_for_itself(ledger: Ledger) -> No
     assert [item and item.state for item in earlier] == [State.CREATED, None]
 
 
-def requested_of(*names: str) -> list[ledger_module.RequestedPersona]:
+def requested_of(*names: str) -> list[RequestedPersona]:
     """Return requested personas of these names."""
-    return [ledger_module.RequestedPersona(f"print of {name}", name, name) for name in names]
+    return [RequestedPersona(f"print of {name}", name, name) for name in names]
 
 
 @each_database
