@@ -64,7 +64,9 @@ async def ledger(opened: Callable[[], Ledger]) -> AsyncIterator[Ledger]:
     ],
 )
 async def test_the_same_request_is_new_only_if_nothing_was_created(
-    ledger: Ledger, state: State | None, is_new: bool
+    ledger: Ledger,
+    state: State | None,
+    is_new: bool,  # noqa: FBT001 - drawn by the table
 ) -> None:
     """It joins what is queued, sent, created or unknown, however often it is made; what failed is sent."""
     first = await begin(ledger, "A")
