@@ -121,6 +121,7 @@ def logs_at_debug(key: SecretStr) -> Iterator[None]:
     try:
         yield
     finally:
+        root.handlers[0].flush()
         root.handlers, root.level = handlers, level
 
 

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from octave_mcp.observability.telemetry import active_ids
+from octave_mcp.streams import BackgroundWriter
 
 __all__ = ["Secrets", "configure_logging"]
 
@@ -32,6 +33,15 @@ SHORTEST_SECRET = 8
 
 TALKATIVE = ("octave_mcp", "asyncio", "uvicorn")
 """Who is heard below WARNING: those that log nothing of what is sent and answered."""
+
+STDERR = 2
+"""The descriptor itself: whoever prints to `sys.stderr` does not wait for a line of the log."""
+
+MAX_WAITING_LINES = 1000
+"""Lines that wait for a reader of stderr; the next are dropped."""
+
+FLUSH_SECONDS = 1.0
+"""At the end of the process, for lines that were not read yet."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 """What every record has; all else are fields that somebody added."""
@@ -91,7 +101,24 @@ def configure_logging(level: str, secrets: Secrets, *, form: Literal["text", "js
         logging.getLogger(name).setLevel(heard)
 
 
-class _Stderr(logging.StreamHandler[Any]):
+class _Stderr(logging.Handler):
+    """Writes to stderr in the background, and drops lines that nobody reads: logging never holds up a call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._writer = BackgroundWriter(STDERR, MAX_WAITING_LINES)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - arguments that do not fit the message
+            self.handleError(record)
+            return
+        self._writer.write(f"{line}\n".encode(errors="backslashreplace"))
+
+    def flush(self) -> None:
+        self._writer.flush(FLUSH_SECONDS)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Lose the record: the standard way prints it as it is, secrets included."""
 

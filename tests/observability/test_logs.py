@@ -35,16 +35,23 @@ def ours() -> logging.Logger:
     return logging.getLogger("octave_mcp.test")
 
 
+def written_to_stderr(capfd: pytest.CaptureFixture[str]) -> str:
+    """Return what was logged since the last look: lines are written in the background."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    return capfd.readouterr().err
+
+
 def objects(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     """What was written, line by line."""
-    return [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    return [json.loads(line) for line in written_to_stderr(capfd).splitlines()]
 
 
 def test_a_line_of_text_is_for_a_person(ours: logging.Logger, capfd: pytest.CaptureFixture[str]) -> None:
     """With the time, the level and the logger; added fields are for machines."""
     configure_logging("INFO", Secrets())
     ours.info("took %d s", 3, extra={"seconds": 3})
-    written = capfd.readouterr().err
+    written = written_to_stderr(capfd)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO octave_mcp\.test: took 3 s\n", written)
 
 
@@ -103,7 +110,7 @@ def test_an_exception_is_told_without_its_text(
             raise ExceptionGroup("somebody's group", [KeyError("somebody's key")]) from error
     except ExceptionGroup:
         ours.exception("It failed")
-    written = capfd.readouterr().err
+    written = written_to_stderr(capfd)
     assert "somebody's name'" not in written.replace('int("somebody\'s name")', "")
     told = json.loads(written)["exception"] if form == "json" else written
     assert "test_logs.py" in told
@@ -125,7 +132,7 @@ def test_a_key_is_taken_out_however_it_is_written(
     ours.info("repr %r, bytes %r, both %r", key, key.encode(), f"'\"{key}")
     ours.info("json %s, twice %s, in a list %s", json.dumps(key), json.dumps(json.dumps([key])), [(b"h", key.encode())])
     ours.warning("libraries %s", {"headers": [("api_key", key)]})
-    written = capfd.readouterr().err
+    written = written_to_stderr(capfd)
     assert written.count("[key removed]") >= 7
     readable = written.replace("\\", "")
     assert key.replace("\\", "") not in readable
@@ -141,7 +148,7 @@ def test_keys_that_are_learnt_later_are_taken_out_too(ours: logging.Logger, capf
     secrets.add(SecretStr(CANARY))
     secrets.add(SecretStr(f"{CANARY}-and-more"))
     ours.info("%s-and-more, %s", CANARY, CANARY)
-    before, after = capfd.readouterr().err.splitlines()
+    before, after = written_to_stderr(capfd).splitlines()
     assert CANARY in before
     assert after.endswith(": [key removed], [key removed]")
 
@@ -181,7 +188,7 @@ def test_keys_may_come_while_lines_are_written(ours: logging.Logger, capfd: pyte
         ours.info("%s", CANARY)
     for thread in threads:
         thread.join()
-    written = capfd.readouterr().err
+    written = written_to_stderr(capfd)
     assert CANARY not in written
     assert written.count("[key removed]") == 200
 
@@ -195,7 +202,7 @@ def test_libraries_that_log_what_goes_over_the_wire_are_heard_from_warning_on(
     logging.getLogger(name).info("GET https://elsewhere.example/?text=somebody")
     logging.getLogger(name).warning("loud")
     ours.debug("ours")
-    written = capfd.readouterr().err
+    written = written_to_stderr(capfd)
     assert "somebody" not in written
     assert "loud" in written
     assert "ours" in written
@@ -207,4 +214,4 @@ def test_a_record_that_cannot_be_written_is_lost_and_not_shown(
     """Logging's own way prints it as it is, key included."""
     configure_logging("INFO", Secrets(SecretStr(CANARY)))
     ours.info("%d", CANARY)
-    assert capfd.readouterr().err == ""
+    assert written_to_stderr(capfd) == ""

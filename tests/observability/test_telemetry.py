@@ -348,6 +348,7 @@ async def test_nothing_that_was_sent_or_answered_is_told(
                     await client.call_tool("get_persona", {"oId": MARKER})
                     await client.call_tool("generate_personas", {MARKER: MARKER})
     finally:
+        logging.getLogger().handlers[0].flush()
         for each, level, handlers in before:
             each.setLevel(level)
             each.handlers[:] = handlers
