@@ -8,7 +8,7 @@ missing, null or mistyped one becomes empty, because by then the persona has bee
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -65,6 +65,9 @@ class _Request(BaseModel):
 class Source(_Request):
     """One piece of material that a persona is written from."""
 
+    takes_files: ClassVar[bool] = False
+    """Whether an address may be a `file:` address: only in `octave_mcp.sources`, which puts the file's text here."""
+
     type: Literal["TEXT", "URL", "RESOURCE"]
     value: NonBlank
     """The text itself, an http or https address, or the name or oId of a resource in Octave."""
@@ -77,10 +80,19 @@ class Source(_Request):
 
     @model_validator(mode="after")
     def _url_is_a_web_address(self) -> Self:
-        if self.type == "URL" and not _is_web_address(self.value):
+        if self.type == "URL" and self.value[:5].lower() == "file:":
+            if not self.takes_files:
+                raise ValueError(f"value: {_NO_FOLDERS}")
+        elif self.type == "URL" and not _is_web_address(self.value):
             hidden = next((f" (it contains U+{ord(one):04X})" for one in self.value if not is_visible(one)), "")
             raise ValueError(f"value: must be an http:// or https:// address, without spaces, when type is URL{hidden}")
         return self
+
+
+_NO_FOLDERS = (
+    "file: addresses need folders that may be read: ask the user to set OCTAVE_MCP_FOLDERS, or --folder PATH, where "
+    "this server is configured; or send the file's text as TEXT"
+)
 
 
 class PersonaRequest(_Request):

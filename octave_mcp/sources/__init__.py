@@ -1,0 +1,1 @@
+"""Files as sources: where a `file:` address leads, and the text of the file."""

@@ -1,0 +1,88 @@
+"""HTML and e-mail as the text that a reader sees. Called in the worker's process only, as both may be hostile."""
+
+import re
+from collections.abc import Sequence
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html.parser import HTMLParser
+
+from octave_mcp.sources.text import decode
+
+__all__ = ["email_text", "html_text"]
+
+_UNSEEN = frozenset({"script", "style", "template", "noscript", "svg", "iframe"})
+_BLOCKS = frozenset(
+    {"address", "article", "aside", "blockquote", "body", "br", "caption", "dd", "div", "dl", "dt", "fieldset"}
+    | {"figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main"}
+    | {"nav", "ol", "option", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "title"}
+    | {"tr", "ul"}
+)
+_CHARSET = re.compile(rb"""<meta[^<>]{0,200}charset\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE)
+_DECLARED_WITHIN_BYTES = 4096
+"""Where HTML has to declare its encoding; the standard says 1024, and some pages are late."""
+
+_HEADERS = ("From", "To", "Cc", "Date", "Subject")
+
+
+def html_text(content: bytes) -> tuple[str, str]:
+    """Return what a page shows, its title first, and a note about its encoding. Raises NotText."""
+    declared = _CHARSET.search(content[:_DECLARED_WITHIN_BYTES])
+    page, encoding = decode(content, declared[1].decode("ascii") if declared else None)
+    return _readable(page), encoding
+
+
+def email_text(content: bytes) -> tuple[str, str]:
+    """Return an e-mail's main headers and its text, and a note that names the attachments, which are left out."""
+    message = message_from_bytes(content, EmailMessage, policy=policy.default)
+    headers = [f"{name}: {message[name]}" for name in _HEADERS if message[name]]
+    body = message.get_body(("plain", "html"))
+    text = ""
+    if body is not None:
+        raw = body.get_payload(decode=True)
+        raw = raw if isinstance(raw, bytes) else b""
+        if body.get_content_subtype() == "html":
+            text, _ = html_text(raw)
+        else:
+            text, _ = decode(raw, body.get_content_charset())
+    return "\n".join([*headers, "", text]), _left_out([part.get_filename() for part in message.iter_attachments()])
+
+
+def _left_out(names: Sequence[str | None]) -> str:
+    return f"without its attachments: {', '.join(name or 'unnamed' for name in names)}" if names else ""
+
+
+def _readable(page: str) -> str:
+    parser = _Readable()
+    parser.feed(page)
+    parser.close()
+    lines = (" ".join(line.split()).strip("| ") for line in "".join(parser.parts).split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+class _Readable(HTMLParser):
+    """Collects the text of a page: a line for each block, nothing of what is not shown."""
+
+    def __init__(self) -> None:
+        """Begin with an empty page."""
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._unseen = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - the base class says so
+        """Begin a line for a block, and skip what is not shown."""
+        if tag in _UNSEEN:
+            self._unseen += 1
+        elif tag in _BLOCKS:
+            self.parts.append("\n- " if tag == "li" else " | " if tag in {"td", "th"} else "\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        """End a block, or what is not shown."""
+        if tag in _UNSEEN:
+            self._unseen = max(0, self._unseen - 1)
+        elif tag in _BLOCKS and tag not in {"td", "th", "li"}:
+            self.parts.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        """Keep text that is shown."""
+        if not self._unseen:
+            self.parts.append(re.sub(r"\s+", " ", data))

@@ -1,0 +1,64 @@
+"""HTML and e-mail as the text that a reader sees."""
+
+from email.message import EmailMessage
+
+import pytest
+
+from octave_mcp.sources.formats import Format
+from octave_mcp.sources.markup import email_text, html_text
+from octave_mcp.sources.worker import convert
+
+PAGE = """\
+<!doctype html><html><head><meta charset="utf-8"><title>Customer&nbsp;voices</title><style>p { color: red }</style>
+<script>var unseen = "<p>unseen</p>";</script></head><body><nav><a href="/">Home</a></nav>
+<h1>Two   days
+a month</h1><p>We lose <b>two</b> days&mdash;each month.<br>Really.</p><ul><li>audits<li>closing</ul>
+<table><tr><th>role</th><td>controller</td></tr></table><noscript>unseen</noscript><svg><text>unseen</text></svg></body>
+"""
+
+
+def test_a_page_becomes_what_it_shows() -> None:
+    """A line for each block; no scripts, no styles, no drawings."""
+    text, encoding = html_text(PAGE.encode())
+    assert text.split("\n") == [
+        *("Customer voices", "", "Home", "", "Two days a month", "", "We lose two days—each month.", "Really."),
+        *("", "- audits", "- closing", "", "role | controller"),
+    ]
+    assert encoding == ""
+
+
+@pytest.mark.parametrize(
+    ("page", "shown", "encoding"),
+    [
+        ("<meta charset='koi8-r'><p>Сверка".encode("koi8-r"), "Сверка", "KOI8-R"),
+        (b"<meta http-equiv=x content='text/html; charset=iso-8859-2'>\xb1", "ą", "ISO8859-2"),
+        (b"caf\xe9", "café", "Latin-1"),
+        ("<p>\ufeff帳簿".encode("utf-16"), "\ufeff帳簿", "UTF-16"),
+        (b"<p>&#xD800;&#0;&bogus;</p", "\ufffd\ufffd&bogus;", ""),
+        (b"<script>never closed", "", ""),
+        (b"</noscript><p>words", "words", ""),
+    ],
+)
+def test_pages_are_read_by_their_encoding(page: bytes, shown: str, encoding: str) -> None:
+    """As they declare it, unless they are UTF-8; broken markup is read as far as it goes."""
+    assert html_text(page) == (shown, encoding)
+
+
+def test_an_email_is_its_headers_and_its_plain_text() -> None:
+    """The plain part is preferred to the one in HTML; attachments are named and left out."""
+    message = EmailMessage()
+    message["From"], message["Subject"] = "Åsa <asa@example.com>", "Über uns"
+    message.set_content("plain Größe", charset="iso-8859-1")
+    message.add_alternative("<p>HTML</p>", subtype="html")
+    message.add_attachment(b"x", maintype="application", subtype="pdf", filename="offer.pdf")
+    message.add_attachment(b"x", maintype="application", subtype="pdf")
+    text, note = email_text(message.as_bytes())
+    assert text == "From: Åsa <asa@example.com>\nSubject: Über uns\n\nplain Größe\n"
+    assert note == "without its attachments: offer.pdf, unnamed"
+
+
+def test_what_comes_on_the_wire_can_be_sent() -> None:
+    """An e-mail without text is its headers, and no character is one that cannot be sent."""
+    assert convert(Format.EMAIL, b"Subject: only\x01 this\n\n") == {"text": "Subject: only this\n\n", "note": ""}
+    assert convert(Format.HTML, b"<p>\x01words</p>") == {"text": "words", "note": ""}
+    assert "text" in convert(Format.EMAIL, b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\nno end")
