@@ -80,6 +80,11 @@ def is_private(name: str) -> bool:
 def read_file(address: str, folders: Sequence[Path]) -> FileContent:
     """Return the file at an address such as `file:notes/interview.md`. Raises FileRefused."""
     path = _written_path(address)
+    with _reported():
+        return _read(path, folders)
+
+
+def _read(path: str, folders: Sequence[Path]) -> FileContent:
     found = list(dict.fromkeys(place for folder in folders if (place := _existing(folder, path))))
     if not found:
         outside = Path(path).is_absolute() and not any(_below(folder, path) for folder in folders)
@@ -88,7 +93,7 @@ def read_file(address: str, folders: Sequence[Path]) -> FileContent:
         raise FileRefused("is in more than one of the folders: write the whole path, such as file:/folder/notes.md")
     root, names = found[0]
     found_format = _format(names[-1])
-    with _reported(), _opened(root, names) as file:
+    with _opened(root, names) as file:
         return FileContent("/".join(names), found_format, _content(file))
 
 

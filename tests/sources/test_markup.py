@@ -34,7 +34,7 @@ def test_a_page_becomes_what_it_shows() -> None:
         (b"<meta http-equiv=x content='text/html; charset=iso-8859-2'>\xb1", "ą", "ISO8859-2"),
         (b"caf\xe9", "café", "Latin-1"),
         ("<p>\ufeff帳簿".encode("utf-16"), "\ufeff帳簿", "UTF-16"),
-        (b"<p>&#xD800;&#0;&bogus;</p", "\ufffd\ufffd&bogus;", ""),
+        (b"<p>&#xD800;&#0;&bogus;</p>", "\ufffd\ufffd&bogus;", ""),
         (b"<script>never closed", "", ""),
         (b"</noscript><p>words", "words", ""),
     ],

@@ -1,7 +1,7 @@
 """A request's files become text in their place: all of them, or none and the reason."""
 
 import json
-import os
+import shutil
 import subprocess
 import sys
 import time
@@ -112,16 +112,10 @@ def test_every_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     ("name", "content", "why"),
     [
         ("empty.md", b" \n\t", "has no text"),
-        ("scan.pdf", pdf(""), "has no text"),
         ("picture.txt", b"\x89PNG\r\n\x1a\n\0\0", "no text"),
         ("page.html", b"<p>\0</p>", "no text"),
         ("key.md", b"-----BEGIN OPENSSH PRIVATE KEY-----\nxx", "private key"),
-        ("broken.pdf", b"%PDF-1.4 and nothing more", "damaged"),
-        ("broken.docx", b"PK nothing", "damaged"),
-        ("broken.xlsx", docx(), "damaged"),
-        ("broken.msg", b"nothing", "damaged"),
         ("long.md", b"word " * 100_001, "500,000 is the most"),
-        ("bomb.docx", docx(extra=2**28), "larger once it is unpacked"),
         ("old.doc", b"x", "save it as .docx"),
         ("photo.png", b"x", "not of a kind"),
         ("big.md", b"x" * (25 * 2**20 + 1), "more than 25 MB"),
@@ -130,6 +124,26 @@ def test_every_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_no_material_is_refused(tmp_path: Path, name: str, content: bytes, why: str) -> None:
     """Each with what is wrong, and most with what to do."""
     assert why in refused(tmp_path, name, content)
+
+
+def test_documents_that_cannot_be_read_are_refused_each_with_its_reason(tmp_path: Path) -> None:
+    """One that is damaged does not hide what is wrong with the next."""
+    files = {
+        "broken.pdf": (b"%PDF-1.4 and nothing more", "damaged"),
+        "broken.docx": (b"PK nothing", "damaged"),
+        "broken.xlsx": (docx(), "damaged"),
+        "broken.msg": (b"nothing", "damaged"),
+        "bomb.docx": (docx(extra=2**28), "larger once it is unpacked"),
+    }
+    for name, (content, _) in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(FilesRefused) as problem:
+        read(tmp_path, *files)
+    told = zip(problem.value.problems, files.items(), strict=True)
+    assert [text for text, (name, (_, why)) in told if name not in text or why not in text] == []
+    (tmp_path / "scan.pdf").write_bytes(pdf(""))
+    with pytest.raises(FilesRefused, match="has no text"):
+        read(tmp_path, "scan.pdf")
 
 
 def test_files_that_are_too_much_together_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,5 +263,5 @@ def test_the_worker_has_a_limit_of_memory() -> None:
 
 def test_a_worker_that_dies_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the system ends it for its memory."""
-    monkeypatch.setattr(sys, "executable", "/bin/false" if os.path.exists("/bin/false") else "false")
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
     assert "cannot be converted" in refused(tmp_path, "page.html", b"<p>words</p>")
