@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import indent
 from typing import Any
 
 from octave_mcp.octave.lenient_types import Answer
@@ -88,7 +89,7 @@ class Record:
         """Return the record as text: each item under its section's label, further lines of an item indented."""
         lines = [f"{self.name} ({self.oid})"]
         for section, items in self._by_section():
-            texts = [item.text.replace("\n", "\n  ") for item in items]
+            texts = [indent(item.text, "  ")[2:] for item in items]
             if section == "description":
                 lines.append(f"{_LABELS[section]}: {texts[0]}")
             else:
@@ -162,7 +163,7 @@ def _questions(persona: Persona) -> Iterator[_Item]:
         if "question" not in value:
             continue
         marks = [_FITS.get(texts["fitType"].upper(), texts["fitType"])] if texts["fitType"] else []
-        marks += [f"weight {texts['weight'].lower()}"] if texts["weight"] else []
+        marks += [f"weight {texts['weight'].lower().replace('_', ' ')}"] if texts["weight"] else []
         if asked.archivedAt:
             value["archived"] = True
             marks.append("archived")
