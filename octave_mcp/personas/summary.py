@@ -2,20 +2,17 @@
 
 `octave.sections` declares which section a reader would miss most, and how many items of each are worth showing. The
 first items of all sections are chosen before second ones, since a second pain repeats the kind of thing that the first
-said, and a first concern does not.
+said, and a first concern does not. Third items are chosen along with the second ones of the later sections.
 
 - All personas of a result are shown to the same depth, so that they can be compared. One with long items, or in a
   script that takes many tokens, may take several equal shares of the budget.
 - Nothing is skipped to fill a gap: what is shown in little room is also shown in more.
-- Items are whole. What is left out is counted by section: at each persona where there are few, else for all together.
-- Of questions the strongest are shown, and none that is archived; of everything else Octave's order is kept, as its
-  first item is taken for the most important.
+- Items are whole. What is left out is counted by section: at each persona if there are few, else for all together.
 
 Each persona is rendered as text and as structured content with the same items, because some hosts show the model only
 one of them. The budget covers both.
 """
 
-import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -23,53 +20,41 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import Any
 
-from octave_mcp.octave.models import Persona, QualifyingQuestion
+from octave_mcp.octave.models import Persona
 from octave_mcp.octave.sections import SECTIONS, Content, Section
 from octave_mcp.personas.cleaning import clean, shorten
+from octave_mcp.personas.items import MAX_ITEM_CHARACTERS, display_name, items_of, plain_oid
 from octave_mcp.personas.tokens import cost, estimate
 
-__all__ = ["Condensed", "condense", "display_name", "first_sentence", "plain_oid"]
+__all__ = ["Condensed", "condense"]
 
-LEAST_DEPTH = 2
-"""Items of the plan that a summary has at least; less than a title and an objective is a name."""
+_MIN_ITEMS = 2
+"""Items of a condensed persona: with less than a job title and an objective it is shown by name."""
 
-FEW = 5
-"""Personas whose left-out items are counted at each of them; where there are more, the note counts them together."""
+_MAX_COUNTED_EACH = 5
+"""Personas that say themselves what is left out of them; if there are more, the note counts it together."""
 
-MOST_SHARES = 3
+_MAX_SHARES = 3
 """Equal shares of the budget that one persona may take."""
 
-MAX_ITEM_CHARACTERS = 320
-"""Characters of an item that is shown: a longer one would displace several that say more."""
-
-NAME_CHARACTERS = 80
+_MAX_NAME_CHARACTERS = 80
 """Characters of a name; fewer, down to none, if names and oIds alone are too much."""
 
-ELLIPSIS_CHARACTERS = 16
+_MIN_CHARACTERS_WITH_ELLIPSIS = 16
 """Characters of a shortened name that gets an ellipsis: in a shorter one it would cost as much as a word."""
 
-REMARK_TOKENS = 60
+_COUNTS_TOKENS = 60
 """Tokens of a share that are set aside for the counts of what is left out."""
-
-MAX_OID_CHARACTERS = 64
-"""Characters of an oId; Octave makes none that is longer, and one could take any amount of room."""
-
-_MAX_TEXT_CHARACTERS = 100_000
-"""Characters of a description that are read."""
-
-_DELAYS = (0.0, 1.0, 1.5)
-"""Places in the order of sections, in all sections, by which a first, second and third item are missed less: a second
-one less than any first one, a third one about as much as the second one of a section in the later half."""
 
 
 def _plan() -> tuple[Section, ...]:
-    """Return the order in which items are chosen: each time the next item of the section."""
-    places = [
-        (place + len(SECTIONS) * _DELAYS[item], place, section)
-        for place, section in enumerate(SECTIONS)
-        for item in range(section.shown)
-    ]
-    return tuple(section for *_, section in sorted(places, key=lambda one: one[:2]))
+    """Return the sections in the order in which their items are chosen, each as often as items of it are shown."""
+
+    def place(section: int, item: int) -> float:
+        return section + len(SECTIONS) * (item + 1) / 2 if item else section
+
+    places = [(place(n, item), n) for n, section in enumerate(SECTIONS) for item in range(section.shown)]
+    return tuple(SECTIONS[n] for _, n in sorted(places))
 
 
 _PLAN = _plan()
@@ -79,14 +64,6 @@ _DISPLAYED = sorted(SECTIONS, key=lambda section: section.content is not Content
 
 _LABEL_TOKENS = {section.key: estimate(section.key) + estimate(section.label) + 6 for section in SECTIONS}
 """Tokens of the first item of a section beside its own."""
-
-_SENTENCE = re.compile(r".+?(?:(?<=[.!?]) +(?=[^a-z])|(?<=[。！？])|$)", re.DOTALL)
-"""A sentence with the space after it. An abbreviation such as "e.g." goes on in small letters and ends none."""
-
-_WEIGHTS = ("INSTANT_DISQUALIFIER", "HIGH", "MEDIUM", "LOW")
-"""Weights of questions, strongest first."""
-
-_FITS = {"qualifyingQuestions": "GOOD", "disqualifyingQuestions": "BAD"}
 
 
 @dataclass
@@ -144,7 +121,7 @@ def condense(
     """
     candidates = [_Candidate(persona) for persona in personas]
     everyone = range(len(candidates))
-    for chosen, depths in ((everyone, [len(_PLAN)]), (in_full or everyone, range(LEAST_DEPTH, len(_PLAN) + 1))):
+    for chosen, depths in ((everyone, [len(_PLAN)]), (in_full or everyone, range(_MIN_ITEMS, len(_PLAN) + 1))):
         if shown := _deepest(candidates, frozenset(chosen), depths, budget):
             return shown, _note(shown)
 
@@ -152,27 +129,10 @@ def condense(
         return [candidate.named(characters) for candidate in candidates]
 
     # An index before the one that `bisect_right` returns was measured, and fits.
-    characters = bisect_right(range(NAME_CHARACTERS + 1), budget, key=lambda length: _total(named(length))) - 1
+    characters = bisect_right(range(_MAX_NAME_CHARACTERS + 1), budget, key=lambda length: _total(named(length))) - 1
     shown = named(max(0, characters))
     count = bisect_right(range(len(shown) + 1), budget, key=lambda end: _total(shown[:end])) - 1
     return shown[: max(0, count)], _note(shown[: max(0, count)])
-
-
-def display_name(persona: Persona) -> str:
-    """Return the persona's name, or what Octave has in place of one, safe to show; "" if there is none."""
-    name = persona.name or persona.internalName or persona.data.internalName or ""
-    return clean(name[: 5 * NAME_CHARACTERS])
-
-
-def first_sentence(description: str | None) -> str:
-    """Return the first sentence of a description; "" if it is too long for a summary."""
-    return next(iter(_sentences((description or "")[: 2 * MAX_ITEM_CHARACTERS])), "").rstrip()
-
-
-def plain_oid(oid: str | None) -> str:
-    """Return the oId, or "" if it could not be given back to Octave: too long, or with something invisible in it."""
-    plain = oid is not None and len(oid) <= MAX_OID_CHARACTERS and clean(oid) == oid and " " not in oid
-    return oid if oid is not None and plain else ""
 
 
 class _Candidate:
@@ -182,21 +142,22 @@ class _Candidate:
         self._name = display_name(persona) or "(no name)"
         self._oid = plain_oid(persona.oId)
         self._flags = tuple(flag for flag in ("rejected", "unrecognized") if getattr(persona, flag))
-        texts = {section.key: list(_texts(persona, section)) for section in SECTIONS}
+        texts = {section.key: list(items_of(persona, section)) for section in SECTIONS}
         self._counts = {key: len(some) for key, some in texts.items() if some}
         self._items = {section.key: _priced(texts[section.key], section) for section in SECTIONS}
 
     def named(self, characters: int) -> Condensed:
-        """Return this persona by name, of at most so many characters, and oId."""
-        name = shorten(self._name, characters) if characters >= ELLIPSIS_CHARACTERS else self._name[:characters]
-        name = name.rstrip() or ("" if self._oid else self._name[:ELLIPSIS_CHARACTERS])
+        """Return this persona by oId, and by name in at most the given number of characters."""
+        with_ellipsis = characters >= _MIN_CHARACTERS_WITH_ELLIPSIS
+        short = shorten(self._name, characters) if with_ellipsis else self._name[:characters].rstrip()
+        name = short or ("" if self._oid else self._name[:_MIN_CHARACTERS_WITH_ELLIPSIS])
         return Condensed(self._oid, name, self._flags, left_out=dict(self._counts))
 
     def to(self, depth: int, room: int, *, counted: bool) -> Condensed:
         """Return this persona with the plan's items down to `depth`, or to the last that fits into `room` tokens."""
-        shown = self.named(NAME_CHARACTERS)
+        shown = self.named(_MAX_NAME_CHARACTERS)
         shown.counted = counted
-        room -= cost(shown.structured(), shown.text()) + REMARK_TOKENS
+        room -= cost(shown.structured(), shown.text()) + _COUNTS_TOKENS
         chosen: Counter[str] = Counter()
         for section in _PLAN[:depth]:
             items = self._items[section.key]
@@ -218,13 +179,13 @@ def _deepest(
     """Return the `chosen` as deep as fits, and the rest by name; nothing if not even the first of `depths` fits."""
     if not candidates:
         return []
-    room = MOST_SHARES * budget // len(chosen)
+    room = _MAX_SHARES * budget // len(chosen)
 
     def shown(depth: int) -> list[Condensed]:
         return [
-            candidate.to(depth, room, counted=len(chosen) <= FEW)
+            candidate.to(depth, room, counted=len(chosen) <= _MAX_COUNTED_EACH)
             if place in chosen
-            else candidate.named(NAME_CHARACTERS)
+            else candidate.named(_MAX_NAME_CHARACTERS)
             for place, candidate in enumerate(candidates)
         ]
 
@@ -240,11 +201,12 @@ def _total(shown: Sequence[Condensed]) -> int:
 
 def _note(shown: Sequence[Condensed]) -> str:
     """Return what a result says of the personas that do not say themselves what is left out."""
-    named = sum(not one.items for one in shown)
-    notes = [f"{'All' if named == len(shown) else named} are shown by name only."] if named else []
+    uncounted = [one for one in shown if one.left_out and not one.counted]
+    named = sum(not one.items for one in uncounted)
+    notes = [f"Shown by name only: {named} of {len(shown)}."] if named else []
     left_out: Counter[str] = Counter()
-    for one in shown:
-        left_out.update(one.left_out if one.items and not one.counted else {})
+    for one in uncounted:
+        left_out.update(one.left_out if one.items else {})
     if left_out:
         notes.append(f"Left out: {_counts(left_out)}.")
     return " ".join(notes)
@@ -264,33 +226,3 @@ def _priced(texts: Sequence[str], section: Section) -> list[tuple[str, int]]:
     else:
         usable = filter(None, (clean(text) for text in texts if len(text) <= MAX_ITEM_CHARACTERS))
     return [(text, estimate(text) * 2 + 4) for text in islice(usable, section.shown)]
-
-
-def _texts(persona: Persona, section: Section) -> Sequence[str]:
-    """Return all items of a section; only sentences of the description are clean already."""
-    match section.content:
-        case Content.TEXT:
-            return _sentences((persona.description or "")[:_MAX_TEXT_CHARACTERS])
-        case Content.QUESTIONS:
-            return _questions(persona, _FITS[section.key])
-        case Content.CUSTOM_FIELDS:
-            fields = persona.data.customFields
-            return [f"{each.title or 'untitled'}: {', '.join(each.value)}" for each in fields if each.value]
-        case Content.LIST:
-            texts: list[str] = getattr(persona.data, section.key, [])
-            return texts
-
-
-def _sentences(text: str) -> list[str]:
-    return _SENTENCE.findall(clean(text))
-
-
-def _questions(persona: Persona, fit: str) -> list[str]:
-    """Return the questions of one fit that are not archived, strongest first."""
-
-    def strength(question: QualifyingQuestion) -> int:
-        weight = (question.weight or "").upper()
-        return _WEIGHTS.index(weight) if weight in _WEIGHTS else len(_WEIGHTS)
-
-    asked = [one for one in persona.qualifyingQuestions if (one.fitType or "").upper() == fit and not one.archivedAt]
-    return [question.question for question in sorted(asked, key=strength) if question.question]

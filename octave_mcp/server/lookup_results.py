@@ -19,8 +19,8 @@ from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.lookups import LibraryRow, Workspace
 from octave_mcp.octave.models import Persona
 from octave_mcp.personas.cleaning import clean, shorten
+from octave_mcp.personas.items import first_sentence, plain_oid
 from octave_mcp.personas.record import Record
-from octave_mcp.personas.summary import first_sentence, plain_oid
 from octave_mcp.personas.tokens import cost
 from octave_mcp.server.results import DATA_NOTE, plain_number
 from octave_mcp.settings import Settings

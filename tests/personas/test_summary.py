@@ -57,7 +57,7 @@ def test_every_persona_is_named_in_each_channel(count: int) -> None:
     for one, condensed in zip(made, shown, strict=True):
         assert condensed.name
         assert str(one.name).startswith(condensed.name.rstrip("…"))
-    assert (note == "All are shown by name only.") == (not shown[0].items)
+    assert (note == f"Shown by name only: {count} of {count}.") == (not shown[0].items)
 
 
 @pytest.mark.parametrize(("count", "most"), [(1, 950), (2, 1900), (3, 2850), (5, 4750)])
@@ -133,7 +133,7 @@ def test_personas_that_matter_more_are_shown_in_full_and_the_rest_by_name() -> N
     assert [one.oid for one in shown] == [one.oId for one in made]
     assert len(shown[3].items["painPoints"]) == 3
     assert shown[3].counted
-    assert note == "10 are shown by name only."
+    assert note == "Shown by name only: 10 of 12."
     text, structured = shown_as(shown)
     assert cost(json.loads(structured), text) + 2 * estimate(note) <= BUDGET
 
@@ -217,6 +217,10 @@ def test_a_persona_without_name_or_oid_is_still_shown() -> None:
     condensed = only(Persona.model_validate({"data": {"painPoints": ["Noise"]}}))
     assert condensed.structured() == {"name": "(no name)", "painPoints": ["Noise"]}
     assert condensed.text() == "(no name) (no oId)\nPain points: Noise"
+    empty = Persona.model_validate({"oId": "pe_1", "name": "Empty"})
+    assert [(shown[0].text(), note) for shown, note in (condense([empty], BUDGET), condense([empty], 40))] == [
+        ("Empty (pe_1)", "")
+    ] * 2
 
 
 @pytest.mark.parametrize("oid", ["x" * 65, "pe_\u202e1", "pe 1", "", "pe_1\n"])
