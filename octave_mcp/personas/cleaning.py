@@ -6,9 +6,9 @@ it, or if its script needs it:
 
 - A joiner (U+200C, U+200D) stays between two letters of a right-to-left script, beside a virama, and between two emoji.
   These are contexts A1, A2 and B of UAX #31, section 2.3 (without its tables of joining types, and with the joiner that
-  Bengali writes before a virama), and the sequences of UTS #51, section 2.3.
-- Variation selectors 15 and 16 stay after a symbol and in a keycap (UTS #51, section 1.4). The variation selectors and
-  the vowel separator of Mongolian stay after a Mongolian character.
+  Bengali writes before a virama), and the emoji joined by ED-16 of UTS #51.
+- Variation selectors 15 and 16 stay after a symbol and in a keycap (ED-8a, ED-9a and ED-14c of UTS #51). The variation
+  selectors and the vowel separator of Mongolian stay after a Mongolian character.
 - Four nonspacing or enclosing marks in a row stay (UTS #39, section 5.4).
 - Format characters that have a glyph stay, such as the Arabic number sign (Prepended_Concatenation_Mark in UAX #44).
 
