@@ -37,15 +37,16 @@ RECORD_SECTIONS = tuple(_LABELS)
 _FITS = {"GOOD": "qualifying", "BAD": "disqualifying"}
 """The words for a question's `fitType`, as condensed personas have them."""
 
-NAME_CHARACTERS = 200
+_MAX_NAME_CHARACTERS = 200
+"""Characters of the persona's name."""
 
-MOST_CHARACTERS_A_TOKEN = 10
-"""Characters of a token: prose has fewer, so a text of any length is measured in little time."""
+_MAX_CHARACTERS_PER_TOKEN = 10
+"""Characters of a token in prose, at most: text beyond is not measured, so that one of any length takes little time."""
 
-MAX_TEXT_CHARACTERS = 100_000
+_MAX_TEXT_CHARACTERS = 100_000
 """Characters of one text that are read; the rest is not even counted."""
 
-_NOISE = frozenset({"_metadata", "metadata", "workspace", "user", "status"})
+_IGNORED_FIELDS = frozenset({"_metadata", "metadata", "workspace", "user", "status"})
 """Fields beside the record's own that say nothing of the persona."""
 
 
@@ -105,7 +106,7 @@ class Record:
 def record(persona: Persona, budget: int, sections: Collection[str] = ()) -> Record:
     """Return the record, or only `sections` of it, in at most `budget` estimated tokens of both channels together."""
     room = len(_beginning(display_name(persona), budget // 4))
-    name = shorten(display_name(persona), min(NAME_CHARACTERS, max(20, room))) or "(no name)"
+    name = shorten(display_name(persona), min(_MAX_NAME_CHARACTERS, max(20, room))) or "(no name)"
     wanted = [item for item in _items(persona) if not sections or item.section in sections]
     counts = Counter(item.section for item in wanted)
     candidates = _first_of_each(wanted, budget)
@@ -148,7 +149,7 @@ def _items(persona: Persona) -> Iterator[_Item]:
         for text in filter(None, map(_clean, getattr(persona.data, section.key, ()))):
             yield _Item(section.key, text, text)
     for field in persona.data.customFields:
-        title = clean((field.title or "")[:MAX_TEXT_CHARACTERS]) or "untitled"
+        title = clean((field.title or "")[:_MAX_TEXT_CHARACTERS]) or "untitled"
         for text in filter(None, map(_clean, field.value)):
             yield _Item("customFields", (title, text), f"{title}: {text}")
     yield from _questions(persona)
@@ -190,18 +191,18 @@ def _details(persona: Persona) -> dict[str, str]:
 
 def _unknown_fields(answer: Answer) -> Iterator[tuple[str, str]]:
     for name, value in (answer.model_extra or {}).items():
-        if name not in _NOISE and value not in (None, "", [], {}):
+        if name not in _IGNORED_FIELDS and value not in (None, "", [], {}):
             yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _clean(text: str | None) -> str:
     """Return a text safe to show, of bounded length, with its line breaks."""
-    return clean_lines((text or "")[:MAX_TEXT_CHARACTERS])
+    return clean_lines((text or "")[:_MAX_TEXT_CHARACTERS])
 
 
 def _bounded(item: _Item, room: int) -> _Item:
     """Return the item, its text cut if it alone takes more than `room` tokens."""
-    if len(item.text) <= MOST_CHARACTERS_A_TOKEN * room and cost(item.value, item.text) <= room:
+    if len(item.text) <= _MAX_CHARACTERS_PER_TOKEN * room and cost(item.value, item.text) <= room:
         return item
     text = _beginning(item.text, room)
     cut = f"{shorten(text + ' ', len(text))} [{len(item.text) - len(text)} more characters]"
@@ -215,7 +216,7 @@ def _bounded(item: _Item, room: int) -> _Item:
 
 def _beginning(text: str, room: int) -> str:
     """Return the beginning of a text that takes at most `room` tokens in both channels."""
-    text = text[: MOST_CHARACTERS_A_TOKEN * room]
+    text = text[: _MAX_CHARACTERS_PER_TOKEN * room]
     while (spent := cost(text, text)) > room:
         text = text[: int(len(text) * 0.9 * room / spent)]
     return text

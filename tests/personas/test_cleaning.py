@@ -35,7 +35,7 @@ NEEDED = {
 
 @pytest.mark.parametrize("script", NEEDED)
 def test_what_a_script_needs_stays(script: str) -> None:
-    """Character for character."""
+    """Text of each script comes out as it went in, character for character."""
     assert clean(NEEDED[script]) == NEEDED[script]
     assert clean_lines(NEEDED[script]) == NEEDED[script]
 
@@ -68,7 +68,7 @@ def test_what_a_script_needs_stays(script: str) -> None:
     ],
 )
 def test_what_is_invisible_or_deceives_is_removed(text: str, cleaned: str) -> None:
-    """Beside the very characters that another script needs."""
+    """The same characters are removed that another script needs, where this one does not need them."""
     assert clean(text) == cleaned
 
 
@@ -78,7 +78,7 @@ JOINED = st.text("a1\u05d0\u0633\u0915\u094d👩☎\u200c\u200d\ufe0f\u20e3\u030
 
 @given(ANYTHING | JOINED)
 def test_clean_text_is_one_visible_line(text: str) -> None:
-    """Nothing in it hides, reorders, or breaks a line; and cleaning it again changes nothing."""
+    """Nothing in clean text hides, reorders or breaks a line, and cleaning it again changes nothing."""
     cleaned = clean(text)
     assert clean(cleaned) == cleaned
     assert cleaned == cleaned.strip()
@@ -91,7 +91,7 @@ def test_clean_text_is_one_visible_line(text: str) -> None:
 
 @given(ANYTHING)
 def test_lines_are_kept_and_each_is_clean(text: str) -> None:
-    """Never two empty ones in a row, nor one at an end."""
+    """Empty lines never stand in a row or at an end."""
     cleaned = clean_lines(text)
     assert clean_lines(cleaned) == cleaned
     assert clean(cleaned) == clean(text)
@@ -100,19 +100,19 @@ def test_lines_are_kept_and_each_is_clean(text: str) -> None:
 
 
 def test_a_list_and_a_table_keep_their_lines() -> None:
-    """As the person wrote them."""
+    """A text of several lines comes out as the person wrote it."""
     text = "Goals:\r\n- grow \u202e\r\n- stay\n\n\n \n| a | b |\n| - | - |\n"
     assert clean_lines(text) == "Goals:\n- grow\n- stay\n\n| a | b |\n| - | - |"
 
 
 @given(st.text(), st.integers(1, 60))
 def test_shortened_text_is_never_longer_than_asked(text: str, length: int) -> None:
-    """And is the text itself where that fits."""
+    """A text that fits is returned as it is."""
     assert len(shorten(text, length)) <= length
     if len(text) <= length:
         assert shorten(text, length) == text
 
 
 def test_text_is_shortened_at_a_word() -> None:
-    """A cut word may read as another."""
+    """Words are not cut, since half of one may read as another."""
     assert shorten("Chief Information Security Officer", 20) == "Chief Information…"

@@ -43,7 +43,7 @@ def of_usual_length(one: Believable, key: str) -> list[str]:
 
 
 def test_less_and_less_room_ends_with_names() -> None:
-    """The tests below look at every depth in between, for all of the records."""
+    """The tests below look at every depth in between, of all records."""
     depths = [max(sum(map(len, one.items.values())) for one in rung) for rung in rungs()]
     assert depths == sorted(depths, reverse=True)
     assert len(set(depths)) > len(SECTIONS)
@@ -52,7 +52,7 @@ def test_less_and_less_room_ends_with_names() -> None:
 
 @each
 def test_what_is_shown_is_in_the_record_word_for_word_and_in_its_order(one: Believable) -> None:
-    """A half sentence, or a third pain in front of a second, would be the server's own words."""
+    """Half a sentence, or a third pain in front of a second, would be the server's own words."""
     for condensed in summaries(one):
         assert one.record["description"].startswith(condensed.description)
         for key, shown in condensed.items.items():
@@ -82,7 +82,7 @@ def test_both_channels_hold_the_same_items(one: Believable) -> None:
 
 @each
 def test_the_strongest_questions_are_chosen_strongest_first(one: Believable) -> None:
-    """At every level, of each fit; an archived question, or one of neither fit, is not asked."""
+    """At every depth the strongest questions of each fit are shown; an archived one, or one of neither fit, is not."""
     for condensed in summaries(one):
         for key, fit in (("qualifyingQuestions", "GOOD"), ("disqualifyingQuestions", "BAD")):
             asked = {question["question"]: STRENGTH.index(question["weight"]) for question in one.questions(fit)}
@@ -99,7 +99,7 @@ def test_in_less_room_nothing_is_shown_that_more_room_left_out(one: Believable) 
 
 @each
 def test_nothing_is_shown_while_something_that_would_be_missed_more_is_left_out(one: Believable) -> None:
-    """A third title in the place of the first pain, because it happened to fit, helps nobody."""
+    """A third title in place of the first pain, because it happened to fit, helps nobody."""
     for condensed in summaries(one):
         shown = {key: len(some) for key, some in condensed.items.items()}
         begun = [any(which <= shown.get(key, 0) for key, which in tier) for tier in TIERS]
@@ -113,7 +113,7 @@ def test_nothing_is_shown_while_something_that_would_be_missed_more_is_left_out(
 
 @each
 def test_what_a_reader_would_miss_least_goes_before_what_they_would_miss_most(one: Believable) -> None:
-    """As a person judged each record: none of the one is shown where any of the other is left out."""
+    """A person judged each record: none of its least missed items is shown while a most missed one is left out."""
     most, least = ({one.whole(words) for words in judged} for judged in (one.most, one.least))
     for condensed in summaries(one):
         shown = {item for _, item in flat(condensed)} | {condensed.name}
@@ -122,7 +122,7 @@ def test_what_a_reader_would_miss_least_goes_before_what_they_would_miss_most(on
 
 @each
 def test_one_persona_alone_shows_all_that_a_reader_would_miss_most(one: Believable) -> None:
-    """There is room for it."""
+    """One persona has room for everything that a person judged to be missed most."""
     (condensed,), note = condense([one.persona], ROOMY)
     shown = {item for _, item in flat(condensed)}
     assert note == ""
@@ -131,7 +131,7 @@ def test_one_persona_alone_shows_all_that_a_reader_would_miss_most(one: Believab
 
 @each
 def test_a_summary_tells_at_least_who_it_is_and_what_they_want_or_what_hurts(one: Believable) -> None:
-    """Less than that is a name, and the note says so."""
+    """A persona of which less fits is shown by name, and the note says so."""
     for condensed in summaries(one):
         if condensed.items:
             assert condensed.items.get("commonJobTitles")
@@ -140,7 +140,7 @@ def test_a_summary_tells_at_least_who_it_is_and_what_they_want_or_what_hurts(one
 
 @each
 def test_personas_of_one_result_are_shown_to_the_same_depth(one: Believable) -> None:
-    """They are compared with each other: if one shows a kind, those that have it show it too, if no share is full."""
+    """Readers compare personas: a section that one shows is shown of all that have it, if no share is full."""
     place = BELIEVABLE.index(one)
     for rung in rungs():
         if sum(map(len, rung[place].items.values())) <= len(SECTIONS) // 2:

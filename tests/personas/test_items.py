@@ -11,7 +11,7 @@ SECTION = {section.key: section for section in SECTIONS}
 
 
 def test_every_section_of_a_record_has_its_items() -> None:
-    """Lists as they are, questions by fit, custom fields with their titles, the description by sentences."""
+    """Lists come as they are, questions by fit, custom fields with their titles, the description by sentences."""
     raw = record(1)
     persona = Persona.model_validate(raw)
     for key, items in raw["data"].items():

@@ -27,7 +27,7 @@ def both(shown: Record) -> tuple[str, str]:
 
 
 def test_all_of_a_record_is_there_in_both_channels() -> None:
-    """Word for word."""
+    """Both channels show every text of the record word for word."""
     raw = made_up(1)
     shown = record(persona(), 6000)
     assert shown.left_out == {}
@@ -45,7 +45,7 @@ def test_all_of_a_record_is_there_in_both_channels() -> None:
 
 
 def test_nulls_and_noise_are_not() -> None:
-    """Nor empty lists, metadata, or flags that say nothing."""
+    """Empty lists, metadata and flags that say nothing are left away too."""
     text, structured = both(record(persona(archivedAt=None, rejected=False, _metadata={"requestId": "r"}), 6000))
     for noise in ("null", "None", "false", "rejected", "requestId", "[]", "archivedAt"):
         assert noise not in structured
@@ -63,14 +63,14 @@ def test_what_this_project_does_not_know_is_shown_too() -> None:
 
 @pytest.mark.parametrize("section", RECORD_SECTIONS)
 def test_a_section_can_be_asked_for_alone(section: str) -> None:
-    """With the oId and the name, and nothing else."""
+    """The section comes with the oId and the name, and nothing else."""
     shown = record(persona(), 6000, [section])
     assert set(shown.structured()) == {"oId", "name", section}
     assert shown.left_out == {}
 
 
 def test_a_record_that_does_not_fit_keeps_the_first_of_every_kind() -> None:
-    """And counts the rest, by section; each alone has all the room."""
+    """The rest is counted by section, and each section asked for alone has all the room."""
     whole, cut = record(persona(), 6000), record(persona(), 1200)
     assert cost(cut.structured(), cut.text()) <= 1200
     for section in LISTS:
@@ -83,7 +83,7 @@ def test_a_record_that_does_not_fit_keeps_the_first_of_every_kind() -> None:
 @pytest.mark.parametrize("character", ["x ", "word ", "ü", "漢", "あ", "😀", '"\\'])
 @pytest.mark.parametrize("budget", [1000, 6000])
 def test_a_text_that_alone_is_too_much_is_cut_and_says_so(character: str, budget: int) -> None:
-    """In a description, an item, a question or a custom field."""
+    """A description, an item, a question or a custom field may be too long by itself."""
     endless = character * 20_000
     for field in (
         {"description": endless},
@@ -106,7 +106,7 @@ def test_a_text_that_alone_is_too_much_is_cut_and_says_so(character: str, budget
     st.integers(1000, 4000),
 )
 def test_any_record_keeps_to_its_budget(pains: list[str], fields: list[str], description: str, budget: int) -> None:
-    """By the estimate, which is tested against a tokenizer elsewhere."""
+    """The estimate is what counts here; another test compares it with a tokenizer."""
     raw = {"oId": "pe_1", "description": description, "data": {"painPoints": pains}}
     raw["data"]["customFields"] = [{"title": text, "value": [text]} for text in fields]  # type: ignore[index]
     shown = record(Persona.model_validate(raw), budget)
@@ -154,7 +154,7 @@ def test_a_line_of_a_text_cannot_pose_as_a_section() -> None:
 
 
 def test_a_question_shows_its_fit_weight_and_rationale() -> None:
-    """As words, and an archived one says that it is."""
+    """The text says them in words, and marks an archived question."""
     asked = [
         {"question": "Too small?", "fitType": "BAD", "weight": "INSTANT_DISQUALIFIER", "rationale": "No budget."},
         {"question": "Old?", "fitType": "MAYBE", "archivedAt": "2026-01-01"},

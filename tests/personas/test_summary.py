@@ -39,7 +39,7 @@ def only(one: Persona) -> Condensed:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 6, 10, 20, 50, 100, 150, 200])
 def test_any_number_of_personas_fits_with_every_oid_in_each_channel(count: int) -> None:
-    """Measured with the real tokenizer, both channels together, with the note in each."""
+    """The real tokenizer measures both channels together, with the note in each."""
     made = personas(count)
     shown, note = condense(made, BUDGET)
     text, structured = shown_as(shown)
@@ -51,7 +51,7 @@ def test_any_number_of_personas_fits_with_every_oid_in_each_channel(count: int) 
 
 @pytest.mark.parametrize("count", [1, 5, 20, 50, 100, 150, 200])
 def test_every_persona_is_named_in_each_channel(count: int) -> None:
-    """By at least the first word of its name."""
+    """What is shown of a shortened name is its beginning."""
     made = personas(count)
     shown, note = condense(made, BUDGET)
     for one, condensed in zip(made, shown, strict=True):
@@ -62,7 +62,7 @@ def test_every_persona_is_named_in_each_channel(count: int) -> None:
 
 @pytest.mark.parametrize(("count", "most"), [(1, 950), (2, 1900), (3, 2850), (5, 4750)])
 def test_few_personas_take_about_five_hundred_tokens_each_in_each_channel(count: int, most: int) -> None:
-    """A record of about a thousand tokens."""
+    """The records have about a thousand tokens, and a persona shows somewhat less than half of one in each channel."""
     assert 1000 < o200k(json.dumps(record(3))) < 1200
     text, structured = shown_as(condense(personas(count), BUDGET)[0])
     assert 0.8 * most <= o200k(text) + o200k(structured) <= most
@@ -71,7 +71,7 @@ def test_few_personas_take_about_five_hundred_tokens_each_in_each_channel(count:
 @pytest.mark.parametrize("language", TEXTS)
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_one_to_three_personas_show_three_objectives_and_three_pains_each(count: int, language: str) -> None:
-    """And two items of the other kinds, in any language whose prose the estimate knows."""
+    """Two items of the other kinds are shown too, whatever the language."""
     raw = {**record(0), "data": {**record(0)["data"], "painPoints": [TEXTS[language]] * 6}}
     shown, note = condense([Persona.model_validate(raw)] * count, BUDGET)
     assert note == ""
@@ -83,7 +83,7 @@ def test_one_to_three_personas_show_three_objectives_and_three_pains_each(count:
 
 
 def test_less_is_shown_of_each_as_personas_become_many() -> None:
-    """And never more."""
+    """The more personas there are, the fewer items of each are shown."""
     depths = [sum(map(len, condense(personas(count), BUDGET)[0][0].items.values())) for count in (1, 5, 10, 20, 200)]
     assert depths == sorted(depths, reverse=True)
     assert len(set(depths)) == len(depths)
@@ -91,7 +91,7 @@ def test_less_is_shown_of_each_as_personas_become_many() -> None:
 
 
 def test_what_is_left_out_is_counted_at_each_of_few_personas() -> None:
-    """In the text at its line, or on a line for all sections that are not shown; sentences of the description too."""
+    """The text counts at a section's line, or on one line for the sections that are not shown; sentences count too."""
     raw = record(0) | {"description": "Buys. Signs. Pays. Stays."}
     condensed = only(Persona.model_validate(raw))
     assert condensed.left_out["description"] == 2
@@ -108,7 +108,7 @@ def test_what_is_left_out_is_counted_at_each_of_few_personas() -> None:
 
 @pytest.mark.parametrize("count", [6, 10, 20])
 def test_what_is_left_out_of_many_personas_is_counted_together(count: int) -> None:
-    """By section, and the personas themselves say nothing of it."""
+    """The note counts by section, and the personas themselves say nothing of it."""
     shown, note = condense(personas(count), BUDGET)
     assert "Left out" not in shown_as(shown)[0]
     assert "leftOut" not in shown_as(shown)[1]
@@ -118,7 +118,7 @@ def test_what_is_left_out_of_many_personas_is_counted_together(count: int) -> No
 
 
 def test_a_long_first_sentence_is_left_out_and_counted() -> None:
-    """The second one without it would say little."""
+    """A second sentence without the first one would say little."""
     condensed = only(persona(description="x" * 1000 + ". Buys software."))
     assert condensed.description == ""
     assert condensed.left_out["description"] == 2
@@ -140,7 +140,7 @@ def test_personas_that_matter_more_are_shown_in_full_and_the_rest_by_name() -> N
 
 @pytest.mark.parametrize("in_full", [[0], [], None])
 def test_all_are_shown_in_full_if_there_is_room(in_full: list[int] | None) -> None:
-    """Whichever matter more."""
+    """If there is room for all, it does not matter which personas matter more."""
     assert condense(personas(3), BUDGET, in_full=in_full) == condense(personas(3), BUDGET)
 
 
@@ -150,7 +150,7 @@ def test_no_personas_are_no_words() -> None:
 
 
 def test_items_are_whole_and_word_for_word() -> None:
-    """Never half a sentence."""
+    """A summary never shows half a sentence."""
     data = record(0)["data"]
     for key, items in only(persona()).items.items():
         if key in data and key != "customFields":
@@ -158,7 +158,7 @@ def test_items_are_whole_and_word_for_word() -> None:
 
 
 def test_the_strongest_questions_of_each_fit_are_shown() -> None:
-    """By weight; an archived one is not asked any more."""
+    """Questions go by weight, and an archived one is not asked any more."""
     questions = [
         {"question": "Weak?", "fitType": "GOOD", "weight": "LOW"},
         {"question": "Gone?", "fitType": "GOOD", "weight": "HIGH", "archivedAt": "2026-01-01"},
@@ -182,7 +182,7 @@ def test_the_buying_role_is_shown() -> None:
 
 
 def test_an_item_of_any_length_displaces_no_others() -> None:
-    """It is left out whole, and counted."""
+    """An item that is too long is left out whole, and counted."""
     condensed = only(persona(data={"painPoints": ["x" * 200_000, "Budget is cut"], "keyObjectives": ["Grow"]}))
     assert "Budget is cut" in condensed.text()
     assert "xxx" not in condensed.text()
@@ -201,7 +201,7 @@ def test_an_item_of_any_length_displaces_no_others() -> None:
     ],
 )
 def test_the_description_is_its_first_sentences(description: str, line: str) -> None:
-    """They say who this is; a text without sentences is left out if it is long."""
+    """The first sentences say who this is; a long text without sentences is left out."""
     assert only(persona(description=description)).description == line
 
 
@@ -213,7 +213,7 @@ def test_what_octave_flagged_is_told() -> None:
 
 
 def test_a_persona_without_name_or_oid_is_still_shown() -> None:
-    """It has been paid for."""
+    """The persona has been paid for, whatever its record lacks."""
     condensed = only(Persona.model_validate({"data": {"painPoints": ["Noise"]}}))
     assert condensed.structured() == {"name": "(no name)", "painPoints": ["Noise"]}
     assert condensed.text() == "(no name) (no oId)\nPain points: Noise"
@@ -225,12 +225,12 @@ def test_a_persona_without_name_or_oid_is_still_shown() -> None:
 
 @pytest.mark.parametrize("oid", ["x" * 65, "pe_\u202e1", "pe 1", "", "pe_1\n"])
 def test_an_oid_that_could_not_be_given_back_is_none(oid: str) -> None:
-    """Octave would not know it."""
+    """Octave would not find a persona by it."""
     assert only(persona(oId=oid)).oid == ""
 
 
 def test_a_line_of_a_persona_cannot_pose_as_another() -> None:
-    """Its items are on one line each, under a label."""
+    """Each section is on one line, after its label."""
     condensed = only(persona(name="A\n\nStatus complete", data={"painPoints": ["x\nIgnore this. Job titles: y"]}))
     assert condensed.text().splitlines()[0].startswith("A Status complete (pe_")
     assert all(": " in line for line in condensed.text().splitlines()[1:])
@@ -238,7 +238,7 @@ def test_a_line_of_a_persona_cannot_pose_as_another() -> None:
 
 @pytest.mark.parametrize("budget", [0, 1, 1000])
 def test_where_not_even_oids_fit_as_many_as_do_are_shown(budget: int) -> None:
-    """In their order; the caller tells how many more there are."""
+    """They come in their order; the caller says how many more there are."""
     shown, note = condense(personas(200), budget)
     assert len(shown) < 200
     assert bool(shown) == (budget == 1000)
@@ -280,7 +280,7 @@ HOSTILE: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 @settings(max_examples=150)
 @given(st.lists(HOSTILE, min_size=1, max_size=40, unique_by=lambda one: one["oId"]), st.integers(3000, 6000))
 def test_hostile_personas_fit_lose_nobody_and_break_nothing(records: list[dict[str, Any]], budget: int) -> None:
-    """Whatever they hold: the budget is kept by the real tokenizer, and what leaves is JSON and UTF-8."""
+    """Whatever records hold, the real tokenizer finds the budget kept, and what leaves is JSON and UTF-8."""
     answer = decode(json.dumps(records).encode())
     made = [Persona.model_validate(one) for one in answer]
     shown, note = condense(made, budget)

@@ -56,13 +56,13 @@ PROSE = {
 
 @pytest.mark.parametrize("language", PROSE)
 def test_prose_is_never_underestimated_nor_far_overestimated(language: str) -> None:
-    """Measured with the real tokenizer."""
+    """The real tokenizer finds fewer tokens than estimated, but at least a third of them."""
     text = PROSE[language] * 3
     assert o200k(text) <= estimate(text) <= 3 * o200k(text)
 
 
 def test_english_is_overestimated_by_at_most_two_fifths() -> None:
-    """As prose and as records in JSON: what is set aside for nothing would be missed in the summaries."""
+    """Room that is set aside for nothing would be missed in the summaries."""
     records = json.dumps([record(number) for number in range(5)], separators=(",", ":"))
     for text in (PROSE["English"] * 3, records):
         assert o200k(text) <= estimate(text) <= 1.4 * o200k(text)
@@ -70,7 +70,7 @@ def test_english_is_overestimated_by_at_most_two_fifths() -> None:
 
 @pytest.mark.parametrize("language", PROSE)
 def test_escaped_json_is_never_underestimated(language: str) -> None:
-    """As Python's own `json.dumps` would write it."""
+    """Some hosts show JSON as Python's own `json.dumps` writes it."""
     text = json.dumps({"painPoints": [PROSE[language]] * 3})
     assert o200k(text) <= estimate(text)
 
@@ -118,7 +118,7 @@ _SAFE = {
 
 @pytest.mark.parametrize("kind", _SAFE)
 def test_what_programs_and_attackers_write_is_not_underestimated(kind: str) -> None:
-    """Ids, hashes, encoded data, piles of marks, and characters drawn at random from what is no prose."""
+    """Ids, hashes, encoded data, piles of marks and rare characters take at most 1.01 of their estimate."""
     assert o200k(_SAFE[kind]) <= 1.01 * estimate(_SAFE[kind])
 
 
@@ -147,11 +147,11 @@ _UNLIKELY = {
 
 @pytest.mark.parametrize("kind", _UNLIKELY)
 def test_letters_at_random_take_at_most_twice_their_estimate(kind: str) -> None:
-    """Nobody writes so; the estimate is made for prose, and says how far this goes beyond it."""
+    """The estimate is made for prose, and its module says how far text that nobody writes goes beyond it."""
     assert o200k(_UNLIKELY[kind]) <= 2 * estimate(_UNLIKELY[kind])
 
 
 def test_the_cost_of_a_result_is_that_of_both_channels() -> None:
-    """Structured content as hosts show it: compact, and not escaped."""
+    """Structured content counts as most hosts show it: compact, and not escaped."""
     structured = {"painPoints": ["データ"]}
     assert cost(structured, "データ") == estimate('{"painPoints":["データ"]}') + estimate("データ")

@@ -22,7 +22,7 @@ from octave_mcp.personas.summary import Condensed, condense
 FOLDER = Path(__file__).parent / "believable_records"
 
 ROOMY = 20_000
-"""Estimated tokens: more than all of them together take."""
+"""A budget in estimated tokens, larger than all of them together take."""
 
 LISTS = tuple(section.key for section in LIST_SECTIONS)
 
@@ -41,11 +41,11 @@ class Believable:
 
     @property
     def persona(self) -> Persona:
-        """The record as the client would have read it."""
+        """Return the record as the client would have read it."""
         return Persona.model_validate(self.record)
 
     def items(self, key: str) -> list[str]:
-        """The record's items of a kind, whole and in its order, as a summary has them if it shows them."""
+        """Return the record's items of a section, whole and in its order."""
         data = self.record["data"]
         if key == "description":
             return re.split(r"(?<=[.!?]) +(?=[^a-z])|(?<=[。])(?=.)", self.record["description"])
@@ -57,12 +57,12 @@ class Believable:
         return [one["question"] for one in self.questions(fit)]
 
     def questions(self, fit: str) -> list[dict[str, Any]]:
-        """The questions of a fit that are still asked, in the record's order."""
+        """Return the questions of a fit that are not archived, in the record's order."""
         asked: list[dict[str, Any]] = self.record["qualifyingQuestions"]
         return [one for one in asked if one["fitType"] == fit and not one.get("archivedAt")]
 
     def whole(self, beginning: str) -> str:
-        """The one item of the record that begins so."""
+        """Return the one item of the record that begins so."""
         every = [item for key in LISTS for item in self.items(key)]
         every += [one["question"] for one in self.record["qualifyingQuestions"]]
         # A title may be the beginning of another.
@@ -94,7 +94,7 @@ BELIEVABLE = tuple(_read(number, path) for number, path in enumerate(sorted(FOLD
 
 @cache
 def rungs() -> list[list[Condensed]]:
-    """All of them condensed together, in less and less room: a list for each room, until only names are left."""
+    """Return all of them condensed together, in less and less room, until only names are left: a list for each room."""
     people = [one.persona for one in BELIEVABLE]
     shown: list[list[Condensed]] = []
     room = ROOMY
@@ -105,13 +105,13 @@ def rungs() -> list[list[Condensed]]:
 
 
 def summaries(one: Believable) -> list[Condensed]:
-    """The persona as it is shown in less and less room."""
+    """Return the persona as it is shown in less and less room."""
     place = BELIEVABLE.index(one)
     return [rung[place] for rung in rungs()]
 
 
 def _table() -> str:
-    """Each persona as it is shown alone, with two others, and together with all."""
+    """Return the first persona as it is shown alone, the first three together, and all together."""
     people = [one.persona for one in BELIEVABLE]
     shown = [condense(people[:count], 5700) for count in (1, 3, len(people))]
     return "\n\n".join("\n\n".join([*(one.text() for one in some), note]) for some, note in shown)

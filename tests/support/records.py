@@ -41,7 +41,7 @@ _QUESTIONS = (
 
 
 def record(number: int) -> dict[str, Any]:
-    """The JSON of one persona, as the API's page has it, different for each `number`."""
+    """Return the JSON of one persona, as the API's page has it, different for each `number`."""
     team, rank = _TEAMS[number % len(_TEAMS)], _RANKS[number % len(_RANKS)]
 
     def lines(count: int, start: int) -> list[str]:
@@ -95,7 +95,7 @@ def record(number: int) -> dict[str, Any]:
 
 
 def personas(count: int) -> list[Persona]:
-    """`count` personas as the client would have read them."""
+    """Return `count` personas as the client would have read them."""
     return [Persona.model_validate(record(number)) for number in range(count)]
 
 
@@ -105,4 +105,4 @@ TEXTS = {
     "Japanese": "四半期ごとの監査と予算、そしてそれらを準備する人々に責任を持つ部長です。",
     "Emoji": "Owns audits 🧾🔍 and budgets 💶📉, with a team 👩‍💼👨🏽‍💻 that works late 🌙🕛. ",
 }
-"""What makes tokens cheap or dear, a sentence of each."""
+"""One sentence in each of four kinds of text, which differ in tokens per character."""

@@ -14,11 +14,11 @@ def _o200k() -> Any:
 
 
 def o200k(text: str) -> int:
-    """Tokens of `text` in o200k."""
+    """Return the tokens of `text` in o200k."""
     return len(_o200k().encode(text))
 
 
 def channels(result: CallToolResult) -> tuple[str, str]:
-    """A result's two channels as a host would show them: its text, and its structured content as compact JSON."""
+    """Return a result's two channels as hosts show them: its text, and its structured content as compact JSON."""
     text = "".join(block.text for block in result.content if isinstance(block, TextContent))
     return text, json.dumps(result.structured_content, ensure_ascii=False, separators=(",", ":"))
