@@ -143,13 +143,16 @@ class Ledger:
     # --- Sending ------------------------------------------------------------------------------------------------------
 
     @_operation(durable=True)
-    def mark_sent(self, transaction: Transaction, item: str) -> bool:
-        """Record that a queued item is about to be sent. False if it must not be: it was given up, or has expired."""
+    def mark_sent(self, transaction: Transaction, item: str, *, name_free: bool = False) -> bool:
+        """Record that a queued item is about to be sent. False if it must not be: it was given up, or has expired.
+
+        `name_free` is kept: see `Item`.
+        """
         now = transaction.now
         transaction.execute(
-            "UPDATE items SET state = 'sent', sent_at = ?, lease_until = ? "
+            "UPDATE items SET state = 'sent', sent_at = ?, lease_until = ?, name_free = ? "
             "WHERE id = ? AND owner = ? AND state = 'queued'",
-            (now, now + records.LEASE_SECONDS, item, self.owner),
+            (now, now + records.LEASE_SECONDS, int(name_free), item, self.owner),
         )
         sent = "SELECT 1 FROM items WHERE id = ? AND owner = ? AND state = 'sent'"
         return transaction.execute(sent, (item, self.owner)).fetchone() is not None

@@ -97,7 +97,8 @@ class RequestedPersona:
 class Item:
     """One requested persona as recorded. Times are seconds since the epoch; `usage` is in credits.
 
-    `outcome` is JSON that the service wrote; None while the item is live, or when its owner ended before writing it.
+    `name_free` tells that Octave's list had no persona of this name just before this one was sent. `outcome` is JSON
+    that the service wrote; None while the item is live, or when its owner ended before writing it.
     """
 
     id: str
@@ -109,6 +110,7 @@ class Item:
     created_at: float
     sent_at: float | None
     settled_at: float | None
+    name_free: bool | None
     usage: float | None
     outcome: str | None
 

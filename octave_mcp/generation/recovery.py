@@ -7,19 +7,21 @@ it was not created. An item without a name cannot be searched for.
 """
 
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from typing import NamedTuple
 
 import anyio
 
 from octave_mcp.generation.clock import Clock
 from octave_mcp.generation.ledger import RIVAL_SECONDS, Ledger
 from octave_mcp.generation.outcome import NotCreated, Outcome, Search, settles_at
-from octave_mcp.generation.records import Item, LedgerError
+from octave_mcp.generation.records import DAY_SECONDS, Item, LedgerError
 from octave_mcp.observability.telemetry import count_found
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, OctaveError
@@ -154,45 +156,66 @@ class Recovery:
         return match
 
     async def _adopt(self, item: Item, *, text: str | None) -> str:
-        found = await _candidates(self._client, item, self._clock, text)
+        found, is_certain = await _candidates(self._client, item, self._clock, text)
         outcomes = {one.oId: Outcome((one,), identified=True).to_json() for one in found if one.oId}
-        return await self._ledger.adopt(item.id, outcomes) if outcomes else "absent"
+        match = await self._ledger.adopt(item.id, outcomes) if outcomes else "absent"
+        return match if match != "absent" or is_certain else "ambiguous"
 
 
-async def _candidates(client: OctaveClient, item: Item, clock: Clock, text: str | None) -> list[Persona]:
-    """Return the personas that may be the item's, each with its oId. Raises OctaveError and _Unreadable."""
+async def _candidates(client: OctaveClient, item: Item, clock: Clock, text: str | None) -> tuple[list[Persona], bool]:
+    """Return the personas that may be the item's, each with its oId, and whether they are all.
+
+    They are not if one of the name cannot be placed in time. Raises OctaveError and _Unreadable.
+    """
     sent_at, name = item.sent_at or 0.0, fold_name(item.name or "")
     found: dict[str, Persona] = {}
+    is_certain = True
     read_page = partial(client.list_personas, text=text, limit=PAGE)
     offset = 0
     for _ in range(MAX_PAGES):
         page = await read_page(offset=offset)
         # If Octave's clock is ahead of ours, what was created before the request has a later time than the request.
         octave_time = _timestamp(page.metadata.timestamp)
-        earliest = sent_at + (max(0.0, octave_time[0] - clock.now()) if octave_time else 0.0)
+        is_ahead = octave_time.resolution < DAY_SECONDS and octave_time.at > clock.now()
+        earliest = sent_at + (octave_time.at - clock.now() if is_ahead else 0.0)
         for persona in page.data:
-            created = _timestamp(persona.createdAt)
-            if not created or not persona.oId or persona.deletedAt or fold_name(persona.name or "") != name:
+            if not persona.oId or persona.deletedAt or fold_name(persona.name or "") != name:
                 continue
-            at, resolution = created
-            if earliest < at + resolution and at < earliest + RIVAL_SECONDS:
+            created = _timestamp(persona.createdAt)
+            is_since = earliest < created.at + created.resolution and created.at < earliest + RIVAL_SECONDS
+            is_exact = created.resolution < DAY_SECONDS
+            # A date alone proves nothing, unless the list had no such name just before the request was sent.
+            if is_since and (is_exact or item.name_free):
                 found[persona.oId] = persona
+            elif is_since or item.name_free:
+                is_certain = False
         if not page.received or not page.goes_on(offset):
-            return list(found.values())
+            return list(found.values()), is_certain
         offset += page.received
     raise _Unreadable("It is too long to be read to its end.")
 
 
-def _timestamp(text: str | None) -> tuple[float, float] | None:
-    """Return a time in seconds since the epoch and its resolution in seconds, or None for a date without a time."""
+class _Moment(NamedTuple):
+    """A time in seconds since the epoch, and how many seconds later it may have been."""
+
+    at: float
+    resolution: float
+
+
+_ANY_TIME = _Moment(0.0, math.inf)
+
+
+def _timestamp(text: str | None) -> _Moment:
+    """Return when something was created, as exactly as it is told: to a fraction of a second, a day, or not at all."""
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
-        return None
-    if len(text or "") <= len("2026-01-01"):
-        return None
+        return _ANY_TIME
+    is_date = len(text or "") <= len("2026-01-01")
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment.timestamp(), 0.001 if _FRACTION.search(text or "") else 1.0
+    if is_date:  # of a day that began up to 14 hours before UTC's, and ended up to 12 hours after
+        return _Moment(moment.timestamp() - DAY_SECONDS, 3 * DAY_SECONDS)
+    return _Moment(moment.timestamp(), 0.001 if _FRACTION.search(text or "") else 1.0)
 
 
 async def find_same_name(client: OctaveClient, name: str) -> Persona | None:

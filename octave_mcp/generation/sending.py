@@ -36,6 +36,8 @@ class _Call:
 
     request: GenerateRequest
     stopped_by: OctaveError | None = None
+    free: set[str] = field(default_factory=set)
+    """Names that Octave's list does not have, as far as they were searched for."""
     unchecked: set[str] = field(default_factory=set)
     """Names of which it is not known whether Octave has them already."""
 
@@ -81,6 +83,7 @@ class Sender:
         if not allow_same_name:
             names = {item.name for item, _ in new if item.name}
             existing, call.unchecked = await check_names(self._client, names)
+            call.free = names - existing.keys() - call.unchecked
         for item, _ in new:
             if persona := existing.get(item.name or ""):
                 text = "Octave already has a persona of this name."
@@ -137,7 +140,7 @@ class Sender:
 
     async def _post(self, call: _Call, item: Item, one: GenerateRequest, about: dict[str, int]) -> Outcome:
         async def mark_sent() -> None:
-            if not await self._ledger.mark_sent(item.id):
+            if not await self._ledger.mark_sent(item.id, name_free=item.name in call.free):
                 raise _GivenUp
             self._publish(item.id)
 

@@ -143,6 +143,27 @@ async def test_the_list_is_read_at_once_after_one_and_three_seconds_and_while_a_
         assert len(here.octave.requests) == 1
 
 
+@pytest.mark.parametrize("created_at", [timestamp(1_800_000_000.0)[:10], None])
+@pytest.mark.parametrize("checked", [True, False])
+async def test_a_date_alone_proves_something_only_after_the_name_was_free(
+    created_at: str | None,
+    checked: bool,  # noqa: FBT001 - both
+) -> None:
+    """Without that it is neither taken for the persona, nor is the persona said not to exist."""
+
+    async def lose(_: Request, writer: asyncio.StreamWriter) -> None:
+        here.octave.library.append({"oId": "pe_1", "name": "A", "createdAt": created_at})
+        await server_error(_, writer)
+
+    async with place(lose) as here:
+        service = await here.service(allow_same_name=not checked)
+        result = await here.passing(here.generate(service, "A"))
+        assert [part.state for part in result.parts] == [State.CREATED if checked else State.UNKNOWN]
+        await here.clock.move(60)
+        later = await here.collect(service, result.id)
+        assert [part.state for part in later.parts] == [State.CREATED if checked else State.UNKNOWN]
+
+
 @pytest.mark.parametrize(("status", "found"), [(None, True), (500, True), (429, True), (404, True)])
 async def test_a_reading_that_fails_is_made_again(status: int | None, found: bool) -> None:  # noqa: FBT001 - drawn by the table
     """What took the answer may take the first reading too."""

@@ -275,11 +275,11 @@ class Failing(Ledger):
             raise LedgerError("The disk is full.")
         await super().settle(*values, **more)
 
-    async def mark_sent(self, *values: Any) -> bool:
+    async def mark_sent(self, *values: Any, **more: Any) -> bool:
         """Fail while told to."""
         if self.broken == "mark_sent":
             raise LedgerError("The disk is full.")
-        return await super().mark_sent(*values)
+        return await super().mark_sent(*values, **more)
 
 
 async def failing(here: Place, broken: str) -> tuple[GenerationService, Failing]:
