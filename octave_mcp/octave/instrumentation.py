@@ -1,4 +1,4 @@
-"""One call to Octave as it is seen from outside: a span, a duration, and a line in the log.
+"""Instrumentation of calls to Octave: a span, a duration, and a line in the log for each.
 
 None of them has the query, the body, a header, or a text of Octave's.
 """
@@ -17,17 +17,17 @@ from opentelemetry.trace import Span, StatusCode
 from octave_mcp.observability.telemetry import About, client_span, time_request
 from octave_mcp.octave import errors
 
-__all__ = ["Call", "observed"]
+__all__ = ["Call", "instrumented"]
 
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
-"""What is shown as one: anything else may be anything."""
+"""The form of the request ids that are logged: one of another form could contain any text."""
 
 
 @dataclass
 class Call:
-    """A call, and what is known of its answer."""
+    """A call to Octave, and what is known of its answer. `outcome`: done, refused, failed or unknown."""
 
     method: str
     path: str
@@ -38,7 +38,7 @@ class Call:
     error: str | None = None
 
     def ended_with(self, error: BaseException) -> None:
-        """Note how it failed. Whatever is none of ours, such as a cancel, leaves the outcome unknown."""
+        """Note the error that the call ended with. One that is no `OctaveError` leaves it unknown."""
         self.error = type(error).__name__
         if not isinstance(error, errors.OctaveError):
             return
@@ -51,8 +51,8 @@ class Call:
 
 
 @contextmanager
-def observed(method: str, path: str, origin: str, about: About) -> Iterator[Call]:
-    """Observe one call, from its first byte to the last. `about` is told with its span."""
+def instrumented(method: str, path: str, origin: str, about: About) -> Iterator[Call]:
+    """Trace, time and log the block, which makes one call and completes its `Call`. `about` is added to the span."""
     call = Call(method, path)
     address = urlsplit(origin)
     common: dict[str, str | int] = {
@@ -71,18 +71,18 @@ def observed(method: str, path: str, origin: str, about: About) -> Iterator[Call
             call.ended_with(error)
             raise
         finally:
-            _tell(call, span, common, time.monotonic() - started)
+            _report(call, span, common, time.monotonic() - started)
 
 
-def _tell(call: Call, span: Span, common: Mapping[str, str | int], seconds: float) -> None:
+def _report(call: Call, span: Span, common: Mapping[str, str | int], seconds: float) -> None:
     request_id = call.request_id if call.request_id and _REQUEST_ID.fullmatch(call.request_id) else None
     answered = {"http.response.status_code": call.status, "error.type": call.error}
-    told = answered | {
+    attributes = answered | {
         "octave.outcome": call.outcome,
         "octave.request_id": request_id,
         "octave.credits": call.credits,
     }
-    span.set_attributes({name: value for name, value in told.items() if value is not None})
+    span.set_attributes({name: value for name, value in attributes.items() if value is not None})
     if call.error is not None:
         span.set_status(StatusCode.ERROR)
     time_request(seconds, {**common, **{name: value for name, value in answered.items() if value is not None}})

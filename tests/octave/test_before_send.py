@@ -15,8 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from support.upstream import Request, Upstream, answer, by_the_page, upstream
 
-from octave_mcp.octave import client as client_module
-from octave_mcp.octave import errors
+from octave_mcp.octave import errors, transport
 from octave_mcp.octave.before_send import BeforeSend
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest
@@ -264,7 +263,7 @@ async def test_a_failure_after_the_record_is_the_calls_own() -> None:
 
 async def test_the_time_for_connecting_does_not_bound_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does it bound the record: it ends when there is a connection."""
-    monkeypatch.setattr(client_module, "CONNECTION_SECONDS", 0.3)
+    monkeypatch.setattr(transport, "CONNECTION_SECONDS", 0.3)
     recording = Recording()
 
     async def answers_late(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -282,7 +281,7 @@ async def test_the_time_for_connecting_does_not_bound_the_answer(monkeypatch: py
 
 async def test_a_proxy_that_never_opens_its_tunnel_is_no_unknown_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the request can have left, so it is safe to send again."""
-    monkeypatch.setattr(client_module, "CONNECTION_SECONDS", 0.3)
+    monkeypatch.setattr(transport, "CONNECTION_SECONDS", 0.3)
     async with tunnel(0, silent=True) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         with pytest.raises(errors.Unreachable):

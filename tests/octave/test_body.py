@@ -96,6 +96,7 @@ DAMAGED[-8] ^= 0xFF  # its checksum
         (b"not gzip", "gzip", "came compressed with gzip and is damaged", b"not gzip"),
         (bytes(DAMAGED), "gzip", "came compressed with gzip and is damaged", TEXT[:1000]),
         (gzip.compress(TEXT)[:2000], "gzip", "cannot be read", TEXT[:1000]),
+        (TEXT, KEY, "came compressed with an unknown encoding", TEXT),
         (TEXT, "b\u00fc\x7f", "came compressed with an unknown encoding", TEXT),
     ],
 )
@@ -110,6 +111,7 @@ async def test_what_cannot_be_inflated_is_kept_and_named(
 
     error = await fails(respond)
     assert words in str(error)
+    assert KEY not in str(error)
     assert (error.unreadable or b"").startswith(kept)
 
 

@@ -12,8 +12,7 @@ import trustme
 from pydantic import SecretStr
 from support.upstream import by_the_page, upstream
 
-from octave_mcp.octave import client as client_module
-from octave_mcp.octave import errors
+from octave_mcp.octave import errors, transport
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.octave.proxy import route_to
@@ -206,7 +205,7 @@ async def test_a_proxy_that_fails_is_named_and_nothing_was_sent(
     serve: Serve, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever it does, the same call may be made again."""
-    monkeypatch.setattr(client_module, "CONNECTION_SECONDS", 0.3)
+    monkeypatch.setattr(transport, "CONNECTION_SECONDS", 0.3)
     async with serving(serve) as port:
         monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://127.0.0.1:{port}")
         async with OctaveClient(ORIGIN, SecretStr("sk-canary-0123456789")) as client:

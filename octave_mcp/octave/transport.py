@@ -1,0 +1,278 @@
+"""HTTP to Octave: one request, its answer as JSON, and every failure as one of `octave_mcp.octave.errors`.
+
+Only this module and `body` know which HTTP library is behind it. Whatever is at the other end: the key goes to the
+configured origin in one header and nowhere else; a redirect is never followed; a call ends at a total deadline; no
+answer takes more memory than its cap.
+"""
+
+import importlib.util
+import logging
+import ssl
+import sys
+from collections.abc import Generator, Mapping
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+import truststore
+from pydantic import SecretStr
+from starlette.types import ASGIApp
+
+from octave_mcp import __version__
+from octave_mcp.octave import errors
+from octave_mcp.octave.before_send import BeforeSend, SendGate, send_after
+from octave_mcp.octave.body import BodyError, read_body
+from octave_mcp.octave.decoding import REMOVED, decode
+from octave_mcp.octave.instrumentation import Call
+from octave_mcp.octave.proxy import Proxy, Route, route_to
+from octave_mcp.octave.status_errors import error_for_status, message_in, request_id_in
+
+__all__ = ["MAX_UNREADABLE_BYTES", "Transport"]
+
+logger = logging.getLogger(__name__)
+
+CONNECTION_SECONDS = 30.0
+"""Bounds all steps of a connection together. No other bound meets a proxy that never answers a request for a tunnel."""
+
+CONNECT_SECONDS = 10.0
+"""Bounds each step of a connection: TCP, then TLS. A server that answers at all does so sooner."""
+
+KEPT_SECONDS = 4.0
+"""How long a look-up's connection is kept for the next one: they come in a row. Common servers close theirs after five
+seconds, and a connection that is kept for long may be dead, as laptops sleep and networks change."""
+
+MAX_UNREADABLE_BYTES = 64 * 1024
+"""How much of an answer that cannot be read is kept: a dozen personas."""
+
+_ANSWERS = frozenset({"data", "oId", "valid"})
+"""An answer with none of these and a message is an error, whatever its status."""
+
+_WRONG_ADDRESS = (httpx.UnsupportedProtocol, httpx.InvalidURL)
+_FOREIGN = (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict, *_WRONG_ADDRESS, TimeoutError)
+"""Every exception that the HTTP library has, and the deadline's."""
+
+
+class Transport:
+    """Send requests to one origin with one API key. Use it as an async context manager; any number of tasks may."""
+
+    def __init__(self, base_url: str, api_key: SecretStr | None, *, app: ASGIApp | None) -> None:
+        """Prepare the HTTP clients; nothing is opened yet. `app` answers in place of the network.
+
+        What cannot be used of the base URL and the machine's proxy settings is an error of each call and not of this
+        one: a server has to start, and to say what is wrong.
+        """
+        self._api_key = api_key
+        self._in_process = app is not None
+        self._route = route_to(base_url) if app is None else Route()
+        self._http: dict[str, httpx.AsyncClient] = {}
+        self._failures: tuple[type[Exception], ...] = (*_FOREIGN, *_socks_errors(self._route.proxy))
+        for problem in self._route.ignored:
+            logger.warning("This proxy setting is ignored: %s", problem)
+        try:
+            self._http = _http_clients(base_url, api_key, app, self._route.proxy)
+        except (ValueError, httpx.InvalidURL) as error:
+            logger.warning("The HTTP client cannot be set up: %s", type(error).__name__)
+
+    async def __aenter__(self) -> Self:
+        """Open the HTTP clients."""
+        for http in self._http.values():
+            await http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the HTTP clients and their connections."""
+        for http in self._http.values():
+            await http.__aexit__(kind, error, trace)
+
+    async def send(
+        self,
+        call: Call,
+        seconds: float,
+        *,
+        before_send: BeforeSend | None = None,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Send one request and return the JSON object of its answer. `seconds` bounds all of it.
+
+        `before_send` is awaited before the first byte leaves, and runs while the connection is made. Raises
+        `OctaveError`, or the exception of `before_send`, unchanged.
+        """
+        if self._api_key is None:
+            raise errors.KeyProblem("No Octave API key is set.")
+        http = self._http.get(call.method)
+        if http is None:
+            proxy = self._route.proxy
+            raise errors.SetupProblem(
+                f"The base URL{f', or the proxy in {proxy.setting},' if proxy else ''} cannot be used."
+            )
+        request = http.build_request(call.method, call.path, params=params, content=content, headers=headers)
+        return await send_after(before_send, partial(self._exchange, http, request, call, seconds))
+
+    async def _exchange(
+        self, http: httpx.AsyncClient, request: httpx.Request, call: Call, seconds: float, gate: SendGate
+    ) -> dict[str, Any]:
+        """Send the request once the gate is open, and read its answer. The one boundary to the HTTP library."""
+        request.extensions["trace"] = gate.trace
+        received = bytearray()
+        try:
+            with gate.deadline(connect_seconds=CONNECTION_SECONDS, seconds=seconds):
+                if self._in_process:  # a transport that has no connection to wait for, and no trace
+                    await gate.wait()
+                response = await http.send(request, stream=True)
+                call.status = response.status_code
+                try:
+                    answer = await self._read(response, received)
+                finally:
+                    await response.aclose()
+        except errors.OutcomeUnknown as error:
+            error.unreadable = self._kept(received)
+            raise
+        except self._failures as error:
+            logger.warning("%s %s ended with %s", call.method, call.path, type(error).__name__)
+            # Without its cause: the library's errors quote what the peer sent, and a peer may send the key back.
+            raise self._mapped(error, seconds, received, sent=gate.sent) from None
+        finally:
+            await gate.close_unused()
+        call.request_id = request_id_in(answer)
+        return answer
+
+    async def _read(self, response: httpx.Response, received: bytearray) -> dict[str, Any]:
+        """Return the answer's JSON object, or raise the error that it stands for. Its bytes are added to `received`."""
+        secret = self._api_key.get_secret_value() if self._api_key else None
+        if not response.is_success:
+            try:
+                await read_body(response, received)
+                answer = decode(bytes(received), secret=secret)
+            except (ValueError, httpx.HTTPError):  # the status has said enough
+                answer = None
+            raise error_for_status(response.status_code, response.headers.get("retry-after"), answer)
+        try:
+            await read_body(response, received)
+            answer = decode(bytes(received), secret=secret)
+        except BodyError as error:
+            raise errors.OutcomeUnknown(f"Octave's answer {error}", status=response.status_code) from None
+        except ValueError:
+            raise errors.OutcomeUnknown("Octave's answer cannot be read.", status=response.status_code) from None
+        if not isinstance(answer, dict):
+            raise errors.OutcomeUnknown("Octave's answer is not what its API describes.", status=response.status_code)
+        if _ANSWERS.isdisjoint(answer) and message_in(answer, envelope_only=True):
+            raise errors.InputProblem(
+                "Octave did not accept the request.",
+                octave_message=message_in(answer),
+                status=response.status_code,
+                request_id=request_id_in(answer),
+            )
+        return answer
+
+    def _mapped(self, error: Exception, seconds: float, received: bytearray, *, sent: bool) -> errors.OctaveError:
+        """Return our error for one of the HTTP library's. `sent`: whether any of the request may have left."""
+        if isinstance(error, _WRONG_ADDRESS):
+            return errors.SetupProblem("The base URL cannot be called.")
+        if not sent:
+            if _is_about_a_certificate(error):
+                return errors.SetupProblem("The certificate of Octave's address is not trusted by this machine.")
+            return errors.Unreachable(self._unreachable())
+        broken = "The connection to Octave broke before its answer was complete."
+        text = f"Octave did not answer within {seconds:g} seconds." if isinstance(error, TimeoutError) else broken
+        return errors.OutcomeUnknown(text, unreadable=self._kept(received))
+
+    def _unreachable(self) -> str:
+        route = self._route
+        through = f" through the proxy in {route.proxy.setting}" if route.proxy else ""
+        return " ".join(
+            [f"Octave could not be reached{through}.", *(f"Ignored: {problem}." for problem in route.ignored)]
+        )
+
+    def _kept(self, received: bytearray) -> bytes | None:
+        """Return the beginning of an answer that cannot be read, without the key, which a peer may have echoed."""
+        kept = bytes(received)
+        key = self._api_key.get_secret_value() if self._api_key else ""
+        for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+            kept = kept.replace(key.encode(encoding), REMOVED.encode())
+        cut_off = (length for length in range(len(key) - 1, 2, -1) if kept.endswith(key[:length].encode()))
+        return kept[: len(kept) - next(cut_off, 0)][:MAX_UNREADABLE_BYTES] or None
+
+
+def _disable_sniffio_lookups() -> None:
+    """Mark sniffio as missing if it is: httpcore tries to import it a dozen times a request, searching the disk.
+
+    Measured with httpcore 1.0: a POST takes a quarter less. None in `sys.modules` is Python's mark of a missing module.
+    """
+    if importlib.util.find_spec("sniffio") is None:
+        sys.modules["sniffio"] = None  # type: ignore[assignment]
+
+
+def _http_clients(
+    base_url: str, api_key: SecretStr | None, app: ASGIApp | None, proxy: Proxy | None
+) -> dict[str, httpx.AsyncClient]:
+    """Return a client for each HTTP method, as only a look-up, which costs nothing, may meet a stale connection.
+
+    Raises ValueError or httpx.InvalidURL if the base URL or the proxy's address cannot be used.
+    """
+    _disable_sniffio_lookups()
+    encrypted = urlsplit(base_url).scheme == "https"
+    verify = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if encrypted else False
+
+    def client(kept: int) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=base_url,
+            headers={
+                "accept": "application/json",
+                # An answer is small, and a compressed one can be cut, broken or a bomb.
+                "accept-encoding": "identity",
+                "user-agent": f"octave-personas-mcp/{__version__}",
+                "x-request-source": "octave-mcp",
+            },
+            auth=None if api_key is None else _ApiKey(api_key),
+            # The environment is read in `octave.proxy`. Here, one setting that httpx cannot read would stop all calls.
+            trust_env=False,
+            proxy=None if proxy is None else proxy.url,
+            verify=verify,
+            follow_redirects=False,
+            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+            limits=httpx.Limits(max_keepalive_connections=kept, keepalive_expiry=KEPT_SECONDS),
+            transport=None if app is None else httpx.ASGITransport(app, raise_app_exceptions=False),
+        )
+
+    # A paid POST travels on a fresh connection: on a stale one, a lost request looks like a lost answer. Look-ups come
+    # several in a row, and are repeated. One is kept and no more: a team's server has a client for each key.
+    return {"POST": client(kept=0), "GET": client(kept=1)}
+
+
+class _ApiKey(httpx.Auth):
+    """Add the key when a request is sent, and take it off again, so that no kept request holds it."""
+
+    def __init__(self, key: SecretStr) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["api_key"] = self._key.get_secret_value()
+        try:
+            yield request
+        finally:
+            del request.headers["api_key"]
+
+
+def _socks_errors(proxy: Proxy | None) -> tuple[type[Exception], ...]:
+    """Return what a bad answer of a SOCKS proxy raises: httpcore does not map it to an exception of its own."""
+    if proxy is None or not proxy.url.startswith("socks"):
+        return ()
+    from socksio import SOCKSError  # noqa: PLC0415 - takes 15 ms, which only who has such a proxy should wait
+
+    return (SOCKSError, AssertionError)
+
+
+def _is_about_a_certificate(error: BaseException) -> bool:
+    """Return whether an exception, or one that caused it, says that a certificate is not trusted."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
