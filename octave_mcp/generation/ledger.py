@@ -3,6 +3,7 @@
 Each is repeatable: run a second time, because the outcome of the first commit was lost, it changes nothing more.
 """
 
+import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import fields
 from functools import partial, wraps
@@ -17,6 +18,7 @@ from octave_mcp.generation.records import (
     Database,
     GenerationRecord,
     Item,
+    LedgerError,
     LimitReached,
     Match,
     RequestedPersona,
@@ -28,6 +30,8 @@ from octave_mcp.generation.records import (
 )
 
 __all__ = ["RIVAL_SECONDS", "Ledger", "new_generation_id"]
+
+logger = logging.getLogger(__name__)
 
 MAX_UNREADABLE = 20
 """The number of unreadable answers that are kept, the newest."""
@@ -294,9 +298,14 @@ class Ledger:
         await self.database.sync()
 
     async def close(self) -> None:
-        """Settle this process's live items: sent ones are unknown, queued ones have failed. Then close the database."""
+        """Settle this process's live items: sent ones are unknown, queued ones have failed. Then close the database.
+
+        If the database cannot be used, that happens when the leases run out.
+        """
         try:
             await self.database.run(partial(_end_leases, condition="owner = ?", value=self.owner))
+        except LedgerError as error:
+            logger.warning("The end of this process is not recorded: %s", error)
         finally:
             await self.database.close()
 

@@ -1,7 +1,7 @@
-"""The count of `counting`, over HTTP: replicas behind a proxy, a real Redis, two tenants, and replicas that are killed.
+"""Rounds over HTTP: replicas behind a proxy, one ledger in PostgreSQL, two tenants, and replicas that are killed.
 
 Both tenants ask for the same personas in the same words, with the same JSON-RPC ids, at the same time. Each has an
-Octave of its own behind the one address, told apart by the key, and marks all that it makes.
+Octave of its own behind the one address, told apart by the key, and a mark in all that it creates.
 """
 
 import asyncio
@@ -12,53 +12,57 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx2
-import redis.asyncio
 from mcp.shared.exceptions import MCPError
 from pydantic import SecretStr
 from support.http import MODES, client
-from support.proxy import nginx
+from support.postgres import Database
+from support.proxy import caddy
 from support.replicas import Replica, replicas
 from support.upstream import Request, Upstream, upstream
 
 from octave_mcp.generation.tenant import Tenant
-from soak.counting import COLLECT_SECONDS, LIFE_SECONDS, Host, Octave, Recorded, Seen, Start, check
+from soak.count import COLLECT_SECONDS, compare, postgres_rows, recorded, settle
+from soak.hosts import LIFE_SECONDS, Host, Seen, Start
+from soak.octave import Octave
+from soak.rounds import TIMES
 
 
 @dataclass
 class Team:
-    """What all rounds share: replicas, the proxy's address, Redis, and an upstream that knows each key."""
+    """What all rounds share: replicas, the proxy's address, the ledger, and an upstream that knows each key."""
 
     url: str
-    redis_url: str
-    octave: Upstream
+    database: Database
+    octave_url: str
     replicas: list[Replica]
     by_key: dict[str, Upstream] = field(default_factory=dict)
 
 
 @asynccontextmanager
-async def team(redis_url: str, folder: Path) -> AsyncIterator[Team]:
-    """Everything started, and ended."""
+async def team(database: Database, folder: Path) -> AsyncIterator[Team]:
+    """Start everything, and end it."""
     by_key: dict[str, Upstream] = {}
 
-    def whose(request: Request) -> Upstream:
+    def upstream_of(request: Request) -> Upstream:
         return by_key[request.header("api_key") or ""]
 
     async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
-        await whose(request).respond(request, writer)
+        await upstream_of(request).respond(request, writer)
 
     async def look_up(request: Request, writer: asyncio.StreamWriter) -> None:
-        await whose(request).list_personas(request, writer)
+        found = upstream_of(request).look_up
+        assert found is not None
+        await found(request, writer)
 
     async with upstream(respond) as octave:
         octave.look_up = look_up
-        own = {"OCTAVE_BASE_URL": octave.url, "OCTAVE_MCP_CALLER_KEYS": "true", "OCTAVE_MCP_STATE_URL": redis_url}
+        own = {"OCTAVE_BASE_URL": octave.url, "OCTAVE_MCP_CALLER_KEYS": "true", "OCTAVE_MCP_STATE_URL": database.url}
         own |= {"OCTAVE_MCP_WAIT_SECONDS": "0.5", "OCTAVE_MCP_SHUTDOWN_SECONDS": "1", "OCTAVE_MCP_LOG_LEVEL": "ERROR"}
-        async with replicas(3, folder, **own) as there, nginx(*(replica.port for replica in there)) as proxy:
-            yield Team(proxy.url, redis_url, octave, there, by_key)
+        async with replicas(3, folder, TIMES, **own) as running, caddy(*(one.port for one in running)) as proxy:
+            yield Team(proxy.url, database, octave.url, running, by_key)
 
 
 @dataclass
@@ -70,34 +74,33 @@ class Player:
     seen: Seen
 
     def start(self, url: str, mode: str) -> Start:
-        """A client of its."""
+        """Return what connects a client of this tenant."""
         return lambda: client(url, mode, x_octave_api_key=self.key)
 
 
 async def team_round(playing: Team, chance: random.Random, number: int) -> tuple[list[str], Counter[str]]:
-    """Two tenants, each with two hosts, while replicas are killed and come again; then all is collected and counted."""
+    """Play two tenants, each with two hosts, while replicas are killed and come again. Then settle, and compare."""
     players = []
     for name, other in (("ann", "bob"), ("bob", "ann")):
         octave = Octave(chance, f"{name}{number}x")
-        behind = Upstream(octave)
-        octave.serves(behind)
-        playing.by_key[f"sk-{name}-{number}"] = behind
+        own = Upstream(octave)
+        octave.use(own)
+        playing.by_key[f"sk-{name}-{number}"] = own
         players.append(Player(f"sk-{name}-{number}", octave, Seen(foreign=f"{other}{number}x")))
-    names = [f"Persona {letter}" for letter in "ABCDE"]
 
-    async def host(player: Player) -> None:
-        lives = Host(player.seen, chance, names, patient=chance.random() < 0.4, lossy=True)
+    async def play(player: Player) -> None:
+        host = Host(player.seen, chance, patient=chance.random() < 0.4, lossy=True)
         for _ in range(chance.randint(1, 3)):
             try:
-                await lives.live(player.start(playing.url, chance.choice(MODES)), chance.randint(2, 5))
+                await host.live(player.start(playing.url, chance.choice(MODES)), chance.randint(2, 5))
             except* (httpx2.TransportError, anyio.BrokenResourceError, anyio.ClosedResourceError, MCPError):
-                await lives.rest()  # its connection broke with the replica, or an answer came as it was closed
+                await host.finish()  # its connection broke with the replica, or an answer came as it was closed
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_kill_now_and_then, playing.replicas, chance)
-        await asyncio.gather(*(host(player) for player in players for _ in range(2)))
+        await asyncio.gather(*(play(player) for player in players for _ in range(2)))
         tasks.cancel_scope.cancel()
-    await asyncio.gather(*(_there(replica) for replica in playing.replicas))
+    await asyncio.gather(*(_start_again(replica) for replica in playing.replicas))
     problems: list[str] = []
     total: Counter[str] = Counter()
     for player in players:
@@ -115,54 +118,20 @@ async def _kill_now_and_then(replicas: list[Replica], chance: random.Random) -> 
         await replica.start()
 
 
-async def _there(replica: Replica) -> None:
-    """Have a replica there that was killed as the round ended."""
+async def _start_again(replica: Replica) -> None:
+    """Have a replica run that was being killed as the round ended."""
     if replica.process is not None and replica.process.returncode is None:
         await replica.end(signal.SIGKILL)
     await replica.start()
 
 
 async def _count(playing: Team, player: Player) -> tuple[list[str], Counter[str]]:
-    """Collect what is left, and compare."""
-    recalled = Seen(foreign=player.seen.foreign)
-    tenant = Tenant(SecretStr(player.key), playing.octave.url).id
-    with anyio.fail_after(2 * COLLECT_SECONDS + LIFE_SECONDS):
+    """Settle what is left of one tenant, and compare."""
+    rows = postgres_rows(playing.database)
+    tenant = Tenant(SecretStr(player.key), playing.octave_url).id
+    with anyio.fail_after(COLLECT_SECONDS + LIFE_SECONDS):
         async with player.start(playing.url, MODES[0])() as speaking:
-            await Host(player.seen, random.Random(0), [], patient=True).collect(speaking)
-            wishes = (await recorded(playing.redis_url, tenant)).places.values()
-            asked = {generation for places in wishes for generation, _ in places}
-            forgotten = Host(recalled, random.Random(0), [], patient=True)
-            for generation in sorted(asked - player.seen.generations):
-                await forgotten.call(speaking, "get_generation", {"generationId": generation})
-        await player.octave.rest()
-    problems, tally = check(player.octave.journal, await recorded(playing.redis_url, tenant), player.seen, recalled)
-    return problems + player.octave.odd, tally
-
-
-async def recorded(redis_url: str, tenant: str) -> Recorded:
-    """What Redis has of a tenant."""
-    store: Any = redis.asyncio.Redis.from_url(redis_url, decode_responses=True)
-    try:
-        items = []
-        async for key in store.scan_iter("{octave-personas-mcp}:item:*", count=1000):
-            item = await store.hgetall(key)
-            if item.get("tenant") == tenant:
-                items.append(_item(key.rpartition(":")[2], item))
-        items.sort(key=lambda item: item["seq"])
-        read = Recorded(items, {}, {})
-        ids = {item["id"] for item in items}
-        async for key in store.scan_iter("{octave-personas-mcp}:places:*", count=1000):
-            for place, one in enumerate(await store.lrange(key, 0, -1)):
-                if one[1:] in ids:
-                    read.places.setdefault(one[1:], set()).add((key.rpartition(":")[2], place))
-        claims = await store.hgetall("{octave-personas-mcp}:claims")
-        read.claims = {oid: item for oid, item in claims.items() if item in ids}
-        return read
-    finally:
-        await store.aclose()
-
-
-def _item(handle: str, kept: dict[str, str]) -> dict[str, Any]:
-    times = ("created_at", "sent_at", "settled_at", "handed_over_at", "seq")
-    item: dict[str, Any] = {"id": handle, "name": None, "outcome": None, **kept}
-    return item | {name: float(kept[name]) if name in kept else None for name in times}
+            host = Host(player.seen, random.Random(0), patient=True)
+            await settle(speaking, host, lambda: recorded(rows, tenant))
+        await player.octave.finish()
+    return compare(player.octave, recorded(rows, tenant), player.seen)

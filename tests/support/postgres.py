@@ -30,7 +30,7 @@ ROLE = "octave"
 START_SECONDS = 60.0
 """The longest that a start may take on a busy machine; it takes a tenth of a second."""
 
-TEST_SETTINGS = ("fsync=off", "shared_buffers=16MB")
+TEST_SETTINGS = ("fsync=off", "shared_buffers=16MB", "max_connections=300")
 """The operating system keeps what a killed server wrote, so that tests need no sync to the disk."""
 
 DURABLE_SETTINGS = ("fsync=on", "shared_buffers=128MB")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from support.postgres import ROLE, Database
@@ -29,7 +29,8 @@ class PostgresProxy:
     cuts: int = 0
     """How often a connection was cut by one of these two."""
     port: int = 0
-    connections: set[asyncio.Task[None]] = field(default_factory=set)
+    writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    """Both sides of each connection that is open."""
 
     @property
     def url(self) -> str:
@@ -38,36 +39,45 @@ class PostgresProxy:
 
     async def cut(self) -> None:
         """Cut each connection that is open."""
-        for task in (cut := list(self.connections)):
-            task.cancel()
-        await asyncio.gather(*cut, return_exceptions=True)
+        for writer in self.writers:
+            writer.transport.abort()
+        while self.writers:  # noqa: ASYNC110 - until each connection's task has seen it
+            await asyncio.sleep(0.001)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass on what comes on one connection, until one side ends it or a fault cuts it."""
-        task = asyncio.current_task()
-        assert task is not None
-        self.connections.add(task)
-        server_writer = None
+        own = {writer}
+        self.writers.add(writer)
         try:
-            if self.refuses:
-                return
-            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.database.server.port)
-            answer_is_cut = asyncio.Event()
-            up = asyncio.create_task(self._pass_requests(reader, server_writer, answer_is_cut))
-            down = asyncio.create_task(self._pass_answers(server_reader, writer, answer_is_cut))
-            try:
-                await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                up.cancel()
-                down.cancel()
-                await asyncio.gather(up, down, return_exceptions=True)
+            if not self.refuses:
+                server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.database.server.port)
+                own.add(server_writer)
+                self.writers.add(server_writer)
+                await self._pass_both_ways(reader, server_writer, server_reader, writer)
         except OSError:
             pass  # the server is down: the client's connection is closed, too
         finally:
-            self.connections.discard(task)
-            for one in (writer, server_writer):
-                if one is not None:
-                    one.transport.abort()
+            for one in own:
+                one.transport.abort()
+            self.writers -= own
+
+    async def _pass_both_ways(
+        self,
+        reader: asyncio.StreamReader,
+        server_writer: asyncio.StreamWriter,
+        server_reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """Return when either way ends."""
+        answer_is_cut = asyncio.Event()
+        up = asyncio.create_task(self._pass_requests(reader, server_writer, answer_is_cut))
+        down = asyncio.create_task(self._pass_answers(server_reader, writer, answer_is_cut))
+        try:
+            await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            up.cancel()
+            down.cancel()
+            await asyncio.gather(up, down, return_exceptions=True)
 
     async def _pass_requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer_is_cut: asyncio.Event
@@ -109,5 +119,4 @@ async def postgres_proxy(database: Database) -> AsyncIterator[PostgresProxy]:
         yield proxy
     finally:
         server.close()
-        with suppress(asyncio.CancelledError):
-            await proxy.cut()
+        await proxy.cut()

@@ -20,16 +20,25 @@ LEASE_SECONDS = 1.5
 BOUND_SECONDS = 60.0
 """How long a replica may take to start, or to end, on a machine that is busy with something else."""
 
-PROGRAM = f"""
+TIMES: dict[str, float | tuple[float, ...]] = {
+    "LEASE_SECONDS": LEASE_SECONDS,
+    "UNREACHABLE_PAUSE_SECONDS": 0.001,
+    "BUSY_PAUSE_SECONDS": 0.001,
+}
+"""Short times in place of the package's own."""
+
+
+def program(times: dict[str, float | tuple[float, ...]]) -> str:
+    """Return a replica's program with these times. It takes its port as an argument."""
+    return f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 import octave_mcp.generation.service
 from octave_mcp.cli import main
 from support.short_times import shorten
-shorten(LEASE_SECONDS={LEASE_SECONDS}, UNREACHABLE_PAUSE_SECONDS=0.001, BUSY_PAUSE_SECONDS=0.001)
+shorten(**{times!r})
 sys.exit(main(["http", "--port", sys.argv[1]]))
 """
-"""A replica with short leases and pauses."""
 
 
 @dataclass
@@ -37,6 +46,7 @@ class Replica:
     """A place for a process, which may be killed and come again."""
 
     port: int
+    program: str
     env: dict[str, str]
     log: Path
     process: asyncio.subprocess.Process | None = None
@@ -55,7 +65,7 @@ class Replica:
         """Have it there, and ready."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", PROGRAM, str(self.port), stdout=log, stderr=log, env=self.env
+                sys.executable, "-c", self.program, str(self.port), stdout=log, stderr=log, env=self.env
             )
         async with httpx.AsyncClient() as http:
             with anyio.fail_after(BOUND_SECONDS):
@@ -76,10 +86,12 @@ class Replica:
 
 
 @asynccontextmanager
-async def replicas(count: int, folder: Path, **settings: str) -> AsyncIterator[list[Replica]]:
-    """So many, with these settings, killed at the end."""
+async def replicas(
+    count: int, folder: Path, times: dict[str, float | tuple[float, ...]] = TIMES, **settings: str
+) -> AsyncIterator[list[Replica]]:
+    """Run so many with these settings, and kill them at the end."""
     ports = free_ports(count)
-    all_ = [Replica(port, {**unmeasured(), **settings}, folder / f"replica {port}") for port in ports]
+    all_ = [Replica(port, program(times), {**unmeasured(), **settings}, folder / f"replica {port}") for port in ports]
     try:
         await asyncio.gather(*(replica.start() for replica in all_))
         yield all_
