@@ -1,7 +1,7 @@
 """Seeded rounds of everything going wrong at once, after which what was accepted, recorded and reported must agree.
 
-SOAK_SEED repeats a run's rounds. SOAK_ROUNDS is how many there are in this process; a twenty-fifth as many kill real ones.
-Every other round has its ledger in PostgreSQL, with a network that fails.
+SOAK_SEED repeats a run's rounds. SOAK_ROUNDS is how many there are in this process; a twenty-fifth as many kill
+real ones. Every other round has its ledger in PostgreSQL, with a network that fails.
 """
 
 import asyncio
