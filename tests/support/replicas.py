@@ -87,7 +87,7 @@ class Replica:
 
 @asynccontextmanager
 async def replicas(
-    count: int, folder: Path, times: dict[str, float | tuple[float, ...]] = TIMES, **settings: str
+    count: int, folder: Path, times: dict[str, float | tuple[float, ...]] = TIMES, /, **settings: str
 ) -> AsyncIterator[list[Replica]]:
     """Run so many with these settings, and kill them at the end."""
     ports = free_ports(count)
