@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from octave_mcp.http.octave_keys import KEY_HEADER
 from octave_mcp.http.settings import Authentication, HttpSettings
-from octave_mcp.server.jsonrpc import repair
+from octave_mcp.server.jsonrpc import Malformed, read_message, repair
 
 __all__ = ["LOCAL_ORIGINS", "AbsoluteTargets", "BodyReader", "RequestGuard"]
 
@@ -101,7 +101,7 @@ class RequestGuard:
 
 
 class BodyReader:
-    """ASGI middleware: reads the whole body within bounds of size and time, and repairs what strict parsers refuse."""
+    """ASGI middleware: reads the whole body within bounds of size and time, and answers what is no message."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         """Take the app behind it, and the largest body."""
@@ -110,12 +110,15 @@ class BodyReader:
         self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse the request, or pass it on with its whole body."""
+        """Refuse the request, or pass it on with its whole body, repaired for a strict parser."""
         body = await self._read(receive, Headers(scope=scope))
         if isinstance(body, Response):
             await body(scope, receive, send)
         else:
-            await self._app(scope, _replay(repair(body), receive), send)
+            body = repair(body)
+            message = read_message(body)
+            answer = _malformed(message) if isinstance(message, Malformed) else self._app
+            await answer(scope, _replay(body, receive), send)
 
     async def _read(self, receive: Receive, headers: Headers) -> bytes | Response:
         too_large = refusal(413, f"The request is larger than {self._max_bytes} bytes (OCTAVE_MCP_MAX_REQUEST_BYTES).")
@@ -159,6 +162,14 @@ def refusal(status: int, text: str, **headers: str) -> Response:
     return Response(
         json.dumps(error), status, media_type="application/json", headers={**headers, "connection": "close"}
     )
+
+
+def _malformed(message: Malformed) -> Response:
+    """Return an error for each request in the body; an array for a batch, as one would be answered."""
+    logger.warning("A body is no message; answered %d ids in it", len(message.ids))
+    errors = message.answers() or [message.answer("null")]
+    content = errors[0] if len(errors) == 1 else b"[" + b",".join(errors) + b"]"
+    return Response(content, 400, media_type="application/json")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -54,46 +54,50 @@ class Malformed:
 
     def answers(self) -> list[bytes]:
         """Return an error for each request, as JSON. An id that is neither a string nor a number is null in it."""
+        return [self.answer(number) for number in self.ids]
+
+    def answer(self, number: str) -> bytes:
+        """Return the error for one id."""
         error = json.dumps({"code": self.code, "message": self.message})
-        return [f'{{"jsonrpc":"2.0","id":{number},"error":{error}}}'.encode() for number in self.ids]
+        return f'{{"jsonrpc":"2.0","id":{number},"error":{error}}}'.encode()
 
 
 def repair(data: bytes) -> bytes:
-    """Return `data` with each half of a surrogate pair replaced, and without a byte order mark."""
-    data = data.removeprefix(_BYTE_ORDER_MARK)
+    """Return `data` without a byte order mark, and with U+FFFD for what is no UTF-8 and for half a surrogate pair."""
+    data = data.removeprefix(_BYTE_ORDER_MARK).decode(errors="replace").encode()
     if b"\\ud" not in data and b"\\uD" not in data:
         return data
     return _ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], data)
 
 
 def read_message(data: bytes) -> JSONRPCMessage | Malformed:
-    """Return the one message in `data`, or what is wrong with it."""
-    text = repair(data).decode(errors="replace")
+    """Return the one message in `data`, which was repaired, or what is wrong with it."""
     try:
-        message = jsonrpc_message_adapter.validate_json(text, by_name=False)
+        message = jsonrpc_message_adapter.validate_json(data, by_name=False)
     except ValidationError as error:
-        return _malformed(text, is_json=all(detail["type"] != "json_invalid" for detail in error.errors()))
-    if isinstance(message, JSONRPCNotification) and '"id"' in text and (ids := _request_ids(text)):
+        return _malformed(data, is_json=all(detail["type"] != "json_invalid" for detail in error.errors()))
+    if isinstance(message, JSONRPCNotification) and b'"id"' in data and (ids := _request_ids(data)):
         return Malformed(INVALID_REQUEST, NOT_A_MESSAGE, ids)
     return message
 
 
 def too_long(beginning: bytes) -> Malformed:
     """Return what is wrong with a message of which only the beginning was read."""
-    return Malformed(INVALID_REQUEST, TOO_LONG, _request_ids(beginning.decode(errors="replace")))
+    return Malformed(INVALID_REQUEST, TOO_LONG, _request_ids(beginning))
 
 
-def _malformed(text: str, *, is_json: bool) -> Malformed:
-    ids = _request_ids(text)
+def _malformed(data: bytes, *, is_json: bool) -> Malformed:
+    ids = _request_ids(data)
     if not is_json:
         return Malformed(PARSE_ERROR, NOT_JSON, ids)
-    return Malformed(INVALID_REQUEST, BATCH if text.lstrip().startswith("[") else NOT_A_MESSAGE, ids)
+    return Malformed(INVALID_REQUEST, BATCH if data.lstrip().startswith(b"[") else NOT_A_MESSAGE, ids)
 
 
-def _request_ids(text: str) -> tuple[str, ...]:
-    """Return the id of each request in a text that need not be JSON."""
+def _request_ids(data: bytes) -> tuple[str, ...]:
+    """Return the id of each request in what need not be JSON."""
     found = []
-    for members in _outer_objects(text.replace("\0", "")):  # without them, UTF-16 reads like ASCII
+    text = data.decode(errors="replace").replace("\0", "")  # without NUL, UTF-16 reads like ASCII
+    for members in _outer_objects(text):
         is_response = "method" not in members and ("result" in members or "error" in members)
         if "id" in members and not is_response:
             found.append(_readable_id(members["id"]))

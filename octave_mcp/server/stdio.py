@@ -23,7 +23,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCMessage
 
-from octave_mcp.server.jsonrpc import Malformed, read_message, too_long
+from octave_mcp.server.jsonrpc import Malformed, read_message, repair, too_long
 from octave_mcp.streams import RETRY_SECONDS, BackgroundWriter
 
 __all__ = ["StdioTransport", "standard_descriptors"]
@@ -96,7 +96,7 @@ class StdioTransport:
     async def _receive(self, line: bytes) -> None:
         """Have the server handle one message, or answer it here if it is none."""
         self.has_received = True
-        message = too_long(line) if len(line) > MAX_LINE_BYTES else read_message(line)
+        message = too_long(line) if len(line) > MAX_LINE_BYTES else read_message(repair(line))
         if isinstance(message, Malformed):
             logger.warning("Dropped %d bytes that are no message; answered %d ids in them", len(line), len(message.ids))
             for answer in message.answers():  # not waited for: a client that reads nothing may hang up yet

@@ -21,6 +21,7 @@ from octave_mcp.server.jsonrpc import Malformed, read_message, repair, too_long
         (rb'"\\ud800"', r"\ud800"),
         (rb'"\\\ud800"', "\\\ufffd"),
         (b'\xef\xbb\xbf"a"', "a"),
+        (b'"a\xff\xc3b"', "a\ufffd\ufffdb"),
     ],
 )
 def test_half_a_pair_is_replaced_and_nothing_else(line: bytes, text: str) -> None:
@@ -38,7 +39,7 @@ def test_whatever_json_says_is_the_same_but_for_halves(text: str) -> None:
 
 def malformed(data: str | bytes) -> Malformed:
     """Return what is wrong with data that is no message."""
-    read = read_message(data if isinstance(data, bytes) else data.encode())
+    read = read_message(repair(data if isinstance(data, bytes) else data.encode()))
     assert isinstance(read, Malformed)
     return read
 
@@ -101,7 +102,7 @@ def test_each_request_that_cannot_be_read_is_answered_by_its_id(data: str | byte
 )
 def test_what_is_a_message_is_read_as_one(line: str) -> None:
     """Whatever else it holds."""
-    assert isinstance(read_message(line.encode()), JSONRPCMessage)
+    assert isinstance(read_message(repair(line.encode())), JSONRPCMessage)
 
 
 def test_a_message_of_which_only_the_beginning_was_read_is_answered_by_its_id() -> None:
@@ -112,6 +113,6 @@ def test_a_message_of_which_only_the_beginning_was_read_is_answered_by_its_id() 
 @given(st.text(alphabet='{}[]",:\\ id0a\n', max_size=200))
 def test_whatever_comes_is_read_or_answered(text: str) -> None:
     """Looking for ids in what is no JSON never fails, and each answer is JSON."""
-    read = read_message(text.encode())
+    read = read_message(repair(text.encode()))
     if isinstance(read, Malformed):
         assert all(json.loads(answer)["error"]["code"] == read.code for answer in read.answers())
