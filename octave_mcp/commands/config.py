@@ -16,10 +16,10 @@ from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from octave_mcp.commands.client_entries import configuration
-from octave_mcp.commands.client_files import CannotWrite, client_file, write_entry
-from octave_mcp.commands.client_model import KEY, NAME, TOKEN, Client, Connection, Secret
-from octave_mcp.commands.clients import BY_NAME, CLIENTS
+from octave_mcp.clients.entries import configuration
+from octave_mcp.clients.files import CannotWrite, client_file, write_entry
+from octave_mcp.clients.model import KEY, NAME, TOKEN, Client, Connection, Secret
+from octave_mcp.clients.table import BY_NAME, CLIENTS
 from octave_mcp.values import address_in, this_machine
 
 __all__ = ["add_arguments", "client_named", "run", "started_by"]

@@ -1,14 +1,137 @@
-"""The command `export`: the workspace's personas as Markdown, CSV or JSON."""
+"""The command `export`: the workspace's personas as Markdown, CSV or JSON. It costs nothing."""
 
 import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+
+from octave_mcp.commands.generate import NO_KEY
+from octave_mcp.commands.output import report, write
+from octave_mcp.commands.process import BAD_SETTINGS, FAILED
+from octave_mcp.commands.starting import print_any_text, usable_settings
+from octave_mcp.observability.logs import Secrets, configure_logging
+from octave_mcp.octave.errors import OctaveError
+from octave_mcp.octave.lookup_client import LookupClient
+from octave_mcp.octave.models import Persona
+from octave_mcp.personas.formats import as_csv, as_json, as_markdown, format_of, job_titles_csv
+from octave_mcp.server.services import open_call_state
+from octave_mcp.settings import Settings, load_settings
 
 __all__ = ["add_arguments", "run"]
+
+PAGE = 50
+"""Personas in each page of Octave's list."""
+
+MAX_PERSONAS = 10_000
+"""Bound on one export, in case a list never ends."""
+
+READS_AT_ONCE = 4
+"""Personas that are read at the same time."""
+
+_FORMATS = {"markdown": as_markdown, "csv": as_csv, "json": as_json}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
+    parser.description = (
+        "Write the workspace's personas in full: all of them, those with the oIds given, or those that match a text. "
+        "It costs nothing."
+    )
+    parser.epilog = (
+        "Examples: octave-personas-mcp export --output personas.md; octave-personas-mcp export --text security "
+        "--job-titles --output titles.csv"
+    )
+    parser.add_argument("oids", nargs="*", metavar="OID", help="oIds of personas; without any, all personas")
+    parser.add_argument("--text", help="only personas that Octave finds for this text")
+    parser.add_argument("--output", metavar="PATH", type=Path, help="write to this file instead of stdout")
+    parser.add_argument(
+        "--format",
+        choices=tuple(_FORMATS),
+        help="form of the personas (default: by the ending of --output, else markdown)",
+    )
+    parser.add_argument("--job-titles", action="store_true", help="only the job titles, each once, as CSV")
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the personas. Return the exit code."""
-    raise NotImplementedError
+    settings = usable_settings(load_settings, "export", sandbox=options.sandbox)
+    if settings is None:
+        return BAD_SETTINGS
+    configure_logging(settings.log_level, Secrets(settings.api_key))
+    print_any_text()
+    if problem := _problem(settings, options):
+        report(problem)
+        return BAD_SETTINGS
+    try:
+        personas, total = anyio.run(_read, settings, options.oids, options.text)
+    except OctaveError as error:
+        report(f"{error} Nothing was written.")
+        return FAILED
+    if not write(_written(personas, options), options.output):
+        report(f"{options.output or 'stdout'} could not be written to")
+        return FAILED
+    report(f"{len(personas)} of {total} persona{'' if total == 1 else 's'} written.")
+    return 0 if len(personas) >= total else FAILED
+
+
+def _problem(settings: Settings, options: argparse.Namespace) -> str:
+    """Return what is wrong with the settings or options; empty if nothing is."""
+    if options.oids and options.text:
+        return "octave-personas-mcp export: give oIds or --text, not both"
+    if options.output is None and sys.stdout is None:
+        return "stdout is closed"
+    return NO_KEY if settings.api_key is None and not settings.sandbox else ""
+
+
+def _written(personas: Sequence[Persona], options: argparse.Namespace) -> str:
+    if options.job_titles:
+        return job_titles_csv(personas)
+    form = options.format or (format_of(options.output) if options.output else "markdown")
+    return _FORMATS.get(form, as_markdown)(personas)
+
+
+async def _read(settings: Settings, oids: Sequence[str], text: str | None) -> tuple[list[Persona], int]:
+    """Return the personas in full, and how many there are of what was asked for. Raises OctaveError."""
+    async with open_call_state(settings) as state:
+        if oids:
+            return await _in_full(state.lookups, list(dict.fromkeys(oids))), len(set(oids))
+        rows, total = await _all_rows(state.lookups, text)
+        return await _in_full(state.lookups, [row.oId for row in rows if row.oId]), total
+
+
+async def _all_rows(lookups: LookupClient, text: str | None) -> tuple[list[Persona], int]:
+    """Return the list of personas to its end, each once, and how many there are."""
+    found: dict[str, Persona] = {}
+    offset = 0
+    while True:
+        page = await lookups.personas(text=text, offering_oid=None, playbook_oid=None, limit=PAGE, offset=offset)
+        found |= {row.oId: row for row in page.data if row.oId}
+        total = max(int(page.total or 0), len(found))
+        offset += page.received
+        if not page.goes_on(offset - page.received) or offset >= MAX_PERSONAS:
+            return list(found.values()), total
+
+
+async def _in_full(lookups: LookupClient, oids: Sequence[str]) -> list[Persona]:
+    """Return the record of each, in their order."""
+    found: dict[str, Persona] = {}
+    slots = anyio.Semaphore(READS_AT_ONCE)
+    problems: list[OctaveError] = []
+
+    async def read(oid: str) -> None:
+        async with slots:
+            if problems:
+                return
+            try:
+                found[oid] = await lookups.persona(oid)
+            except OctaveError as error:
+                problems.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for oid in oids:
+            tasks.start_soon(read, oid)
+    if problems:
+        raise problems[0]
+    return [found[oid] for oid in oids]

@@ -1,90 +1,146 @@
-"""A generation as `octave-personas-mcp generate` prints it: for a person, or for a program.
+"""A generation as `generate` prints it: for a person, or for a program.
 
-A tool's result tells the same to a model, which has other tools to turn to.
+A tool's result says the same to a model, which has other tools to turn to.
 """
 
 import json
+import sys
+from contextlib import suppress
+from pathlib import Path
 
-from octave_mcp.generation.outcome import Generation
-from octave_mcp.octave.errors import OctaveError, OutcomeUnknown, Refused
+from octave_mcp.generation.outcome import Generation, NameExists
+from octave_mcp.octave.errors import NoCredits, OctaveError, OutcomeUnknown, Refused
 from octave_mcp.personas.cleaning import clean, shorten
+from octave_mcp.personas.formats import Format, as_csv, as_markdown
 from octave_mcp.personas.summary import condense
 
-__all__ = ["as_json", "as_text", "status"]
+__all__ = ["NOTHING_SENT", "SANDBOX_NOTE", "credits_text", "in_format", "report", "status", "summary", "write"]
 
-BUDGET_TOKENS = 1_000_000
-"""For the summaries: no model reads them here, so each persona has all the room that a summary takes."""
+SUMMARY_TOKENS = 1_000_000
+"""For the condensed personas: no model reads them here, so each has all the room that it takes."""
 
-SAID_CHARACTERS = 300
+MESSAGE_CHARACTERS = 300
 """How much of a message of Octave's is shown."""
 
+NOTHING_SENT = "Nothing was sent to Octave and nothing was charged."
 
-def as_text(generation: Generation) -> str:
-    """What came back, condensed, and what did not, for a person."""
-    usage, made = _usage(generation), len(generation.personas)
-    used = "" if usage is None else f" Usage, in credits: {usage}."
-    lines = [f"Status {status(generation)}: {made} of {generation.asked} came back.{used} Id: {generation.id}"]
-    if joined := sum(part.joined for part in generation.parts):
-        lines.append(f"Asked for before already, and not bought again: {joined} (usage counted in here).")
+SANDBOX_NOTE = "Sandbox: sample data, usage included. Octave was not called, and nothing was charged."
+
+
+def in_format(generation: Generation, form: Format) -> str:
+    """Return a settled generation in a format. Markdown and CSV hold the personas only; `summary` has the rest."""
+    match form:
+        case "json":
+            return _as_json(generation)
+        case "markdown":
+            return as_markdown(generation.personas)
+        case "csv":
+            return as_csv(generation.personas)
+        case _:
+            shown, _ = condense(generation.personas, SUMMARY_TOKENS)
+            note = ["Condensed; --format markdown has everything. Written by a language model from the sources."]
+            parts = [summary(generation), *(note if shown else []), *(one.text() for one in shown)]
+            return "\n\n".join(parts) + "\n"
+
+
+def summary(generation: Generation) -> str:
+    """Return what became of a generation: how many personas, what they cost, and what failed; a line each."""
+    made, asked, usage = len(generation.personas), generation.asked, generation.usage
+    charged = "" if usage is None else f", {credits_text(usage)}"
+    lines = [f"{_DONE[status(generation)]}: {made} of {asked} personas{charged}. Generation {generation.id}"]
+    if joined := sum(part.joined and part.outcome is not None for part in generation.parts):
+        then = generation.earlier_usage
+        cost = "" if then is None else f" ({credits_text(then)} then)"
+        lines.append(f"Requested earlier{cost}, and not charged again: {joined}. --new creates other personas.")
     if found := sum(part.outcome.identified for part in generation.parts if part.outcome):
-        lines.append(f"Identified in Octave's list by name and time, as the answer was lost; usage unknown: {found}.")
-    lines += [f"Did not come back: {one['personas']}. {one['problem']}" for one in _failed(generation)]
-    shown, _ = condense(generation.personas, BUDGET_TOKENS)
-    if shown:
-        lines.append("Condensed; --json prints whole records. Written by a language model from the sources.")
-    return "\n\n".join(["\n".join(lines), *(one.text() for one in shown)]) + "\n"
+        lines.append(f"Recovered from Octave's list after the answer was lost, usage unknown: {found}.")
+    lines += [f"Failed: {one['personas']}. {one['problem']}" for one in _failed(generation)]
+    return "\n".join(lines)
 
 
-def as_json(generation: Generation) -> str:
-    """One JSON object for a program: whole records as Octave gave them, in ASCII, as stdout may have any encoding."""
+_DONE = {"complete": "Done", "partial": "Partly done", "failed": "Failed"}
+
+
+def status(generation: Generation) -> str:
+    """Return whether all, some or none of a settled generation was created: complete, partial or failed."""
+    made, asked = len(generation.personas), generation.asked
+    return "failed" if not made else "complete" if generation.created == asked <= made else "partial"
+
+
+def credits_text(count: float) -> str:
+    """Return a number of credits in words."""
+    return f"{count:,.10g} credit{'' if count == 1 else 's'}"
+
+
+def report(text: str) -> None:
+    """Print something that is not a result, on stderr, which may be gone."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def write(text: str, path: Path | None) -> bool:
+    """Write a result to a file, or to stdout. Return whether all of it was written: a disk may be full."""
+    try:
+        if path:
+            path.write_text(text, encoding="utf-8-sig" if path.suffix.lower() == ".csv" else "utf-8", newline="")
+        else:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _as_json(generation: Generation) -> str:
+    """Return one JSON object: whole records as Octave gave them, in ASCII, as stdout may have any encoding."""
     parts = {
         "generationId": generation.id,
         "status": status(generation),
-        "usage": _usage(generation),
+        "usage": _number(generation.usage),
+        "earlierUsage": _number(generation.earlier_usage),
         "personas": [one.model_dump(mode="json", by_alias=True, exclude_unset=True) for one in generation.personas],
         "failed": _failed(generation),
     }
     return json.dumps(parts, indent=2) + "\n"
 
 
-def status(generation: Generation) -> str:
-    """Whether all, some or none of a settled generation came back: complete, partial or failed."""
-    made, asked = len(generation.personas), generation.asked
-    return "failed" if not made else "complete" if generation.created == asked <= made else "partial"
-
-
-def _usage(generation: Generation) -> float | None:
-    """In credits, a whole number without its `.0`."""
-    usage = generation.usage
+def _number(usage: float | None) -> float | None:
+    """Return a number of credits, a whole one without its `.0`."""
     return int(usage) if usage is not None and usage.is_integer() else usage
 
 
 def _failed(generation: Generation) -> list[dict[str, str]]:
-    """What did not come back, by its place in the body, and why."""
-    told = [(place, part.outcome.error) for place, part in enumerate(generation.parts) if part.outcome]
+    """Return each persona that was not created, by its place in the body, and why."""
+    outcomes = [(place, part.outcome) for place, part in enumerate(generation.parts) if part.outcome]
     return [
-        {"personas": f"personas[{place}]", "problem": _problem(error, generation.id)}
-        for place, error in told
-        if error is not None
+        {"personas": f"personas[{place}]", "problem": _problem(outcome.error, generation.id)}
+        for place, outcome in outcomes
+        if outcome.error is not None
     ]
 
 
 def _problem(error: OctaveError, generation: str) -> str:
-    """What happened, in Octave's words too, whether a persona may exist, and what to do."""
+    """Return what happened, in Octave's words too, whether a persona may exist, and what to do."""
     parts = [str(error)]
-    if said := clean((error.octave_message or "")[: 2 * SAID_CHARACTERS]):
-        parts.append(f"Octave says: {json.dumps(shorten(said, SAID_CHARACTERS), ensure_ascii=False)}.")
-    if isinstance(error, OutcomeUnknown):
-        request = f" (its id of the request: {shorten(clean(error.request_id[:200]), 60)})" if error.request_id else ""
-        parts.append(
-            f"It may have been made and paid for all the same{request}. Look in Octave's persona library before asking "
-            f"for it again; what has a name is looked for once more by: "
-            f"octave-personas-mcp generate --collect {generation}"
-        )
-    elif isinstance(error, Refused):
-        parts.append("Nothing was made. It can be asked for once more, by the same command.")
-    elif error.affects_every_call:
-        parts.append("Nothing was made. What to do: octave-personas-mcp doctor")
-    else:
-        parts.append("Nothing was made. Change what this is about before asking for it again.")
+    if message := clean((error.octave_message or "")[: 2 * MESSAGE_CHARACTERS]):
+        parts.append(f"Octave says: {json.dumps(shorten(message, MESSAGE_CHARACTERS), ensure_ascii=False)}.")
+    match error:
+        case OutcomeUnknown():
+            request = (
+                f" (Octave's request id: {shorten(clean(error.request_id[:200]), 60)})" if error.request_id else ""
+            )
+            parts.append(
+                f"The persona may exist and have been charged{request}. Look in Octave's persona library before asking "
+                f"for it again. To search for it by its name: octave-personas-mcp generate --collect {generation}"
+            )
+        case NameExists():
+            parts.append(f"It has the oId {error.oid}. Nothing was charged. --new creates another one.")
+        case NoCredits():
+            parts.append("Nothing was created. Add credits in Octave, then run the same command again.")
+        case Refused():
+            parts.append("Nothing was created. Run the same command again.")
+        case _ if error.affects_every_call:
+            parts.append("Nothing was created. octave-personas-mcp doctor says what to do.")
+        case _:
+            parts.append("Nothing was created. Change what this is about, then run the command again.")
     return " ".join(parts)

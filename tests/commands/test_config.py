@@ -16,11 +16,11 @@ import pytest
 import yaml
 
 from octave_mcp import cli
+from octave_mcp.clients.entries import configuration, install_link
+from octave_mcp.clients.files import client_file, read_servers
+from octave_mcp.clients.model import NAME, Client, Connection
+from octave_mcp.clients.table import BY_NAME, CLIENTS
 from octave_mcp.commands import config
-from octave_mcp.commands.client_entries import configuration, install_link
-from octave_mcp.commands.client_files import client_file, read_servers
-from octave_mcp.commands.client_model import NAME, Client, Connection
-from octave_mcp.commands.clients import BY_NAME, CLIENTS
 from octave_mcp.values import UNEXPANDED
 
 SECRET = "sk-canary-0123456789"

@@ -32,7 +32,7 @@ async def test_a_file_becomes_summaries(tmp_path: Path) -> None:
     async with upstream(by_the_page) as octave:
         ran = await run("generate", str(tmp_path / "body.json"), env=environment(octave))
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("Status complete: 2 of 2 came back. Usage, in credits: 2. Id: gen_")
+    assert ran.out.startswith("Done: 2 of 2 personas, 2 credits. Generation gen_")
     assert ran.out.index("CISO (") < ran.out.index("CFO (")
     assert sorted(one["name"] for one in octave.asked) == ["CFO", "CISO"]
     assert {request.json["playbookOId"] for request in octave.requests} == {"pb_1"}
@@ -41,7 +41,7 @@ async def test_a_file_becomes_summaries(tmp_path: Path) -> None:
 async def test_stdin_becomes_whole_records_as_json() -> None:
     """As Octave gave them, and nothing else on stdout."""
     async with upstream(by_the_page) as octave:
-        ran = await run("generate", "-", "--json", env=environment(octave), stdin=body("CISO"))
+        ran = await run("generate", "-", "--format", "json", env=environment(octave), stdin=body("CISO"))
     made = json.loads(ran.out)
     assert (ran.code, made["status"], made["usage"], made["failed"]) == (0, "complete", 1, [])
     assert made["personas"][0]["data"]["painPoints"]
@@ -54,7 +54,14 @@ async def test_stdin_becomes_whole_records_as_json() -> None:
         (body("A", playbook="pb_1"), "playbook: unknown argument; did you mean playbookOId?"),
         (body("A", sessionId="s"), "sessionId: unknown argument"),
         (body(), "personas: must have at least one item"),
-        (body(*map(str, range(26))), "one command may ask for 25 (OCTAVE_MCP_MAX_PERSONAS_PER_CALL)"),
+        (body(*map(str, range(26))), "the limit for one command is 25: split the file, or set OCTAVE_MCP_MAX_PERSONAS"),
+        (" \n", "stdin is empty. It has to hold the API's body"),
+        ("name;source\nA;\n", "line 2: source is missing"),
+        (
+            "segment,source\nA,notes\n",
+            "the first line has to name the columns name and source; it has: segment, source",
+        ),
+        ('name,source\nA,"' + "x" * 200_000, "is not CSV"),
         ('{"personas": ', "is not JSON: "),
         ('{"personas": [], "personas": []}', "personas: comes twice in one object"),
         ("[]", "the body must be a JSON object"),
@@ -67,7 +74,7 @@ async def test_input_that_does_not_fit_sends_nothing(given: str, words: str) -> 
         ran = await run("generate", "-", env=environment(octave), stdin=given)
     assert (ran.code, ran.out, octave.connections) == (1, "", 0)
     assert words in ran.err
-    assert "Nothing was sent to Octave and nothing was paid for." in ran.err
+    assert "Nothing was sent to Octave and nothing was charged." in ran.err
     assert "Traceback" not in ran.err
 
 
@@ -88,7 +95,7 @@ async def test_the_sandbox_needs_no_key_and_says_what_it_is(arguments: tuple[str
     """On stderr, so that stdout has the personas only."""
     ran = await run(*arguments, env=environment(), stdin=body("A"))
     assert ran.code == 0
-    assert "made-up data" in ran.err
+    assert "sample data" in ran.err
 
 
 async def test_what_did_not_come_back_is_named_and_changes_the_exit_code() -> None:
@@ -109,11 +116,11 @@ async def test_what_did_not_come_back_is_named_and_changes_the_exit_code() -> No
         given = json.dumps(asked)
         ran = await run("generate", "-", env=environment(octave), stdin=given)
         assert (ran.code, len(octave.requests)) == (1, 3)
-        assert "Status partial: 1 of 3 came back." in ran.out
+        assert "Partly done: 1 of 3 personas, 1 credit. Generation gen_" in ran.out
         assert "personas[1]. Octave did not accept the request" in ran.out
         assert "personas[2]. The connection to Octave broke" in ran.out
-        assert "may have been made and paid for" in ran.out
-        again = await run("generate", "-", "--json", env=environment(octave), stdin=given)
+        assert "may exist and have been charged" in ran.out
+        again = await run("generate", "-", "--format", "json", env=environment(octave), stdin=given)
     made = json.loads(again.out)
     assert (again.code, [one["name"] for one in made["personas"]]) == (1, ["A"])
     assert [one["personas"] for one in made["failed"]] == ["personas[1]", "personas[2]"]
@@ -131,7 +138,7 @@ def interrupted(ran: Ran, code: int = 130) -> str:
     """The command that collects, which an interrupted one told."""
     assert ran.code == code
     assert ran.out == ""
-    assert "buys nothing twice" in ran.err
+    assert "nothing is charged twice" in ran.err
     (line,) = [line for line in ran.err.splitlines() if "--collect" in line]
     return line.rpartition(" ")[2]
 
@@ -147,15 +154,13 @@ async def test_ctrl_c_says_how_to_collect_the_rest_and_nothing_is_bought_twice(t
         process.stdin.write(body("quick", "slow").encode())
         process.stdin.close()
         await asyncio.wait_for(held.came.wait(), 30)
-        while "done" not in states(ledger):  # noqa: ASYNC110 - a file, which sets no event
+        while "created" not in states(ledger):  # noqa: ASYNC110 - a file, which sets no event
             await asyncio.sleep(0.02)
         process.send_signal(signal.SIGINT)
         handle = interrupted(await ended(process))
         held.go.set()
         collected = await run("generate", "--collect", handle, env=env)
-        assert collected.code == 1
         assert "quick (" in collected.out
-        assert "personas[1]. The server ended before Octave had answered." in collected.out
     assert len(octave.requests) == 2
 
 
@@ -174,13 +179,15 @@ async def test_the_same_command_after_an_end_prints_what_was_finished_meanwhile(
         await asyncio.wait_for(held.came.wait(), 30)
         process.send_signal(asked)
         assert process.stderr is not None
-        assert b"waited for, 20 seconds at most" in await asyncio.wait_for(process.stderr.readline(), 30)
+        assert b"waiting up to 20 s" in await asyncio.wait_for(process.stderr.readline(), 30)
+        advice = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+        assert "nothing is charged twice. To collect it: octave-personas-mcp generate --collect gen_" in advice
         held.go.set()
-        interrupted(await ended(process), code)
+        assert (await ended(process)).code == code
         ran = await run("generate", "-", env=env, stdin=body("slow"))
     assert (ran.code, len(octave.requests)) == (0, 1)
     assert "slow (" in ran.out
-    assert "not bought again: 1" in ran.out
+    assert "not charged again: 1" in ran.out
 
 
 async def test_an_id_that_is_unknown_is_told() -> None:
@@ -188,7 +195,7 @@ async def test_an_id_that_is_unknown_is_told() -> None:
     async with upstream(by_the_page) as octave:
         ran = await run("generate", "--collect", "gen_none", env=environment(octave))
     assert (ran.code, ran.out, octave.connections) == (1, "", 0)
-    assert "no generation of that id" in ran.err
+    assert "No such generation for this key" in ran.err
 
 
 async def test_what_could_not_be_printed_was_not_handed_over() -> None:
@@ -224,24 +231,120 @@ async def test_a_limit_or_a_ledger_in_the_way_sends_nothing(tmp_path: Path) -> N
         assert "damaged" in damaged.err
     for ran in (limited, damaged):
         assert (ran.code, ran.out) == (1, "")
-        assert "Nothing was sent to Octave and nothing was paid for." in ran.err
+        assert "Nothing was sent to Octave and nothing was charged." in ran.err
     assert octave.requests == []
 
 
-async def test_the_ledger_is_the_servers_own(tmp_path: Path) -> None:
-    """What was printed counts as handed over."""
-    ledger = tmp_path / "ledger"
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", b"name,source\r\nCFO,close of the quarter\r\nCFO,https://example.com/cfo\r\n,no name\r\n\r\n"),
+        ("t.csv", "\ufeffName;Source\r\nFührung;Köln\r\n".encode()),
+        ("t.csv", "name;source\r\nFührung;Köln\r\n".encode("cp1252")),
+        ("t.csv", "name\tsource\r\nFührung\tKöln\r\n".encode("utf-16")),
+        ("t.tsv", b"type\tname\tsource\nresource\tA\tr_1\n"),
+        ("-", b'source,name\n"two\nlines, one cell",A\n'),
+    ],
+    ids=["comma", "semicolon", "latin", "utf-16", "type", "stdin"],
+)
+async def test_a_table_is_taken_as_excel_writes_it(tmp_path: Path, name: str, content: bytes) -> None:
+    """Rows of one name are sources of one persona; an address is a URL."""
+    path = name if name == "-" else str(tmp_path / name)
+    if name != "-":
+        (tmp_path / name).write_bytes(content)
     async with upstream(by_the_page) as octave:
-        await run("generate", "-", env=environment(octave, OCTAVE_MCP_STATE_URL=f"sqlite:///{ledger}"), stdin=body("A"))
-    with closing(sqlite3.connect(ledger)) as rows:
-        ((state, handed_over_at),) = rows.execute("SELECT state, handed_over_at FROM items").fetchall()
-    assert state == "done"
-    assert handed_over_at is not None
+        ran = await run("generate", path, env=environment(octave), stdin=content.decode() if name == "-" else None)
+    assert ran.code == 0, ran.err
+    sent = sorted(octave.asked, key=lambda one: str(one.get("name")))
+    expected = {
+        b"name,source": [
+            {
+                "name": "CFO",
+                "sources": [
+                    {"type": "TEXT", "value": "close of the quarter"},
+                    {"type": "URL", "value": "https://example.com/cfo"},
+                ],
+            },
+            {"sources": [{"type": "TEXT", "value": "no name"}]},
+        ],
+        b"type\tname\tsource": [{"name": "A", "sources": [{"type": "RESOURCE", "value": "r_1"}]}],
+        b"source,name": [{"name": "A", "sources": [{"type": "TEXT", "value": "two\nlines, one cell"}]}],
+    }
+    usual = [{"name": "Führung", "sources": [{"type": "TEXT", "value": "Köln"}]}]
+    assert sent == next((body for head, body in expected.items() if content.startswith(head)), usual)
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"), [("p.md", "## A\n\noId: `"), ("p.csv", "\ufeffoId,name,"), ("p.json", '{\n  "generationId"')]
+)
+async def test_the_output_goes_to_a_file_in_the_form_of_its_ending(tmp_path: Path, name: str, begins: str) -> None:
+    """What happened is said on stderr."""
+    async with upstream(by_the_page) as octave:
+        ran = await run("generate", "-", "--output", str(tmp_path / name), env=environment(octave), stdin=body("A"))
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err.startswith("Done: 1 of 1 personas, 1 credit.")
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith(begins)
+
+
+async def test_an_output_that_cannot_be_written_is_told_before_anything_is_paid_for(tmp_path: Path) -> None:
+    """A report of something paid for would be lost."""
+    async with upstream(by_the_page) as octave:
+        for path in (tmp_path, tmp_path / "none" / "p.md"):
+            ran = await run("generate", "-", "--output", str(path), env=environment(octave), stdin=body("A"))
+            assert (ran.code, ran.out, octave.connections) == (1, "", 0)
+            assert "cannot be written" in ran.err
+            assert "Traceback" not in ran.err
+
+
+async def test_a_dry_run_says_what_would_happen_and_sends_nothing() -> None:
+    """What was requested earlier, what exists already, what personas have cost, and the credits left."""
+    async with upstream(by_the_page) as octave:
+        env = environment(octave)
+        await run("generate", "-", env=env, stdin=body("made"))
+        ran = await run("generate", "-", "--dry-run", env=env, stdin=body("made", "fresh"))
+        assert (ran.code, ran.err) == (0, "")
+        assert "To be created, with one request each: 1 (fresh)." in ran.out
+        assert "Requested earlier, so nothing is sent or charged: 1 (made)." in ran.out
+        assert "Personas have cost 1 credit each so far (1 in the last 7 days)." in ran.out
+        assert "Created with this key in the last 24 hours: 1, 1 credit." in ran.out
+        assert "Credits left in the workspace: " in ran.out
+        new = await run("generate", "-", "--dry-run", "--new", env=env, stdin=body("made"))
+        assert "To be created, with one request each: 1 (made)." in new.out
+        assert len(octave.requests) == 1
+        again = await run("generate", "-", "--new", env=env, stdin=body("made"))
+        assert again.code == 0
+        assert len(octave.requests) == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal of another kind")
-async def test_on_a_terminal_a_bar_tells_how_far_it_is() -> None:
-    """Rewritten in place."""
+@pytest.mark.parametrize(("typed", "posts"), [("y", 1), ("n", 0), ("", 0)])
+async def test_on_a_terminal_it_asks_before_it_spends(tmp_path: Path, typed: str, posts: int) -> None:
+    """Arrow up and Enter would spend otherwise."""
+    (tmp_path / "body.json").write_text(body("A"), encoding="utf-8")
+    ours, theirs = os.openpty()
+    async with upstream(by_the_page) as octave:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "octave_mcp", "generate", str(tmp_path / "body.json")),
+            stdin=theirs,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=theirs,
+            env=environment(octave),
+        )
+        os.close(theirs)
+        shown = ""
+        while "[y/N]" not in shown:
+            shown += (await asyncio.wait_for(asyncio.to_thread(os.read, ours, 65536), 60)).decode()
+        os.write(ours, f"{typed}\n".encode())
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+    os.close(ours)
+    assert "To be created, with one request each: 1 (A)." in shown
+    assert (process.returncode, len(octave.requests)) == (1 - posts, posts)
+    assert (b"A (" in out) is bool(posts)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of another kind")
+async def test_on_a_terminal_a_bar_shows_how_far_it_is() -> None:
+    """It is rewritten in place."""
     ours, theirs = os.openpty()
     async with upstream(by_the_page) as octave:
         process = await asyncio.create_subprocess_exec(
@@ -257,4 +360,4 @@ async def test_on_a_terminal_a_bar_tells_how_far_it_is() -> None:
     os.close(ours)
     assert process.returncode == 0, (shown, out)
     assert "0 of 2 ready" in shown
-    assert f"\r[{'#' * 24}] 2 of 2 ready" in shown
+    assert "2 of 2 ready" in shown

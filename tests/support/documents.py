@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from octave_mcp.commands.client_entries import configuration, install_link
-from octave_mcp.commands.client_model import Client, Connection
-from octave_mcp.commands.clients import CLIENTS
+from octave_mcp.clients.entries import configuration, install_link
+from octave_mcp.clients.model import Client, Connection
+from octave_mcp.clients.table import CLIENTS
 from octave_mcp.http.settings import HttpSettings
 from octave_mcp.settings import PERSON, Settings, setting_name
 

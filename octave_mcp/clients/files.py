@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from octave_mcp.commands.client_entries import configuration, document
-from octave_mcp.commands.client_model import Client, Connection, Entry
+from octave_mcp.clients.entries import configuration, document
+from octave_mcp.clients.model import Client, Connection, Entry
 
 __all__ = ["CannotWrite", "client_file", "read_servers", "write_entry"]
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
-from octave_mcp.commands.client_model import KEY, TOKEN, Client, Connection, Entry, Secret
+from octave_mcp.clients.model import KEY, TOKEN, Client, Connection, Entry, Secret
 
 __all__ = [
     "add_claude",

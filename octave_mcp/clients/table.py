@@ -1,11 +1,11 @@
 """The MCP clients that this server can be configured for: each is declared once, in `CLIENTS`.
 
 The command `config`, the check `doctor --client` and the documentation are made from it. To add a client, add it here;
-if its file has a form of its own, add a function to `client_entries`. The comment above each names the source of its
+if its file has a form of its own, add a function to `entries`. The comment above each names the source of its
 keys. What a client does not need is left out.
 """
 
-from octave_mcp.commands.client_entries import (
+from octave_mcp.clients.entries import (
     add_claude,
     add_code,
     add_copilot,
@@ -16,7 +16,7 @@ from octave_mcp.commands.client_entries import (
     opencode_entry,
     usual_entry,
 )
-from octave_mcp.commands.client_model import Client
+from octave_mcp.clients.model import Client
 
 __all__ = ["BY_NAME", "CLIENTS"]
 
