@@ -64,11 +64,11 @@ def run(options: argparse.Namespace) -> int:
     if problem := _problem(settings, options):
         report(problem)
         return BAD_SETTINGS
-    try:
-        personas, total = anyio.run(_read, settings, options.oids, options.text)
-    except OctaveError as error:
-        report(f"{error} Nothing was written.")
+    found = anyio.run(_read, settings, options.oids, options.text)
+    if isinstance(found, OctaveError):
+        report(f"{found} Nothing was written.")
         return FAILED
+    personas, total = found
     if not write(_written(personas, options), options.output):
         report(f"{options.output or 'stdout'} could not be written to")
         return FAILED
@@ -92,30 +92,32 @@ def _written(personas: Sequence[Persona], options: argparse.Namespace) -> str:
     return _FORMATS.get(form, as_markdown)(personas)
 
 
-async def _read(settings: Settings, oids: Sequence[str], text: str | None) -> tuple[list[Persona], int]:
-    """Return the personas in full, and how many there are of what was asked for. Raises OctaveError."""
+async def _read(settings: Settings, oids: Sequence[str], text: str | None) -> tuple[list[Persona], int] | OctaveError:
+    """Return the personas in full and how many there are of what was asked for; or what went wrong."""
     async with open_call_state(settings) as state:
-        if oids:
-            return await _in_full(state.lookups, list(dict.fromkeys(oids))), len(set(oids))
-        rows, total = await _all_rows(state.lookups, text)
-        return await _in_full(state.lookups, [row.oId for row in rows if row.oId]), total
+        try:
+            wanted, total = (list(dict.fromkeys(oids)), len(set(oids))) if oids else await _all(state.lookups, text)
+        except OctaveError as error:
+            return error
+        found = await _in_full(state.lookups, wanted)
+        return found if isinstance(found, OctaveError) else (found, total)
 
 
-async def _all_rows(lookups: LookupClient, text: str | None) -> tuple[list[Persona], int]:
-    """Return the list of personas to its end, each once, and how many there are."""
-    found: dict[str, Persona] = {}
+async def _all(lookups: LookupClient, text: str | None) -> tuple[list[str], int]:
+    """Return the oIds on all pages of the list, each once, and how many there are. Raises OctaveError."""
+    found: dict[str, None] = {}
     offset = 0
     while True:
         page = await lookups.personas(text=text, offering_oid=None, playbook_oid=None, limit=PAGE, offset=offset)
-        found |= {row.oId: row for row in page.data if row.oId}
+        found |= dict.fromkeys(row.oId for row in page.data if row.oId)
         total = max(int(page.total or 0), len(found))
         offset += page.received
         if not page.goes_on(offset - page.received) or offset >= MAX_PERSONAS:
-            return list(found.values()), total
+            return list(found), total
 
 
-async def _in_full(lookups: LookupClient, oids: Sequence[str]) -> list[Persona]:
-    """Return the record of each, in their order."""
+async def _in_full(lookups: LookupClient, oids: Sequence[str]) -> list[Persona] | OctaveError:
+    """Return the record of each, in their order; or the first problem, after which nothing more is read."""
     found: dict[str, Persona] = {}
     slots = anyio.Semaphore(READS_AT_ONCE)
     problems: list[OctaveError] = []
@@ -132,6 +134,4 @@ async def _in_full(lookups: LookupClient, oids: Sequence[str]) -> list[Persona]:
     async with anyio.create_task_group() as tasks:
         for oid in oids:
             tasks.start_soon(read, oid)
-    if problems:
-        raise problems[0]
-    return [found[oid] for oid in oids]
+    return problems[0] if problems else [found[oid] for oid in oids]

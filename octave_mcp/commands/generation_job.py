@@ -51,7 +51,7 @@ class Job:
         self._loop = asyncio.get_running_loop()
         async with open_call_state(self._settings) as state:
             try:
-                with _Bar() as bar:
+                with _Bar(self._wanted) as bar:
                     generation = await self._settled(state.generation, bar)
             except (LedgerError, LimitReached, RecordLost) as error:
                 report(self._explained(error))
@@ -80,7 +80,6 @@ class Job:
             if self._is_ending:
                 self._cancel()
             if isinstance(self._wanted, GenerateRequest):
-                await bar(0, len(self._wanted.personas), f"0 of {len(self._wanted.personas)} ready")
                 started = await service.generate(self._wanted, seconds=0, progress=bar, new=self._new)
                 self._id = started.id
             return await service.collect(self._id or "", seconds=math.inf, progress=bar)
@@ -131,11 +130,13 @@ class Job:
 class _Bar:
     """Progress on stderr, if that is a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: GenerateRequest | str) -> None:
         is_seen = sys.stderr is not None and sys.stderr.isatty()
+        total = len(wanted.personas) if isinstance(wanted, GenerateRequest) else None
+        text = "collecting" if total is None else f"0 of {total} ready"
         columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         self._progress = Progress(*columns, console=Console(stderr=True), disable=not is_seen)
-        self._task = self._progress.add_task("", total=None)
+        self._task = self._progress.add_task(text, total=total)
 
     def __enter__(self) -> Self:
         self._progress.start()
