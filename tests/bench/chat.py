@@ -1,8 +1,10 @@
 """The server over stdio, as a chat starts it, beside what else there is. `make bench` runs it.
 
-Beside it stand (a) a thin wrapper on the same SDK, (b) what fastmcp makes of the API's OpenAPI document, and (c) the
-floor: a call that does nothing, and the bare request. In turns, each round in another order; the table has medians,
-and each ratio is the median of what ours is, divided by the other in the same round. Every answer is checked.
+Beside it stand (a) a thin wrapper on the same SDK, (b) what fastmcp makes of the API's OpenAPI document, (c) the floor:
+a call that does nothing, and the bare request, and (d) the thin wrapper with two of the same promises: a record that is
+synced to the disk before the POST, and a connection of its own for each POST. In turns, each round in another order;
+the table has medians, and each ratio is the median of what ours is, divided by the other in the same round. Every
+answer is checked.
 """
 
 import argparse

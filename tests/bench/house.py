@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.caller import Era
-from bench.compare import FLOOR
+from bench.compare import ANY_NAME, FLOOR, RECORDING
 from bench.conversation import OLDEST_ERA, Conversation, conversation
 from bench.processes import Column, octave, octave_settings
 
@@ -23,8 +23,13 @@ class House:
 
     @property
     def wrappers(self) -> list[Column]:
-        """Those that have Octave's tools."""
-        return [one for one in self.columns if one.name != FLOOR]
+        """Return those that have Octave's tools, without variants that differ only in what is timed elsewhere."""
+        return [one for one in self.columns if one.name not in {ANY_NAME, FLOOR, RECORDING}]
+
+    @property
+    def starting(self) -> list[Column]:
+        """Return those whose start differs."""
+        return [one for one in self.columns if one.name not in {ANY_NAME, RECORDING}]
 
     def turn(self, columns: list[Column], number: int) -> list[Column]:
         """The columns in the order of that round."""

@@ -34,7 +34,7 @@ from bench.processes import (
     free_port,
     octave,
     octave_settings,
-    redis,
+    postgres,
     resident_bytes,
     running,
 )
@@ -57,7 +57,7 @@ class Started:
 
 
 class Bench:
-    """One run: the upstream, Redis, the folder for logs, and how to start a server that uses them."""
+    """One run: the upstream, PostgreSQL, the folder for logs, and how to start a server that uses them."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         """Nothing is started yet."""
@@ -70,13 +70,14 @@ class Bench:
     async def prepared(self) -> AsyncIterator[None]:
         """Start what all servers share."""
         latency = ("--latency", f"{self._options.latency}")
-        async with octave(self._log("octave"), *latency) as port, redis(self._log("redis")) as url:
-            self._upstream = port
-            wanted = self._options.only
-            every = columns(tuple(shlex.split(self._options.ours)), url)
-            self.columns = [one for one in every if wanted is None or one.name in wanted]
-            self.upstream_rate = await _rate_of_upstream(port)
-            yield
+        with postgres() as url:
+            async with octave(self._log("octave"), *latency) as port:
+                self._upstream = port
+                wanted = self._options.only
+                every = columns(tuple(shlex.split(self._options.ours)), url)
+                self.columns = [one for one in every if wanted is None or one.name in wanted]
+                self.upstream_rate = await _rate_of_upstream(port)
+                yield
 
     @asynccontextmanager
     async def started(self, column: Column) -> AsyncIterator[Started]:

@@ -10,7 +10,7 @@ import itertools
 import json
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from support.records import record
 
@@ -25,7 +25,8 @@ POSTED: Final = "/posted"
 RECORDS: Final = [json.dumps(record(number) | {"oId": "@oid@", "name": "@name@"}) for number in range(30)]
 """As many as there are without one being alike another."""
 
-ROWS: Final = json.dumps([record(n) | {"oId": f"pe_listed{n}", "name": f"{LISTED} {n}"} for n in range(10)])
+ROWS: Final = [record(n) | {"oId": f"pe_listed{n}", "name": f"{LISTED} {n}"} for n in range(10)]
+ALL_ROWS: Final = json.dumps(ROWS)
 
 
 class Octave:
@@ -37,10 +38,11 @@ class Octave:
         self._numbers = itertools.count(1)
         self._posted = 0
 
-    def answer(self, method: str, path: str, body: bytes) -> tuple[float, bytes]:
+    def answer(self, method: str, target: str, body: bytes) -> tuple[float, bytes]:
         """After how many seconds, and what."""
         seconds = self._latency
-        match method, path:
+        url = urlsplit(target)
+        match method, url.path:
             case "POST", "/api/v2/persona/generate":
                 asked = json.loads(body)["personas"]
                 self._posted += len(asked)
@@ -48,7 +50,10 @@ class Octave:
                 seconds += self._seconds_a_persona * len(made)
                 content = f'{{{_metadata(len(made))},"data":[{",".join(made)}]}}'
             case "GET", "/api/v2/persona/list":
-                content = f'{{{_metadata(0)},"hasNext":false,"total":10,"data":{ROWS}}}'
+                rows = ALL_ROWS
+                if text := parse_qs(url.query).get("text"):
+                    rows = json.dumps([row for row in ROWS if text[0].lower() in str(row["name"]).lower()])
+                content = f'{{{_metadata(0)},"hasNext":false,"total":{len(ROWS)},"data":{rows}}}'
             case "GET", path if path == POSTED:
                 seconds, content = 0.0, f"{self._posted}"
             case _:
@@ -97,7 +102,7 @@ class Connection(asyncio.Protocol):
                 return
             body, self._received = self._received[at + 4 : at + 4 + length], self._received[at + 4 + length :]
             method, target, _ = first.split(" ", 2)
-            seconds, answer = self._octave.answer(method, urlsplit(target).path, body)
+            seconds, answer = self._octave.answer(method, target, body)
             if seconds:
                 asyncio.get_running_loop().call_later(seconds, self._write, answer)
             else:

@@ -2,16 +2,17 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from support.postgres import DURABLE_SETTINGS, PostgresServer
 
 __all__ = [
     "CONVERTED",
@@ -27,8 +28,8 @@ __all__ = [
     "free_port",
     "octave",
     "octave_settings",
+    "postgres",
     "proportional_bytes",
-    "redis",
     "resident_bytes",
     "running",
 ]
@@ -71,7 +72,7 @@ class Running:
     pid: int
 
 
-def columns(ours: tuple[str, ...], redis_url: str | None) -> list[Column]:
+def columns(ours: tuple[str, ...], postgres_url: str) -> list[Column]:
     """Every server that this machine can start. `ours` is the command whose last option takes the port."""
     memory = SOURCES | LIFTED | {"OCTAVE_MCP_STATE_URL": "memory://"}
     wide = {"OCTAVE_MCP_CONCURRENCY": "32"}
@@ -83,21 +84,28 @@ def columns(ours: tuple[str, ...], redis_url: str | None) -> list[Column]:
     ]
     if not CONVERTED.exists():
         found = [one for one in found if one.name != "openapi"]
-    if redis_url is not None:
-        stored = SOURCES | LIFTED | {"OCTAVE_MCP_STATE_URL": redis_url}
-        found.append(Column("ours+redis", "octave-personas-mcp http with Redis on this machine", ours, stored))
-    return found
+    stored = SOURCES | LIFTED | {"OCTAVE_MCP_STATE_URL": postgres_url}
+    return [*found, Column("ours+postgres", "octave-personas-mcp http with PostgreSQL on this machine", ours, stored)]
 
 
 def chat_columns(ours: tuple[str, ...], folder: Path) -> list[Column]:
     """Every server that this machine can start over stdio; `folder` is what they have for a home."""
     home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
+    records, apart = folder / "records", {"XDG_DATA_HOME": str(folder / "more data")}
+    any_name = home | SOURCES | apart | {"OCTAVE_MCP_ALLOW_SAME_NAME": "true"}
     thin, floor = ((PLAIN, str(HERE / name)) for name in ("thin.py", "floor.py"))
     found = [
         Column("ours", "octave-personas-mcp as it is: all defaults, its ledger in a file", ours, home | SOURCES),
         Column("thin", "two tools on the same SDK, typed with pydantic, thin.py", thin, home),
         Column("openapi", "fastmcp's from_openapi, converted.py", (str(CONVERTED), str(HERE / "converted.py")), home),
         Column("floor", "one tool that does nothing on the same SDK, floor.py", floor, home),
+        Column(
+            "recording",
+            "thin, which records each POST and syncs it to the disk before it is sent, on a connection of its own",
+            thin,
+            home | {"THIN_RECORDS": str(records)},
+        ),
+        Column("any name", "ours with OCTAVE_MCP_ALLOW_SAME_NAME=true, so without a look for the name", ours, any_name),
     ]
     return [one for one in found if one.name != "openapi" or CONVERTED.exists()]
 
@@ -150,17 +158,11 @@ async def running(
             await process.wait()
 
 
-@asynccontextmanager
-async def redis(log: Path) -> AsyncIterator[str | None]:
-    """The address of a Redis of our own; None where there is no redis-server."""
-    program = shutil.which("redis-server")
-    if program is None:
-        yield None
-        return
-    port = free_port()
-    options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(log.parent))
-    async with running((program, *options), port, log):
-        yield f"redis://127.0.0.1:{port}/0"
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Run a PostgreSQL server that syncs each commit to the disk, and yield the address of an empty database."""
+    with PostgresServer(DURABLE_SETTINGS) as server:
+        yield server.create_database().url
 
 
 def free_port() -> int:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.caller import Era
-from bench.compare import FLOOR, OURS, THIN, Goal, Measure, Sample, compared, value
+from bench.caller import GENERATE, Era
+from bench.compare import ANY_NAME, FLOOR, OURS, RECORDING, THIN, Goal, Measure, Sample, compared, value
 from bench.conversation import MODERN_ERA, OLDEST_ERA
 from bench.costs import AFTERWARDS, RESULTS, TOOLS, TWICE, duplicates, memory, tokens
 from bench.house import House
 from bench.processes import PLAIN, chat_columns
 from bench.readme import BEGIN, END, put
-from bench.times import RATE, TEN, WARM, calls_a_second, ten_personas, warm_call
+from bench.times import RATE, TEN, WARM, WARM_ANY_NAME, calls_a_second, ten_personas, warm_call
 
 pytestmark = pytest.mark.anyio
 
@@ -48,6 +48,15 @@ async def test_warm_calls_and_many_at_once_are_timed_beside_the_floor(house: Bui
         assert all((value(samples, measure, column) or 0) > 0 for column in (OURS, FLOOR)), measure
 
 
+async def test_ours_that_does_not_look_for_names_has_rows_of_its_own(house: Build) -> None:
+    """It stands in the column of ours, beside the same values of the others."""
+    found = await everything(warm_call(house(OURS, ANY_NAME, RECORDING, FLOOR), rounds=1, calls=2))
+    for column in (OURS, RECORDING, FLOOR):
+        assert value(found, WARM_ANY_NAME, column)
+    assert value(found, WARM_ANY_NAME, RECORDING) == value(found, WARM[GENERATE], RECORDING)
+    assert value(found, WARM[GENERATE], ANY_NAME) is None
+
+
 async def test_a_thin_wrapper_buys_twice_what_ours_buys_once(house: Build) -> None:
     """The count is of what reached the upstream, and 0 has to mean that nothing came twice."""
     found = await everything(duplicates(house(OURS, THIN), patience=0.25))
@@ -76,16 +85,16 @@ async def test_memory_and_ten_slow_personas_are_measured(house: Build) -> None:
 
 def test_a_ratio_divides_values_of_the_same_round() -> None:
     """What else the machine does in one round must touch both sides, or a ratio says nothing."""
-    measure = Measure("size", (Goal(0.5, THIN), Goal(0.4, THIN), Goal(9), Goal(1.0, FLOOR)))
+    measure = Measure("size", (Goal(0.5, THIN), Goal(0.6, THIN, at_least=True), Goal(9), Goal(1.0, FLOOR)))
     pairs = enumerate([(1, 2), (10, 20), (3, 6)])
     samples = [
         Sample(measure, column, number, size)
         for number, sizes in pairs
         for column, size in zip((OURS, THIN), sizes, strict=True)
     ]
-    told = "0.5 of (a): met; 0.4 of (a): MISSED; at most 9: met; 1 of (c): not measured"
-    assert compared(samples).splitlines()[-1] == f"| size | 3 | 6 |  |  | 0.50 |  |  | {told} |"
-    assert compared(samples, goals=False).splitlines()[-1] == "| size | 3 | 6 |  |  | 0.50 |  |  |"
+    told = "at most 0.5 of (a): met; at least 0.6 of (a): MISSED; at most 9: met; at most 1 of (c): not measured"
+    assert compared(samples).splitlines()[-1] == f"| size | 3 | 6 |  |  |  | 0.50 |  |  |  | {told} |"
+    assert compared(samples, goals=False).splitlines()[-1] == "| size | 3 | 6 |  |  |  | 0.50 |  |  |  |"
 
 
 def test_the_table_replaces_what_stands_between_the_markers(tmp_path: Path) -> None:

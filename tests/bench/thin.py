@@ -1,6 +1,8 @@
 """What a competent person writes in fifty lines: the API's two endpoints as two tools, on the same SDK.
 
-With a port it serves over HTTP, without one over stdio.
+With a port it serves over HTTP, without one over stdio. With THIN_RECORDS, the path of a file, it keeps two of this
+server's promises in the cheapest way: each POST is recorded there and synced to the disk before it is sent, and has a
+connection of its own.
 """
 
 import os
@@ -12,8 +14,12 @@ from mcp.server.mcpserver import MCPServer
 from pydantic import BaseModel
 
 server = MCPServer("octave-thin", log_level="WARNING")
+records = os.environ.get("THIN_RECORDS")
 octave = httpx.AsyncClient(
-    base_url=os.environ["OCTAVE_BASE_URL"], headers={"api_key": os.environ["OCTAVE_API_KEY"]}, timeout=120
+    base_url=os.environ["OCTAVE_BASE_URL"],
+    headers={"api_key": os.environ["OCTAVE_API_KEY"]},
+    timeout=120,
+    limits=httpx.Limits(max_keepalive_connections=0 if records else None),
 )
 
 
@@ -48,6 +54,15 @@ class GenerateRequest(BaseModel):
     brandVoiceOId: str | None = None
 
 
+def record(text: str) -> None:
+    """Add a line to the file of records, and return when it is on the disk."""
+    assert records is not None
+    with open(records, "a", encoding="utf-8") as file:  # noqa: PTH123 - as one writes it
+        file.write(f"{text}\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
 @server.tool()
 async def generate_personas(
     personas: list[PersonaRequest],
@@ -64,6 +79,8 @@ async def generate_personas(
         playbookOId=playbookOId,
         brandVoiceOId=brandVoiceOId,
     )
+    if records:
+        record(body.model_dump_json())
     answer = await octave.post("/api/v2/persona/generate", json=body.model_dump(exclude_none=True))
     answer.raise_for_status()
     found: dict[str, Any] = answer.json()
