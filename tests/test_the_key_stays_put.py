@@ -26,7 +26,16 @@ from octave_mcp.settings import Settings, SettingsError, load_settings
 pytestmark = pytest.mark.anyio
 
 CANARY = "sk-canary-8f3a1c77e2"
-ARGUMENTS = {"personas": [{"name": "CFO", "sources": [{"type": "TEXT", "value": "notes"}]}]}
+FAILURES = 68
+"""Requests after which each of the failures below was met."""
+
+
+def asking(name: str) -> dict[str, object]:
+    """Arguments that ask for one persona. Another name is another request, and is sent whatever became of this one."""
+    return {"personas": [{"name": name, "sources": [{"type": "TEXT", "value": "notes"}]}]}
+
+
+ARGUMENTS = asking("CFO")
 
 
 async def echoes(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -62,15 +71,15 @@ async def echoes(request: Request, writer: asyncio.StreamWriter) -> None:
 async def echoes_in_a_look_up(request: Request, writer: asyncio.StreamWriter) -> None:
     """Another failure each time, when a lost persona is looked for."""
     key = request.header("api_key") or ""
-    bodies: list[object] = [{"data": [{"name": "CFO", "oId": key, "createdAt": key}], "total": key}, f"<{key}", key]
+    bodies: list[object] = [{"data": [{"name": "CFO 1", "oId": key, "createdAt": key}], "total": key}, f"<{key}", key]
     writer.write(answer(bodies[request.number % 3], status=(500, 200, 401)[request.number % 3], headers={"x": key}))
 
 
 PROGRAM = """
 import sys
-import octave_mcp.generation.recovery as reconciliation
+from octave_mcp.generation import recovery
 from octave_mcp.cli import main
-reconciliation.LOOKS = (0.0, 0.0, 0.0)
+recovery.FIRST_PAUSES, recovery.PAUSE_SECONDS = (0.0, 0.0), 0.01
 sys.exit(main([]))
 """
 """The server, which does not pause between looks: it meets each failure of a look-up, many times."""
@@ -90,14 +99,18 @@ async def test_a_real_server_process_never_shows_the_key(level: str, tmp_path: P
                 "OCTAVE_API_KEY": CANARY,
                 "OCTAVE_BASE_URL": octave.url,
                 "OCTAVE_MCP_LOG_LEVEL": level,
+                "OCTAVE_MCP_WAIT_SECONDS": "3",
+                "OCTAVE_MCP_CONCURRENCY": "16",
             },
         )
         with log.open("w", encoding="utf-8") as stderr:
             async with Client(stdio_client(server, errlog=stderr)) as client:
-                results = [await client.call_tool("generate_personas", ARGUMENTS) for _ in range(68)]
-                results += [await client.call_tool("generate_personas", {"personas": CANARY})]
+                results = [await client.call_tool("generate_personas", {"personas": CANARY})]
+                calls = [client.call_tool("generate_personas", asking(f"CFO {number}")) for number in range(FAILURES)]
+                results += await asyncio.gather(*calls)
         keys = {request.header("api_key") for request in octave.requests}
     assert keys == {CANARY}
+    assert len(octave.requests) >= FAILURES
     assert CANARY not in json.dumps([result.model_dump(mode="json") for result in results])
     written = log.read_text(encoding="utf-8")
     assert CANARY not in written
@@ -132,7 +145,7 @@ async def test_no_repr_traceback_or_kept_request_holds_the_key(capfd: pytest.Cap
     request = GenerateRequest.model_validate(ARGUMENTS)
     with logs_at_debug(key):
         async with upstream(echoes) as octave, OctaveClient(octave.url, key) as client:
-            for _ in range(68):
+            for _ in range(FAILURES):
                 try:
                     made = await client.generate(request, idempotency_key="item")
                     seen.append(made.model_dump_json())

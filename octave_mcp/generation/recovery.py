@@ -22,7 +22,7 @@ from octave_mcp.generation.clock import Clock
 from octave_mcp.generation.ledger import RIVAL_SECONDS, Ledger
 from octave_mcp.generation.outcome import NotCreated, Outcome, Search, settles_at
 from octave_mcp.generation.records import DAY_SECONDS, Item, LedgerError
-from octave_mcp.observability.telemetry import count_found
+from octave_mcp.observability.telemetry import count_recovered
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, OctaveError
 from octave_mcp.octave.models import Persona
@@ -152,7 +152,7 @@ class Recovery:
                 await self._ledger.mark_not_created(item.id, outcome.to_json())
                 return "not created"
         if match == "matched":
-            count_found()
+            count_recovered()
         return match
 
     async def _adopt(self, item: Item, *, text: str | None) -> str:

@@ -16,7 +16,7 @@ from octave_mcp.generation.outcome import NameExists, NotSent, Outcome
 from octave_mcp.generation.records import Item, LedgerError, Started
 from octave_mcp.generation.recovery import NAME_CHECK_SECONDS, find_same_name
 from octave_mcp.generation.throttle import Throttle
-from octave_mcp.observability.telemetry import count_settled
+from octave_mcp.observability.telemetry import count_outcome
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError, OutcomeUnknown, Refused
 from octave_mcp.octave.models import GenerateRequest, Persona
@@ -154,7 +154,7 @@ class Sender:
 
     async def _finish(self, item: Item, outcome: Outcome) -> None:
         """Record an outcome. One that the ledger does not take is reported from memory and recorded later."""
-        count_settled(outcome.state.value, type(outcome.error).__name__ if outcome.error else None, outcome.usage)
+        count_outcome(outcome.state.value, type(outcome.error).__name__ if outcome.error else None, outcome.usage)
         if not await self._record(item.id, outcome):
             self.unrecorded[item.id] = outcome
         self.active.discard(item.id)

@@ -28,9 +28,9 @@ __all__ = [
     "active_ids",
     "client_span",
     "count_call",
-    "count_found",
     "count_joined",
-    "count_settled",
+    "count_outcome",
+    "count_recovered",
     "time_request",
 ]
 
@@ -73,7 +73,7 @@ class _Instruments(NamedTuple):
     calls: "Counter"
     personas: "Counter"
     joined: "Counter"
-    found: "Counter"
+    recovered: "Counter"
     credits: "Counter"
     seconds: "Histogram"
 
@@ -86,27 +86,33 @@ def _instruments() -> _Instruments:
     meter = get_meter(SCOPE, __version__)
     count = meter.create_counter
     return _Instruments(
-        count("octave.mcp.calls", "{call}", "Calls of a tool, by its name and how they ended."),
-        count("octave.mcp.personas", "{persona}", "Personas asked for anew, by what became of them at first."),
-        count("octave.mcp.personas.joined", "{persona}", "Personas that an earlier call had asked for already."),
-        count("octave.mcp.personas.found", "{persona}", "Personas whose answer was lost, and that were found."),
-        count("octave.mcp.credits", "{credit}", "Credits used, as Octave told it."),
+        count("octave.mcp.calls", "{call}", "Calls of a tool, by its name and result."),
+        count(
+            "octave.mcp.personas",
+            "{persona}",
+            "Personas that were sent for, by their state after the answer or its loss.",
+        ),
+        count(
+            "octave.mcp.personas.joined", "{persona}", "Personas of a call that an earlier call had asked for already."
+        ),
+        count("octave.mcp.personas.recovered", "{persona}", "Personas found in Octave after their answer was lost."),
+        count("octave.mcp.credits", "{credit}", "Credits used, as Octave reported them."),
         meter.create_histogram(
             "http.client.request.duration",
             "s",
-            "Requests to Octave, from the first byte to the last.",
+            "Duration of requests to Octave, from the first byte to the last.",
             explicit_bucket_boundaries_advisory=REQUEST_SECONDS,
         ),
     )
 
 
 def count_call(tool: str, result: str) -> None:
-    """A call of a tool ended: `ok`, `problem`, or with the name of an exception's class."""
+    """Count a call of a tool that has ended. `result` is `ok`, `problem`, or the name of an exception's class."""
     _instruments().calls.add(1, {"gen_ai.tool.name": tool, "octave.mcp.result": result})
 
 
-def count_settled(outcome: str, error: str | None, usage: float | None) -> None:
-    """One persona is `done`, `failed` or `unknown`, the latter two with the name of an error's class."""
+def count_outcome(outcome: str, error: str | None, usage: float | None) -> None:
+    """Count one persona that was sent for. `outcome` is created, failed or unknown; `error` the class of an error."""
     about = {"octave.outcome": outcome, **({} if error is None else {"error.type": error})}
     _instruments().personas.add(1, about)
     if usage is not None and 0 < usage < math.inf:
@@ -114,16 +120,16 @@ def count_settled(outcome: str, error: str | None, usage: float | None) -> None:
 
 
 def count_joined(personas: int) -> None:
-    """A call asked for so many personas that an earlier call had asked for."""
+    """Count the personas of a call that an earlier call had asked for."""
     if personas:
         _instruments().joined.add(personas)
 
 
-def count_found() -> None:
-    """One persona that was counted as unknown was found in Octave."""
-    _instruments().found.add(1)
+def count_recovered() -> None:
+    """Count one persona that was unknown, and was found in Octave."""
+    _instruments().recovered.add(1)
 
 
 def time_request(seconds: float, about: About) -> None:
-    """A request to Octave took so long."""
+    """Record the duration of one request to Octave."""
     _instruments().seconds.record(seconds, about)
