@@ -187,7 +187,7 @@ def _card_routes(settings: HttpSettings) -> list[BaseRoute]:
     if settings.public_url is None:
         return []
     endpoint = cors_middleware(ServerCard(settings).answer, ["GET", "OPTIONS"])
-    return [Route(f"{path}/server-card", endpoint) for path in settings.paths]
+    return [Route(f"{path}/server-card", endpoint, methods=["GET", "OPTIONS"]) for path in settings.paths]
 
 
 def _authenticated(app: ASGIApp, settings: HttpSettings) -> tuple[ASGIApp, list[BaseRoute]]:

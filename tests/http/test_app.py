@@ -16,6 +16,9 @@ from support.http import ASKING, HEADERS, MODES, called, client, post, process, 
 from support.upstream import Request, answer, by_the_page, page_answer, upstream
 
 from octave_mcp.http import request_guard as guard
+from octave_mcp.http.settings import HttpSettings
+from octave_mcp.http.web_server import build_web_server
+from octave_mcp.settings import load
 
 pytestmark = pytest.mark.anyio
 
@@ -122,6 +125,11 @@ async def test_a_host_that_is_set_is_taken(host: str) -> None:
         ("https://evil.example", "here", 403),
         ("https://localhost.evil.example", "here", 403),
         ("null", "here", 403),
+        ("tauri://localhost", "here", 200),
+        ("app://obsidian.md", "anywhere", 200),
+        ("chrome-extension://abcdefghijklmnop", "anywhere", 200),
+        ("vscode-webview://0a-b_c", "anywhere", 200),
+        ("vscode-webview://other", "anywhere", 403),
     ],
 )
 async def test_pages_may_call_where_that_is_set(
@@ -129,7 +137,11 @@ async def test_pages_may_call_where_that_is_set(
 ) -> None:
     """A browser asks first, and is told by what it asks."""
     preflight = {"origin": origin, "access-control-request-method": "POST", "access-control-request-headers": "mcp-x"}
-    async with serving(sandbox=True, local=listens == "here", allowed_origins="https://chat.example.com") as url:
+    allowed = (
+        "https://chat.example.com, TAURI://localhost, app://obsidian.md,"
+        "chrome-extension://abcdefghijklmnop, vscode-webview://0a-b_c"
+    )
+    async with serving(sandbox=True, local=listens == "here", allowed_origins=allowed) as url:
         answered = await post(url, "tools/list", origin=origin)
         assert answered.status_code == status
         assert ("OCTAVE_MCP_ALLOWED_ORIGINS" in caplog.text) is (status == 403)
@@ -154,6 +166,11 @@ async def test_no_path_leads_elsewhere(path: str) -> None:
         assert answered.status_code == 404
         assert "location" not in answered.headers
         assert "The MCP endpoint is /mcp" in answered.text
+
+
+def test_a_connection_is_kept_longer_than_any_proxy_keeps_it() -> None:
+    """Whoever closes first must be the proxy: a request that crosses with the server's close is lost."""
+    assert build_web_server(load(HttpSettings, sandbox=True), local=True).config.timeout_keep_alive > 600
 
 
 async def test_there_is_no_stream_to_listen_to() -> None:

@@ -42,7 +42,8 @@ async def test_a_token_lets_its_holder_in_and_nobody_else() -> None:
     ):
         for token in TOKENS:
             asking = {"personas": [{**ASKING["personas"][0], "name": f"for {token[-9:]}"}]}
-            assert not (await called(url, "generate_personas", asking, authorization=f"Bearer {token}"))["isError"]
+            # Several spaces are one, as RFC 6750 has it.
+            assert not (await called(url, "generate_personas", asking, authorization=f"bearer   {token}"))["isError"]
         wrong = [
             "Bearer token-of-the-first-on",
             f"Bearer {TOKENS[0]}x",
@@ -193,7 +194,8 @@ class Issuer:
         now = int(time.time())
         good = {"iss": ISSUER, "aud": PUBLIC, "sub": "ann", "exp": now + 60, "iat": now, "scope": "personas other"}
         said_ = {name: value for name, value in {**good, **claims}.items() if value is not None}
-        return jwt.encode(said_, self.keys[kid], algorithm="RS256", headers={"kid": kid, **(header or {})})
+        headers = {name: value for name, value in {"kid": kid, **(header or {})}.items() if value is not None}
+        return jwt.encode(said_, self.keys[kid], algorithm="RS256", headers=headers)
 
     async def __call__(self, _: Request, writer: Any) -> None:
         """Publish the keys."""
@@ -206,11 +208,13 @@ class Issuer:
 
 
 @asynccontextmanager
-async def behind_oauth(issuer: Issuer, **settings: Any) -> AsyncIterator[tuple[str, Upstream, Upstream]]:
+async def behind_oauth(
+    issuer: Issuer, public: str = PUBLIC, **settings: Any
+) -> AsyncIterator[tuple[str, Upstream, Upstream]]:
     """The server's address, the upstream, and where the keys are."""
     async with upstream(by_the_page) as octave, upstream(by_the_page) as login:
         login.look_up = issuer
-        known: dict[str, Any] = {"oauth_issuer": ISSUER, "oauth_jwks_url": f"{login.url}/jwks", "public_url": PUBLIC}
+        known: dict[str, Any] = {"oauth_issuer": ISSUER, "oauth_jwks_url": f"{login.url}/jwks", "public_url": public}
         async with serving(base_url=octave.url, **known, oauth_scopes="personas", **settings) as url:
             yield url, octave, login
 
@@ -266,6 +270,111 @@ async def test_a_bad_access_token_does_not() -> None:
         assert (told["resource"], told["scopes_supported"]) == (PUBLIC, ["personas"])
         assert told["authorization_servers"] == [ISSUER]
         assert not octave.looked_up
+
+
+REASONS = {
+    "expired": "expired",
+    "not yet": "not valid yet",
+    "another's": "another issuer (iss)",
+    "for another server": "another audience (aud)",
+    "for nobody": "another audience (aud)",
+    "of nobody": "lacks one of the claims",
+    "of another key": "signature",
+    "of an unknown key": "(kid)",
+    "unsigned": "(alg)",
+    "no token": "not a well-formed JWT",
+}
+
+
+async def test_a_refusal_says_why_to_its_caller_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """In the challenge, as RFC 6750 has it, and at the log's default level; the token itself is in neither."""
+    issuer = Issuer()
+    async with behind_oauth(issuer, api_key=KEY) as (url, _, __):
+        for name, reason in REASONS.items():
+            caplog.clear()
+            token = BAD[name](issuer)
+            challenge = (await post(url, "tools/list", authorization=f"Bearer {token}")).headers["www-authenticate"]
+            (line,) = [one for one in caplog.records if one.name.startswith("octave_mcp")]
+            assert reason in challenge
+            assert 'error="invalid_token"' in challenge
+            assert (line.levelname, reason in line.getMessage()) == ("WARNING", True)
+            assert token not in challenge + caplog.text
+        nothing = (await post(url, "tools/list")).headers["www-authenticate"]
+        assert "error" not in nothing, "whoever sends no token is not told that it is bad"
+    assert "OCTAVE_MCP_OAUTH_AUDIENCE" not in caplog.text
+
+
+async def test_the_log_shows_an_audience_that_the_operator_may_want_to_accept(caplog: pytest.LogCaptureFixture) -> None:
+    """Identity providers write different things there, and no document says what until one looks."""
+    issuer = Issuer()
+    async with behind_oauth(issuer, api_key=KEY) as (url, _, __):
+        await post(url, "tools/list", authorization=f"Bearer {issuer.token(aud='api://personas')}")
+    assert "api://personas" in caplog.text
+    assert "OCTAVE_MCP_OAUTH_AUDIENCE" in caplog.text
+
+
+AUDIENCES: list[tuple[dict[str, Any], int]] = [
+    ({}, 200),
+    ({"aud": f"{PUBLIC}/"}, 200),
+    ({"aud": "api://personas"}, 200),
+    ({"aud": ["x", "account"]}, 200),
+    ({"aud": None, "client_id": "account"}, 200),
+    ({"aud": None, "client_id": PUBLIC}, 401),
+    ({"aud": "other", "client_id": "account"}, 401),
+    ({"aud": "api://Personas"}, 401),
+    ({"aud": "api://personas/"}, 401),
+    ({"aud": "https://personas.example.com"}, 401),
+    ({"aud": []}, 401),
+]
+
+
+async def test_other_audiences_are_accepted_exactly_if_they_are_set() -> None:
+    """A provider that writes the client's id in place of the audience is accepted by that id."""
+    issuer = Issuer()
+    async with behind_oauth(issuer, api_key=KEY, oauth_audience="api://personas, account") as (url, _, __):
+        for claims, status in AUDIENCES:
+            answered = await post(url, "tools/list", authorization=f"Bearer {issuer.token(**claims)}")
+            assert (claims, answered.status_code) == (claims, status)
+
+
+async def test_a_token_without_a_key_id_is_checked_with_the_only_key() -> None:
+    """RFC 7515 has the id optional. With two keys it is needed, and a wrong signature stays one."""
+    issuer = Issuer()
+    async with behind_oauth(issuer, api_key=KEY) as (url, _, login):
+        for token, status in (
+            (issuer.token(header={"kid": None}), 200),
+            (issuer.token(header={"kid": None}), 200),
+            (Issuer().token(header={"kid": None}), 401),
+        ):
+            assert (await post(url, "tools/list", authorization=f"Bearer {token}")).status_code == status
+        assert len(login.looked_up) == 1
+    issuer.add("second")
+    async with behind_oauth(issuer, api_key=KEY) as (url, _, __):
+        refused = await post(url, "tools/list", authorization=f"Bearer {issuer.token(header={'kid': None})}")
+        assert (refused.status_code, "(kid)" in refused.text) == (401, True)
+
+
+async def test_the_keys_are_asked_for_by_name_and_the_log_has_the_status(caplog: pytest.LogCaptureFixture) -> None:
+    """Firewalls turn away the standard library's user agent."""
+    issuer = Issuer()
+    issuer.is_down = True
+    async with behind_oauth(issuer, api_key=KEY) as (url, _, login):
+        await post(url, "tools/list", authorization=f"Bearer {issuer.token()}")
+        (request,) = login.looked_up
+        assert (request.header("user-agent") or "").startswith("octave-personas-mcp/")
+        assert request.header("accept") == "application/json"
+    assert "HTTP status 500" in caplog.text
+
+
+@pytest.mark.parametrize("public", [PUBLIC, f"{PUBLIC}/"])
+async def test_the_resource_metadata_is_found_wherever_clients_look(public: str) -> None:
+    """At the path of RFC 9728, with or without a slash, and at the root; from any page."""
+    async with behind_oauth(Issuer(), api_key=KEY, public=public) as (url, _, __), httpx.AsyncClient() as http:
+        for path in ("", "/mcp", "/mcp/"):
+            where = url.replace("/mcp", f"/.well-known/oauth-protected-resource{path}")
+            answered = await http.get(where, headers={"origin": "https://any.example"})
+            assert (path, answered.status_code, answered.json()["resource"]) == (path, 200, public)
+            assert answered.headers["access-control-allow-origin"] == "*"
 
 
 async def test_keys_that_cannot_be_had_are_no_bad_token(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,6 +519,12 @@ def test_there_is_one_way_to_know_who_calls(settings: dict[str, Any], authentica
         ({"allowed_hosts": "https://x.example"}, "OCTAVE_MCP_ALLOWED_HOSTS must be names"),
         ({"allowed_origins": "chat.example.com"}, "OCTAVE_MCP_ALLOWED_ORIGINS must be origins"),
         ({"allowed_origins": "https://chat.example.com/x"}, "OCTAVE_MCP_ALLOWED_ORIGINS must be origins"),
+        ({"allowed_origins": "*"}, "OCTAVE_MCP_ALLOWED_ORIGINS must be origins"),
+        ({"allowed_origins": "https://*"}, "OCTAVE_MCP_ALLOWED_ORIGINS must be origins"),
+        ({"allowed_origins": "null"}, "OCTAVE_MCP_ALLOWED_ORIGINS must be origins"),
+        ({"oauth_audience": "x"}, "OCTAVE_MCP_OAUTH_AUDIENCE need OCTAVE_MCP_OAUTH_ISSUER"),
+        ({"public_url": "https://x.example/mcp?a=b"}, "OCTAVE_MCP_PUBLIC_URL must be an address"),
+        ({"public_url": "https://x.example/{path}"}, "OCTAVE_MCP_PUBLIC_URL must be an address"),
     ],
 )
 def test_settings_that_cannot_be_used_are_told_without_their_values(settings: dict[str, Any], text: str) -> None:
