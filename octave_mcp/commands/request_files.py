@@ -42,11 +42,11 @@ def read_request(source: str, most: int) -> GenerateRequest:
     if not isinstance(body, dict):
         raise _invalid([f"the body must be a JSON object, {BODY}"])
     try:
-        request, dropped = read_arguments(body, GENERATE_PERSONAS, GenerateRequest)
+        request, adjusted = read_arguments(body, GENERATE_PERSONAS, GenerateRequest)
     except ArgumentsError as error:
         raise _invalid(error.problems) from None
-    if dropped:  # there is no client here that could have added it
-        raise _invalid([f"{name}: unknown argument" for name in dropped])
+    if adjusted.dropped:  # there is no client here that could have added it
+        raise _invalid([f"{name}: unknown argument" for name in adjusted.dropped])
     if (asked := len(request.personas)) > most:
         advice = "split the file, or set OCTAVE_MCP_MAX_PERSONAS_PER_CALL higher"
         raise _invalid([f"personas: {asked} are asked for, and the limit for one command is {most}: {advice}"])

@@ -138,8 +138,8 @@ class TenantPool:
         """Yield the state of a request's call, which counts as in progress until the end of the block."""
         try:
             tenant = await self._enter(self._keys.key_of(request))
-        except CallRefused as problem:
-            yield CallState(self._settings, None, f"{problem}")
+        except CallRefused as refused:
+            yield CallState(self._settings, None, refused.failure)
             return
         try:
             yield CallState(self._settings, tenant.services)
@@ -169,25 +169,30 @@ class TenantPool:
         if tenant.calls >= settings.calls_at_once:
             raise CallRefused(
                 f"{tenant.calls} calls with this Octave key are in progress, the most that this server allows "
-                "(OCTAVE_MCP_CALLS_AT_ONCE). Wait for one of them to answer, then call again."
+                "(OCTAVE_MCP_CALLS_AT_ONCE). Wait for one of them to answer, then call again.",
+                retry_after=1,
             )
         if len(tenant.started_at) >= settings.calls_per_minute:
             wait = MINUTE - (now - tenant.started_at[0])
             raise CallRefused(
                 f"There were {len(tenant.started_at)} calls with this Octave key within a minute, the most that this "
-                f"server allows (OCTAVE_MCP_CALLS_PER_MINUTE). Call again in {wait:.0f} seconds."
+                f"server allows (OCTAVE_MCP_CALLS_PER_MINUTE). Call again in {wait:.0f} seconds.",
+                retry_after=wait,
             )
         tenant.started_at.append(now)
 
     def _make_room(self) -> None:
         """Evict the tenant that is idle longest if the pool is full. Raises CallRefused if none is idle."""
         if self.ending:
-            raise CallRefused("This server is shutting down. Call again in a moment.")
+            raise CallRefused("This server is shutting down. Call again in a moment.", retry_after=1)
         if len(self._tenants) < MAX_TENANTS:
             return
         idle = [(tenant.last_call_at, name) for name, tenant in self._tenants.items() if tenant.is_idle]
         if not idle:
-            raise CallRefused("This server is in use with as many Octave keys as it allows. Call again in a minute.")
+            raise CallRefused(
+                "This server is in use with as many Octave keys as it allows. Call again in a minute.",
+                retry_after=MINUTE,
+            )
         self._evict(min(idle)[1])
 
     async def _keep_open(

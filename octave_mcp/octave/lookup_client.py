@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -63,11 +63,18 @@ class LookupClient:
 
     async def all_rows(self, kind: Kind) -> tuple[list[LibraryRow], bool]:
         """Return all rows of a kind, and whether they are really all: a list of more than `MAX_PAGES` pages is cut."""
-        rows: dict[object, LibraryRow] = {}
+        return await self._all(partial(self.library, kind, text=None))
+
+    async def all_personas(self) -> tuple[list[Persona], bool]:
+        """Return all personas, and whether they are really all: a list of more than `MAX_PAGES` pages is cut."""
+        return await self._all(partial(self.personas, text=None, offering_oid=None, playbook_oid=None))
+
+    async def _all(self, read: Callable[..., Awaitable[Any]]) -> tuple[list[Any], bool]:
+        rows: dict[object, Any] = {}
         offset = 0
         with self.bounded():
             for _ in range(MAX_PAGES):
-                page = await self.library(kind, text=None, limit=WHOLE_PAGE, offset=offset)
+                page = await read(limit=WHOLE_PAGE, offset=offset)
                 known = len(rows)
                 for row in page.data:
                     rows.setdefault(row.oId or id(row), row)

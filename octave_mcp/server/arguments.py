@@ -1,14 +1,16 @@
-"""Arguments as they arrive from models and hosts, made into a request, or into words that say what to change.
+"""Arguments as models and hosts send them, read into a request, or answered with what to change.
 
-The SDK drops unknown arguments without a word; here each is an error, because a misspelt field would be lost and paid
-for. What hosts are known to add is let through (dropped, and told). Objects and arrays that arrive as JSON strings are
-decoded where the schema wants an object or array, and only there: text that happens to be JSON stays text.
+The SDK drops unknown arguments without a word. Here each is an error, because a misspelt field would be lost and paid
+for. Arguments that hosts are known to add are dropped, and empty optional ones count as left out; a note says so.
+Objects and arrays that arrive as JSON strings are decoded only if the schema wants an object or array there, so text
+that happens to be JSON stays text.
 """
 
 import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from octave_mcp.octave.decoding import well_formed
 from octave_mcp.personas.cleaning import clean, shorten
 
-__all__ = ["ADDED_BY_HOSTS", "ArgumentsError", "read_arguments"]
+__all__ = ["ADDED_BY_HOSTS", "MAX_PROBLEMS", "Adjustments", "ArgumentsError", "read_arguments"]
 
 _TYPES = {
     "string": "must be a string",
@@ -39,43 +41,64 @@ ADDED_BY_HOSTS = frozenset({"sessionId", "action", "chatInput", "toolCallId", "t
 """Arguments that hosts put beside the model's: n8n's AI agent (the first five), Gemini CLI (the last)."""
 
 MAX_PROBLEMS = 12
-"""More are counted: a model mends one call at a time."""
+"""Problems that are listed; more are counted. A model corrects one call at a time."""
+
+MAX_NOTED = 12
+"""Names of adjusted arguments in a note; more are counted."""
 
 
 class ArgumentsError(Exception):
     """The arguments cannot be used. `problems` has one line for each, with its path in the API's terms."""
 
     def __init__(self, problems: list[str]) -> None:
-        """Take the problems; those that differ only in the item they are about are told once."""
+        """Take the problems; those that differ only in their place in a list are reported once."""
         alike: dict[str, list[str]] = {}
         for problem in problems:
             alike.setdefault(re.sub(r"\[\d+\]", "[]", problem), []).append(problem)
-        told = [same[0] + (f" (and {len(same) - 1} more like it)" if same[1:] else "") for same in alike.values()]
-        left = len(told) - MAX_PROBLEMS
-        self.problems = told[:MAX_PROBLEMS] + ([f"and {left} more"] if left > 0 else [])
+        lines = [same[0] + (f" (and {len(same) - 1} more like it)" if same[1:] else "") for same in alike.values()]
+        left = len(lines) - MAX_PROBLEMS
+        self.problems = lines[:MAX_PROBLEMS] + ([f"and {left} more"] if left > 0 else [])
         super().__init__("; ".join(self.problems))
+
+
+@dataclass(frozen=True)
+class Adjustments:
+    """Names of arguments that were `dropped` as a host's own, and paths of those that were `empty`."""
+
+    dropped: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+
+    def notes(self) -> list[str]:
+        """Return a note about each sort of adjustment."""
+        notes = [f"Ignored arguments that the host added: {_listed(self.dropped)}."] if self.dropped else []
+        return [*notes, *([f"Taken as left out, since empty: {_listed(self.empty)}."] if self.empty else [])]
+
+
+def _listed(names: list[str]) -> str:
+    shown = [shorten(clean(name[:200]), 60) for name in names[:MAX_NOTED]]
+    return ", ".join(shown) + (f" and {len(names) - MAX_NOTED} more" if len(names) > MAX_NOTED else "")
 
 
 def read_arguments(
     arguments: Mapping[str, Any], schema: Mapping[str, Any], model: type[_Model]
-) -> tuple[_Model, list[str]]:
-    """Check `arguments` against `model`, whose published form is `schema`.
-
-    Returns the model and the names of top-level arguments that were dropped, which are in `ADDED_BY_HOSTS`. An
-    optional argument given as null counts as left out. Raises ArgumentsError.
-    """
+) -> tuple[_Model, Adjustments]:
+    """Check `arguments` against `model`, whose published form is `schema`. Raises ArgumentsError."""
     known = schema["properties"]
-    dropped = [name for name in arguments if name not in known and name in ADDED_BY_HOSTS]
-    kept = {name: value for name, value in arguments.items() if name not in dropped}
+    adjusted = Adjustments([name for name in arguments if name not in known and name in ADDED_BY_HOSTS])
+    kept = {name: value for name, value in arguments.items() if name not in adjusted.dropped}
     try:
-        return model.model_validate(_conform(kept, schema)), dropped
+        return model.model_validate(_conform(kept, schema, "", adjusted.empty)), adjusted
     except ValidationError as error:
         details = error.errors(include_url=False)
         raise ArgumentsError([_problem(detail, schema) for detail in details]) from None
 
 
-def _conform(value: Any, schema: Mapping[str, Any]) -> Any:
-    """`value`, its JSON strings decoded where `schema` wants structure, without nulls of optional fields, encodable."""
+def _conform(value: Any, schema: Mapping[str, Any], path: str, empty: list[str]) -> Any:
+    """Return `value` as the schema wants it, as far as nothing can be lost by that.
+
+    JSON strings are decoded where the schema has structure, and text is made encodable. Optional fields that are null
+    or empty are left out; the paths of the empty ones are added to `empty`.
+    """
     wanted = schema.get("type")
     if isinstance(value, str) and wanted in {"object", "array"}:
         value = _decoded(value)
@@ -83,20 +106,26 @@ def _conform(value: Any, schema: Mapping[str, Any]) -> Any:
         return _whole(value)
     if isinstance(value, str):
         return well_formed(value)
-    if isinstance(value, dict) and wanted == "object":
-        required, properties = schema.get("required", ()), schema.get("properties", {})
-        return {
-            well_formed(name): _conform(item, properties.get(name, {}))
-            for name, item in value.items()
-            if item is not None or name in required or name not in properties
-        }
     if isinstance(value, list) and wanted == "array":
-        return [_conform(item, schema["items"]) for item in value]
-    return value
+        return [_conform(item, schema["items"], f"{path}[{place}]", empty) for place, item in enumerate(value)]
+    if not isinstance(value, dict) or wanted != "object":
+        return value
+    required, properties = schema.get("required", ()), schema.get("properties", {})
+    kept: dict[str, Any] = {}
+    for name, item in value.items():
+        inner = f"{path}.{name}".removeprefix(".")
+        if name in properties and name not in required:
+            if item is None:
+                continue
+            if item == [] or (isinstance(item, str) and not clean(item)):
+                empty.append(inner)
+                continue
+        kept[well_formed(name)] = _conform(item, properties.get(name, {}), inner, empty)
+    return kept
 
 
 def _decoded(text: str) -> Any:
-    """What a JSON string stands for when it is an object or array, else the string itself."""
+    """Return the object or array that a JSON string holds, or the string itself if it holds neither."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -105,7 +134,7 @@ def _decoded(text: str) -> Any:
 
 
 def _whole(value: str | float) -> Any:
-    """The whole number that was meant, by a host that has floats only, or strings; else the value itself."""
+    """Return the whole number that a float or a string stands for, as some hosts send it; else the value itself."""
     try:
         return int(value) if float(value) == int(value) else value
     except (ValueError, OverflowError):
@@ -113,28 +142,27 @@ def _whole(value: str | float) -> Any:
 
 
 def _problem(detail: Any, schema: Mapping[str, Any]) -> str:
-    """One line about one of pydantic's findings: the path as the API's users write it, and what to change."""
+    """Return one line about one of pydantic's findings: the path as the API's users write it, and what to change."""
     place = tuple(detail["loc"])
     kind, context = detail["type"], detail.get("ctx", {})
     path = _path(place)
     if kind == "extra_forbidden":
         return f"{path}: unknown argument; {_hint(str(place[-1]), _names_at(schema, place[:-1]), schema)}"
     if kind == "value_error":
-        # The request models' own checks, which name the field they are about: "value: must be ..."
+        # The request models' own checks name the field themselves: "value: must be ..."
         text = str(context["error"])
         return f"{path}.{text}" if path else text
     wanted = _schema_at(schema, place)
     if kind == "missing":
-        text = "required, and missing"
+        text = "missing (required)"
     elif kind == "blank":
-        required = place[-1] in _schema_at(schema, place[:-1]).get("required", ())
-        text = "must not be blank" if required or isinstance(place[-1], int) else "must not be blank; leave it out"
+        text = "must not be blank"
     elif kind in _BOUNDS:
         text = _BOUNDS[kind].format(**context)
     elif "enum" in wanted:
         text = f"must be {_alternatives(wanted['enum'])}"
     else:
-        text = _TYPES.get(wanted.get("type", ""), "is not what the API takes")
+        text = _TYPES.get(wanted.get("type", ""), "is not a value that the API takes")
         if wanted.get("type") == "object":
             text += f" with {', '.join(wanted['properties'])}"
         if isinstance(detail["input"], str) and wanted.get("type") in {"array", "object"}:
@@ -143,7 +171,7 @@ def _problem(detail: Any, schema: Mapping[str, Any]) -> str:
 
 
 def _hint(name: str, known: list[str], schema: Mapping[str, Any]) -> str:
-    """Where that very name belongs, else the nearest name that is known here, else all that are."""
+    """Return where that very name belongs, else the nearest name that is known here, else all that are."""
     if homes := [path for path in _paths(schema) if path.rpartition(".")[2] == name]:
         return f"it belongs at {homes[0]}"
     plain = {re.sub(r"[^a-z0-9]", "", each.lower()): each for each in known}
@@ -152,7 +180,7 @@ def _hint(name: str, known: list[str], schema: Mapping[str, Any]) -> str:
 
 
 def _paths(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """Every property in a schema, such as `personas[].sources`."""
+    """Yield every property in a schema, such as `personas[].sources`."""
     for name, inner in schema.get("properties", {}).items():
         yield f"{path}{name}"
         yield from _paths(inner, f"{path}{name}.")
@@ -160,7 +188,7 @@ def _paths(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 
 def _path(place: tuple[str | int, ...]) -> str:
-    """Such as `personas[0].sources[1].type`. Names may be anything, so they are cleaned and bounded."""
+    """Return a path such as `personas[0].sources[1].type`. Names may be anything, so they are cleaned and bounded."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{shorten(clean(part[:200]), 60)}" for part in place)
     return "".join(parts).removeprefix(".")
 

@@ -1,11 +1,9 @@
 """The tools that look things up: free, read-only, and safe to repeat.
 
-People speak in names and the API wants oIds. So a text that Octave's own search does not find is looked for here, word
-by word, over the whole list; and where nothing matches, what there is gets listed instead.
+People speak in names, and the API wants oIds. So a text that Octave's own search does not find is looked for here, word
+by word, in the whole list; if nothing matches even so, everything is listed.
 """
 
-import re
-import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial, wraps
 from typing import Annotated, Any, Literal
@@ -19,18 +17,11 @@ from octave_mcp.octave.errors import KeyProblem, OctaveError
 from octave_mcp.octave.library_kinds import KINDS, Kind
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.lookups import LibraryRow
-from octave_mcp.octave.models import NonBlank
+from octave_mcp.octave.models import NonBlank, Persona
 from octave_mcp.personas.record import RECORD_SECTIONS, record
-from octave_mcp.server.lookup_results import (
-    Rows,
-    explain_look_up,
-    page_result,
-    persona_result,
-    row_of,
-    sandbox_note,
-    workspace_result,
-)
-from octave_mcp.server.results import host_notes, problem_result
+from octave_mcp.server.failures import explain_lookup, failure_result
+from octave_mcp.server.lookup_results import Rows, page_result, persona_result, row_of
+from octave_mcp.server.name_search import Match, find_rows
 from octave_mcp.server.schemas import (
     CHECK_WORKSPACE,
     CHECK_WORKSPACE_RESULT,
@@ -46,23 +37,37 @@ from octave_mcp.server.schemas import (
 )
 from octave_mcp.server.services import CallRefused, CallState
 from octave_mcp.server.tool_adapter import Arguments, make_tool, read
+from octave_mcp.server.wording import general_notes
+from octave_mcp.server.workspace_result import workspace_result
 
-__all__ = ["find_rows", "lookup_tools"]
+__all__ = ["lookup_tools"]
 
 GET_PERSONA_DESCRIPTION = """\
-Show one persona of the workspace in full, by its oId, or only some sections of it. Use it where a condensed result is \
-not enough."""
+Show one buyer persona of the workspace in full, by its oId, or only some of its sections. For when a condensed result \
+is not enough."""
 
 LIST_PERSONAS_DESCRIPTION = """\
-List the personas that the workspace has, or those that match a text, an offering or a playbook. Use it to find a \
-persona's oId by name, and to see what exists before creating more."""
+List the buyer personas that the workspace has, or those that match a text, an offering or a playbook: to see what \
+exists before creating more, and to find an oId by name. A text that matches nothing lists all names."""
 
-LIST_LIBRARY_DESCRIPTION = """\
-Find the oIds that generate_personas takes, by name: offerings (for primaryOfferingOId and offeringOIds), playbooks \
-(playbookOId), brand_voices (brandVoiceOId), resources (RESOURCE sources). Without a text it lists all of a kind."""
+_USES = ", ".join(f"{kind.name} (for {' and '.join(kind.used_for)})" for kind in KINDS.values())
+LIST_LIBRARY_DESCRIPTION = f"""\
+Find the oIds that generate_personas takes, by name: {_USES}. Without a text it lists all of a kind."""
 
 CHECK_WORKSPACE_DESCRIPTION = """\
-Tell which Octave workspace this server is connected to, whether its key works, and how many credits are left."""
+Show the balance of credits, what buyer personas have cost here lately, which Octave workspace this server is \
+connected to, and whether its key works."""
+
+NO_MATCH_NOTE = "Nothing matches the text, so all are listed."
+SOME_WORDS_NOTE = "Not every word matches; the best matches come first."
+
+SUBJECTS = {
+    "get_persona": "a persona with this oId",
+    "list_personas": "the list of personas",
+    "list_library": "the list of {kind}",
+    "check_workspace": "the workspace of this key",
+}
+"""What each tool looks up, for the report that Octave does not find it."""
 
 Text = Annotated[NonBlank, StringConstraints(max_length=500)]
 OId = Annotated[NonBlank, StringConstraints(max_length=200)]
@@ -93,7 +98,7 @@ Function = Callable[[dict[str, Any], Context[CallState, Any]], Awaitable[CallToo
 
 
 def lookup_tools() -> list[Tool]:
-    """All four."""
+    """Return the four tools, in the order in which they are listed."""
     tools: list[tuple[Function, str, str, Schema, Schema]] = [
         (get_persona, "Get a persona", GET_PERSONA_DESCRIPTION, GET_PERSONA, GET_PERSONA_RESULT),
         (list_personas, "List personas", LIST_PERSONAS_DESCRIPTION, LIST_PERSONAS, LIST_PERSONAS_RESULT),
@@ -108,150 +113,142 @@ def lookup_tools() -> list[Tool]:
     ]
     annotations = ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=True)
     return [
-        make_tool(_told(function), title, description, (schema, result), annotations)
+        make_tool(_bounded(function), title, description, (schema, result), annotations)
         for function, title, description, schema, result in tools
     ]
 
 
-def _told(function: Function) -> Function:
-    """The tool, with what cannot be done told in words."""
+def _bounded(function: Function) -> Function:
+    """Return the tool with a limit on its time, and with failures as results."""
 
     @wraps(function)
-    async def told(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
+    async def bounded(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
         try:
             with context.request_context.lifespan_context.lookups.bounded():
                 return await function(arguments, context)
-        except CallRefused as problem:
-            return problem_result(f"{problem}")
+        except CallRefused as refused:
+            return failure_result(refused.failure)
         except OctaveError as error:
-            return problem_result(explain_look_up(error))
+            seen = context.request_context.lifespan_context.usable.seen
+            subject = SUBJECTS[function.__name__].format(kind=str(arguments.get("kind")).replace("_", " "))
+            return failure_result(explain_lookup(error, subject, known_oid=seen.named([arguments.get("oId")])))
 
-    return told
+    return bounded
 
 
 async def get_persona(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
-    """One record, or sections of it."""
+    """Return one record, or sections of it."""
     state = context.request_context.lifespan_context
-    wanted, dropped = read(arguments, state, GET_PERSONA, _GetPersona)
+    wanted, notes = read(arguments, state, GET_PERSONA, _GetPersona)
     persona = await state.lookups.persona(wanted.oId)
+    sections = wanted.sections or ()
     return persona_result(
-        partial(record, persona, sections=wanted.sections or ()),
-        _notes(state, dropped),
+        partial(record, persona, sections=sections),
+        general_notes(state.settings, notes),
         budget=state.settings.result_tokens,
-        sections=wanted.sections or (),
+        sections=sections,
     )
 
 
 async def list_personas(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
-    """A page of the personas that there are."""
+    """Return a page of the personas, or of those that match."""
     state = context.request_context.lifespan_context
-    wanted, dropped = read(arguments, state, LIST_PERSONAS, _ListPersonas)
-    page = await state.lookups.personas(
-        text=wanted.text,
-        offering_oid=wanted.offeringOId,
-        playbook_oid=wanted.playbookOId,
-        limit=wanted.limit,
-        offset=wanted.offset,
-    )
-    filtered = wanted.text or wanted.offeringOId or wanted.playbookOId
-    rows = Rows(
-        [row_of(one) for one in page.data],
-        "personas",
-        "list_personas",
-        wanted.model_dump(exclude_unset=True, exclude_none=True),
-        wanted.offset,
-        page.count(wanted.offset),
-        wanted.offset + page.received if page.goes_on(wanted.offset) else None,
-        (*_notes(state, dropped), *([_NO_MATCH] if not page.data and wanted.offset == 0 and filtered else [])),
-    )
-    return page_result(rows, budget=state.settings.result_tokens)
+    wanted, notes = read(arguments, state, LIST_PERSONAS, _ListPersonas)
+    found = await _personas(state.lookups, wanted)
+    return _page(state, found, ("personas", "list_personas"), wanted, notes)
 
 
 async def list_library(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
-    """A page of a library's list, or of what matches a text."""
+    """Return a page of a library's list, or of what matches a text."""
     state = context.request_context.lifespan_context
-    wanted, dropped = read(arguments, state, LIST_LIBRARY, _ListLibrary)
-    kind, limit, offset = KINDS[wanted.kind], wanted.limit, wanted.offset
-    found, total, following, notes = await _library(state.lookups, kind, wanted.text, limit, offset)
-    rows = Rows(
-        [row_of(one) for one in found],
-        "rows",
-        "list_library",
-        wanted.model_dump(exclude_unset=True, exclude_none=True),
-        offset,
-        total,
-        following,
-        (*_notes(state, dropped), *notes),
-    )
-    return page_result(rows, budget=state.settings.result_tokens)
+    wanted, notes = read(arguments, state, LIST_LIBRARY, _ListLibrary)
+    found = await _library(state.lookups, KINDS[wanted.kind], wanted)
+    return _page(state, found, ("rows", "list_library"), wanted, notes)
 
 
 async def check_workspace(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
-    """Whose the key is, and the credits."""
+    """Return the workspace of the key, its credits, and what personas have cost here."""
     state = context.request_context.lifespan_context
-    _, dropped = read(arguments, state, CHECK_WORKSPACE, Arguments)
+    _, notes = read(arguments, state, CHECK_WORKSPACE, Arguments)
     workspace = await state.lookups.workspace()
     if workspace.valid is False:
         raise KeyProblem("Octave says that this API key is not valid.")
-    return workspace_result(workspace, _notes(state, dropped), budget=state.settings.result_tokens)
-
-
-_NO_MATCH = "Nothing matches. Without text, offeringOId and playbookOId, list_personas lists all that there are."
-
-
-def _notes(state: CallState, dropped: Sequence[str]) -> tuple[str, ...]:
-    return (*sandbox_note(state.settings), *host_notes(dropped, sandbox=False))
+    return await workspace_result(
+        workspace, state.generation, general_notes(state.settings, notes), budget=state.settings.result_tokens
+    )
 
 
 # --- Finding by name --------------------------------------------------------------------------------------------------
 
+_Found = tuple[Sequence[Persona] | Sequence[LibraryRow], int | None, int | None, list[str]]
+"""Rows, how many there are, where the next ones begin if there are more, and notes."""
 
-async def _library(
-    reader: LookupClient, kind: Kind, text: str | None, limit: int, offset: int
-) -> tuple[Sequence[LibraryRow], int | None, int | None, list[str]]:
-    """Rows, how many there are, where the next ones begin if there are more, and what to know of them."""
+
+def _page(
+    state: CallState, found: _Found, names: tuple[str, str], wanted: _Page, notes: Sequence[str]
+) -> CallToolResult:
+    rows, total, following, more_notes = found
+    state.usable.seen.name(row.oId for row in rows)
+    shown = Rows(
+        [row_of(one) for one in rows],
+        *names,
+        wanted.model_dump(exclude_unset=True, exclude_none=True),
+        wanted.offset,
+        total,
+        following,
+        (*general_notes(state.settings, notes), *more_notes),
+    )
+    return page_result(shown, budget=state.settings.result_tokens)
+
+
+async def _personas(lookups: LookupClient, wanted: _ListPersonas) -> _Found:
+    filters = {"offering_oid": wanted.offeringOId, "playbook_oid": wanted.playbookOId}
+    page = await lookups.personas(text=wanted.text, **filters, limit=wanted.limit, offset=wanted.offset)
+    if page.data or wanted.text is None or any(filters.values()):
+        following = wanted.offset + page.received if page.goes_on(wanted.offset) else None
+        return page.data, page.count(wanted.offset), following, []
+    if wanted.offset and (await lookups.personas(text=wanted.text, **filters, limit=1, offset=0)).data:
+        return [], None, None, []  # the end of what Octave found
+    return _matching(*await lookups.all_personas(), wanted, wanted.text, _words_of_persona)
+
+
+async def _library(lookups: LookupClient, kind: Kind, wanted: _ListLibrary) -> _Found:
+    text, limit, offset = wanted.text, wanted.limit, wanted.offset
     if text is None or kind.searchable:
-        page = await reader.library(kind, text=text, limit=limit, offset=offset)
-        ended = offset > 0 and not page.data and (await reader.library(kind, text=text, limit=1, offset=0)).data
-        # Further pages of what was found here are found here again, not by Octave.
+        page = await lookups.library(kind, text=text, limit=limit, offset=offset)
+        ended = offset > 0 and not page.data and (await lookups.library(kind, text=text, limit=1, offset=0)).data
+        # What was not found by Octave on the first page is not found by it on later ones either.
         if page.data or text is None or ended:
             return page.data, page.count(offset), offset + page.received if page.goes_on(offset) else None, []
-    rows, complete = await reader.all_rows(kind)
-    found, notes = find_rows(rows, kind, text)
+    ignored = {part.removesuffix("s") for part in kind.name.split("_")}
+    return _matching(*await lookups.all_rows(kind), wanted, text, _words_of_row, ignored)
+
+
+def _matching(
+    rows: Sequence[Any],
+    complete: bool,  # noqa: FBT001 - as the look-up returns it
+    wanted: _Page,
+    text: str,
+    words_of: Callable[[Any], tuple[str, str]],
+    ignored: Sequence[str] | set[str] = (),
+) -> _Found:
+    """Return a page of the rows that match the text, or of all rows if none does."""
+    found, match = find_rows(rows, text, words_of, ignored)
+    notes = [] if match is Match.ALL_WORDS or not rows else [SOME_WORDS_NOTE if found else NO_MATCH_NOTE]
     if not complete:
         notes.append(f"Octave's list is longer than {len(rows)}; only those were searched.")
-    following = offset + limit if offset + limit < len(found) else None
-    return found[offset : offset + limit], len(found), following, notes
+    shown = found or rows
+    end = wanted.offset + wanted.limit
+    return shown[wanted.offset : end], len(shown), end if end < len(shown) else None, notes
 
 
-def find_rows(rows: Sequence[LibraryRow], kind: Kind, text: str) -> tuple[list[LibraryRow], list[str]]:
-    """The rows that match a text best, and what to know of that: those with all its words, else with any, else all."""
-    words = [word for word in re.findall(r"\w+", _plain(text)) if not word.isascii() or len(word) > 1]
-    kinds_own = {part.removesuffix("s") for part in kind.name.split("_")}
-    telling = [word for word in words if word not in _COMMON and word.removesuffix("s") not in kinds_own] or words
-    texts = [_plain(f"{row.name or ''} {row.internalName or ''} {row.summary or ''} {row.oId or ''}") for row in rows]
-    hits = [sum(_begins_a_word(word, one) for word in telling) for one in texts]
-    if found := [row for row, count in zip(rows, hits, strict=True) if telling and count == len(telling)]:
-        return found, []
-    if any(hits):
-        order = sorted((place for place, count in enumerate(hits) if count), key=lambda place: -hits[place])
-        return [rows[place] for place in order], ["Not every word matches; the best matches come first."]
-    return list(rows), ["Nothing matches the text, so all are listed."] if rows else []
+def _words_of_row(row: LibraryRow) -> tuple[str, str]:
+    return f"{row.name or ''} {row.internalName or ''}", f"{row.summary or ''} {row.oId or ''}"
 
 
-_COMMON = frozenset(
-    {"an", "and", "at", "all", "by", "for", "from", "in", "is", "it", "of", "on", "or", "our", "product", "service"}
-    | {"the", "to", "us", "we", "with"}
-)
-"""Words that tell nothing of what is looked for."""
-
-
-def _plain(text: str) -> str:
-    """Small letters without accents, as people type them."""
-    apart = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(character for character in apart if not unicodedata.combining(character))
-
-
-def _begins_a_word(word: str, text: str) -> bool:
-    """Whether a word of the text begins so; scripts without spaces have it anywhere."""
-    return word in text if not word.isascii() else re.search(rf"\b{re.escape(word)}", text) is not None
+def _words_of_persona(persona: Persona) -> tuple[str, str]:
+    titles = " ".join(persona.data.commonJobTitles)
+    return (
+        f"{persona.name or ''} {persona.internalName or ''}",
+        f"{titles} {persona.description or ''} {persona.oId or ''}",
+    )

@@ -1,7 +1,7 @@
 """Personas as resources: `octave://personas/{oId}`.
 
-Results name the template instead of carrying a resource link for each persona: an agent framework that follows links by
-itself would fetch every full record, and flood the context that the result was condensed for.
+Results carry no resource links: an agent framework that follows links by itself would fetch every full record, and
+flood the context that the result was condensed for. The instructions name the template once.
 """
 
 import json
@@ -13,20 +13,20 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from octave_mcp.octave.errors import InputProblem, OctaveError
 from octave_mcp.personas.record import record
-from octave_mcp.server.lookup_results import explain_look_up, sandbox_note
-from octave_mcp.server.results import DATA_NOTE
+from octave_mcp.server.failures import explain_lookup
 from octave_mcp.server.services import CallRefused, CallState
+from octave_mcp.server.wording import DATA_NOTE, general_notes
 
 __all__ = ["PERSONA_URI", "add_resources"]
 
 PERSONA_URI = "octave://personas/{oId}"
 
 _SAFE_OID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
-"""What an oId is made of; whatever else stands in its place of a URI names no persona."""
+"""The characters of an oId. Anything else in its place of a URI names no persona."""
 
 
 def add_resources(server: MCPServer[CallState]) -> None:
-    """Offer the template."""
+    """Register the template."""
     server.resource(
         PERSONA_URI,
         name="persona",
@@ -37,19 +37,23 @@ def add_resources(server: MCPServer[CallState]) -> None:
 
 
 async def read_persona(oId: str, context: Context[CallState, Any]) -> str:  # noqa: N803 - the template's name for it
-    """The record as JSON, within the budget of a result."""
+    """Return the record as JSON, within the budget of a result."""
     state = context.request_context.lifespan_context
     if not _SAFE_OID.fullmatch(oId):
-        raise ResourceNotFoundError("There is no persona of that oId.")
+        raise ResourceNotFoundError("There is no persona with that oId.")
     try:
         persona = await state.lookups.persona(oId)
     except InputProblem as error:
-        raise ResourceNotFoundError(explain_look_up(error)) from None
-    except CallRefused as problem:
-        raise ResourceError(f"{problem}") from None
+        raise ResourceNotFoundError(_problem(error)) from None
+    except CallRefused as refused:
+        raise ResourceError(str(refused)) from None
     except OctaveError as error:
-        raise ResourceError(explain_look_up(error)) from None
-    shown = record(persona, 2 * state.settings.result_tokens)  # one channel, for which both have room
+        raise ResourceError(_problem(error)) from None
+    shown = record(persona, 2 * state.settings.result_tokens)  # one channel may use what two share
     content = shown.structured() | ({"leftOut": shown.left_out} if shown.left_out else {})
-    notes = [*sandbox_note(state.settings), DATA_NOTE]
+    notes = [*general_notes(state.settings), DATA_NOTE]
     return json.dumps({**content, "notes": notes}, ensure_ascii=False, separators=(",", ":"))
+
+
+def _problem(error: OctaveError) -> str:
+    return explain_lookup(error, "a persona with this oId").problem

@@ -1,13 +1,14 @@
 """The published schemas, exactly as a client reads them.
 
-Written out, since what the SDK derives from a signature (`$ref`, `anyOf` with null, `title`) makes some client drop the
-tool, or all of the server's tools. That they say the same as `octave_mcp.octave.models` is a test.
+They are written out because what the SDK derives from a signature (`$ref`, `anyOf` with null, `title`) makes some
+clients drop the tool, or all tools of the server. A test holds them to `octave_mcp.octave.models`.
 """
 
 from typing import Any, Final
 
 from octave_mcp.octave.library_kinds import KINDS
 from octave_mcp.personas.record import RECORD_SECTIONS
+from octave_mcp.server.failures import Code, Retry
 
 __all__ = [
     "CHECK_WORKSPACE",
@@ -60,7 +61,7 @@ _PERSONA: Final[Schema] = {
     "type": "object",
     "properties": {
         "name": _string(
-            "Name for the persona in Octave. Give one: without it, a persona whose answer was lost cannot be found."
+            "Name for the persona in Octave. Without one, a persona whose answer was lost cannot be looked for."
         ),
         "sources": {
             "type": "array",
@@ -78,16 +79,18 @@ GENERATE_PERSONAS: Final[Schema] = {
     "properties": {
         "personas": {
             "type": "array",
-            "description": "One item for each persona wanted: each makes exactly one, and each is paid for.",
+            "description": "One item for each persona: each creates exactly one, and each is paid for.",
             "items": _PERSONA,
             "minItems": 1,
         },
         "primaryOfferingOId": _string(
-            "oId of the offering that the personas are for. Without it, Octave uses the workspace's company."
+            "oId of the offering that is the context for the writing; it links nothing. Without it, Octave uses the "
+            "workspace's company."
         ),
         "linkingStrategy": {
             "type": "object",
-            "description": "Which offerings the personas are linked to in Octave. Leave out if the user named none.",
+            "description": "Which offerings the personas are linked to in Octave's library; it does not change the "
+            "writing.",
             "properties": {
                 "mode": _string("ALL: every offering. SPECIFIC: those in offeringOIds.", enum=["ALL", "SPECIFIC"]),
                 "offeringOIds": _strings("oIds of the offerings. Required with SPECIFIC, left out with ALL."),
@@ -119,20 +122,24 @@ GENERATE_PERSONAS_RESULT: Final[Schema] = {
     "type": "object",
     "properties": {
         "generationId": _string("For get_generation."),
-        "status": _string("failed: none came back; `failed` tells which may exist all the same.", enum=STATUSES),
+        "status": _string("failed: none was created; `failed` says whether one may exist.", enum=STATUSES),
         "personas": {"type": "array", "items": _CONDENSED_PERSONA},
-        "pending": _strings("Items of the request that are still being written, or wait for their turn."),
+        "pending": _strings("Items of the request that are being written, or wait for their turn."),
         "failed": {
             "type": "array",
             "items": {
                 "type": "object",
                 "properties": {
                     "personas": _string("Which items of the request."),
-                    "problem": _string("What happened, whether a persona may exist, and what to do."),
+                    "problem": _string("What happened, and what to do."),
+                    "code": {"type": "string", "enum": [code.value for code in Code]},
+                    "mayExist": {"type": "boolean", "description": "Whether a persona may have been created."},
+                    "retry": {"type": "string", "enum": [retry.value for retry in Retry]},
+                    "retryAfterSeconds": {"type": "integer"},
                 },
             },
         },
-        "usage": {"type": "number", "description": "Credits, as Octave reported them."},
+        "usage": {"type": "number", "description": "Credits charged for this call, so far if it is pending."},
         "notes": _NOTES,
     },
     "required": ["status", "personas", "notes"],
@@ -141,22 +148,26 @@ GENERATE_PERSONAS_RESULT: Final[Schema] = {
 GET_GENERATION: Final[Schema] = {
     "type": "object",
     "properties": {
-        "generationId": _string("From a result of generate_personas. Without it, the latest generations are listed."),
+        "generationId": _string("From a result of generate_personas. Without it, the latest calls are listed."),
     },
 }
 
-_UNCOLLECTED: Final[Schema] = {
+_LISTED: Final[Schema] = {
     "type": "object",
     "properties": {
         "generationId": {"type": "string"},
-        "begun": _string("When, in UTC."),
-        "unknown": {"type": "integer", "description": "How many may exist, their answers having been lost."},
+        "at": {"type": "string"},
+        "status": {"type": "string", "enum": STATUSES},
+        **{
+            state: {"type": "array", "items": {"type": "string"}}
+            for state in ("created", "pending", "unknown", "failed")
+        },
     },
 }
 
 GET_GENERATION_RESULT: Final[Schema] = {
     "type": "object",
-    "description": "As of generate_personas; or, without a generationId, the latest generations.",
+    "description": "As of generate_personas; or, without a generationId, the latest calls.",
     "properties": {
         "generationId": {"type": "string"},
         "status": {"type": "string", "enum": STATUSES},
@@ -164,7 +175,7 @@ GET_GENERATION_RESULT: Final[Schema] = {
         "pending": {"type": "array", "items": {"type": "string"}},
         "failed": {"type": "array", "items": {"type": "object"}},
         "usage": {"type": "number"},
-        "generations": {"type": "array", "items": _UNCOLLECTED},
+        "generations": {"type": "array", "items": _LISTED},
         "notes": {"type": "array", "items": {"type": "string"}},
     },
     "required": ["notes"],
@@ -176,11 +187,11 @@ MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
 
 _PAGE: Final[Schema] = {
-    "limit": {"type": "integer", "description": f"Most rows, 1 to {MAX_LIMIT}. Default {DEFAULT_LIMIT}."},
-    "offset": {"type": "integer", "description": "Rows to pass over."},
+    "limit": {"type": "integer", "description": f"Rows at most, 1 to {MAX_LIMIT}. Default {DEFAULT_LIMIT}."},
+    "offset": {"type": "integer", "description": "Rows to skip."},
 }
 _PAGE_RESULT: Final[Schema] = {
-    "total": {"type": "integer", "description": "How many there are, if Octave told."},
+    "total": {"type": "integer", "description": "How many there are, if Octave reported it."},
     "offset": {"type": "integer"},
     "more": _string("The call that shows more; absent at the end."),
     "notes": {"type": "array", "items": {"type": "string"}},
@@ -213,13 +224,12 @@ GET_PERSONA_RESULT: Final[Schema] = {
         "leftOut": {"type": "object", "description": "How many items of each section did not fit."},
         "notes": {"type": "array", "items": {"type": "string"}},
     },
-    "required": ["oId", "name", "notes"],
 }
 
 LIST_PERSONAS: Final[Schema] = {
     "type": "object",
     "properties": {
-        "text": _string("Words to find."),
+        "text": _string("Words of a name or job title, or an acronym."),
         "offeringOId": _string("Only those linked to this offering."),
         "playbookOId": _string("Only those linked to this playbook."),
         **_PAGE,
@@ -229,7 +239,6 @@ LIST_PERSONAS: Final[Schema] = {
 LIST_PERSONAS_RESULT: Final[Schema] = {
     "type": "object",
     "properties": {"personas": {"type": "array", "items": _row("description")}, **_PAGE_RESULT},
-    "required": ["personas", "notes"],
 }
 
 LIST_LIBRARY: Final[Schema] = {
@@ -245,7 +254,6 @@ LIST_LIBRARY: Final[Schema] = {
 LIST_LIBRARY_RESULT: Final[Schema] = {
     "type": "object",
     "properties": {"rows": {"type": "array", "items": _row("type", "description")}, **_PAGE_RESULT},
-    "required": ["rows", "notes"],
 }
 
 CHECK_WORKSPACE: Final[Schema] = {"type": "object", "properties": {}}
@@ -256,8 +264,8 @@ CHECK_WORKSPACE_RESULT: Final[Schema] = {
         "workspaceName": {"type": "string"},
         "workspaceOId": {"type": "string"},
         "organizationName": {"type": "string"},
-        "credits": {"type": "object", "description": "As Octave counts them."},
+        "balance": {"type": "number", "description": "Credits left."},
+        "credits": {"type": "object", "description": "Octave's figures."},
         "notes": {"type": "array", "items": {"type": "string"}},
     },
-    "required": ["notes"],
 }

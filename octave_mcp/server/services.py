@@ -7,7 +7,7 @@ keeps them.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 from pydantic import SecretStr
@@ -21,6 +21,8 @@ from octave_mcp.generation.tenant import Tenant
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.server.completions import Completer
+from octave_mcp.server.failures import Code, Failure, Retry
+from octave_mcp.server.seen import Seen
 from octave_mcp.settings import Settings
 
 __all__ = [
@@ -44,7 +46,22 @@ NO_KEY = (
 
 
 class CallRefused(Exception):
-    """This call cannot be made. The text says why and what to do, and is the call's result."""
+    """This call cannot be made. `failure` says why and what to do, and is the call's result."""
+
+    def __init__(self, failure: Failure | str, *, retry_after: float | None = None) -> None:
+        """Take the failure, or its text: that of a server that is busy for `retry_after` seconds, or set up wrongly."""
+        if isinstance(failure, str):
+            busy = retry_after is not None
+            failure = Failure(Code.BUSY, failure, Retry.AFTER_SECONDS, retry_after) if busy else _unusable(failure)
+        self.failure = failure
+        super().__init__(self.failure.problem)
+
+
+def _unusable(problem: str) -> Failure:
+    return Failure(Code.SETUP_PROBLEM, problem, Retry.AFTER_CHANGE)
+
+
+NO_KEY_FAILURE = _unusable(NO_KEY)
 
 
 @dataclass(frozen=True)
@@ -54,31 +71,33 @@ class TenantServices:
     generation: GenerationService
     lookups: LookupClient
     completer: Completer
+    seen: Seen = field(default_factory=Seen)
 
 
 @dataclass(frozen=True)
 class CallState:
-    """The settings, with the caller's services or, if there are none, the `problem` that each call reports."""
+    """The settings, with the caller's services or, if there are none, the `refusal` that each call reports."""
 
     settings: Settings
     services: TenantServices | None
-    problem: str = ""
+    refusal: Failure = NO_KEY_FAILURE
+
+    @property
+    def usable(self) -> TenantServices:
+        """Return the services. Raises CallRefused if there are none."""
+        if self.services is None:
+            raise CallRefused(self.refusal)
+        return self.services
 
     @property
     def generation(self) -> GenerationService:
         """Return the service that creates personas. Raises CallRefused if there are no services."""
-        return self._usable.generation
+        return self.usable.generation
 
     @property
     def lookups(self) -> LookupClient:
         """Return the look-up client. Raises CallRefused if there are no services."""
-        return self._usable.lookups
-
-    @property
-    def _usable(self) -> TenantServices:
-        if self.services is None:
-            raise CallRefused(self.problem)
-        return self.services
+        return self.usable.lookups
 
 
 current_state: ContextVar[CallState] = ContextVar("current_state")
@@ -93,7 +112,7 @@ async def open_call_state(settings: Settings, problem: str = "") -> AsyncIterato
     """
     key = server_key(settings)
     if problem or key is None:
-        yield CallState(settings, None, problem or NO_KEY)
+        yield CallState(settings, None, _unusable(problem or NO_KEY))
         return
     ledger = configured_ledger(settings)
     try:

@@ -1,6 +1,7 @@
-"""Between the SDK and a tool: a tool made of its schemas as they are written, and arguments read in the API's terms."""
+"""Between the SDK and a tool: tools made of written schemas, and arguments read in the API's terms."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -11,22 +12,23 @@ from pydantic import BaseModel, ConfigDict
 
 from octave_mcp.observability.telemetry import count_call
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
+from octave_mcp.server.failures import Code, Failure, Retry
 from octave_mcp.server.services import CallRefused, CallState
 
 __all__ = ["Arguments", "make_tool", "read"]
 
 
 class Arguments(BaseModel):
-    """Base of the arguments of our own tools: nothing unknown, nothing coerced."""
+    """Base of the arguments of this server's own tools: nothing unknown, nothing coerced."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
-class _AsTheyCame(ArgModelBase):
-    """Hands a tool its arguments as the client sent them; `read_arguments` judges them, in the API's terms.
+class _RawArguments(ArgModelBase):
+    """Passes a tool its arguments as the client sent them; `read_arguments` checks them, in the API's terms.
 
-    The SDK derives schema and checks from a signature, and takes none that is written out. This is the least of it that
-    has to be known to give it both: its argument model, and `Tool` made by hand.
+    The SDK derives schema and checks from a signature, and accepts no written schema. So the tool is made by hand, with
+    this as its argument model.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -42,7 +44,7 @@ def make_tool(
     schemas: tuple[dict[str, Any], dict[str, Any]],
     annotations: ToolAnnotations,
 ) -> Tool:
-    """A tool named as its function, with its schemas as they are written and both result channels its own."""
+    """Return a tool named as its function, with the given schemas of its arguments and of its result."""
     arguments, result = schemas
     return Tool(
         fn=_counted(function),
@@ -50,7 +52,7 @@ def make_tool(
         title=title,
         description=description,
         parameters=arguments,
-        fn_metadata=FuncMetadata(arg_model=_AsTheyCame, output_schema=result),
+        fn_metadata=FuncMetadata(arg_model=_RawArguments, output_schema=result),
         is_async=True,
         context_kwarg="context",
         annotations=annotations,
@@ -75,17 +77,20 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def read(
-    arguments: dict[str, Any], state: CallState, schema: dict[str, Any], model: type[_Model], *, cost: str = ""
+    arguments: dict[str, Any], state: CallState, schema: dict[str, Any], model: type[_Model], *, consequence: str = ""
 ) -> tuple[_Model, list[str]]:
-    """The arguments, and the names of those that were dropped.
+    """Return the arguments, and notes about how they were adjusted.
 
-    Raises CallRefused, whose text has `cost`: what a call that cannot be made has cost, where somebody may wonder.
+    Raises CallRefused if they are wrong, or if the call has no services. Its text ends with `consequence`: what a call
+    that cannot be made has sent or cost.
     """
     if state.services is None:
-        raise CallRefused(f"{state.problem} {cost}".rstrip())
+        raise CallRefused(replace(state.refusal, problem=f"{state.refusal.problem} {consequence}".rstrip()))
     try:
-        return read_arguments(arguments, schema, model)
+        found, adjusted = read_arguments(arguments, schema, model)
     except ArgumentsError as error:
         lines = "\n".join(f"- {problem}" for problem in error.problems)
-        advice = f"{cost} Correct these and call the tool again.".lstrip()
-        raise CallRefused(f"The arguments do not fit:\n{lines}\n{advice}") from None
+        advice = f"{consequence} Correct these and call the tool again.".lstrip()
+        problem = f"Invalid arguments:\n{lines}\n{advice}"
+        raise CallRefused(Failure(Code.INVALID_ARGUMENTS, problem, Retry.AFTER_CHANGE)) from None
+    return found, adjusted.notes()

@@ -151,7 +151,7 @@ class House:
     async def visit(self, key: str) -> Any:
         """The desk of that key, used and left; or why there was none."""
         async with self.tenants.call_state(key) as state:
-            return state.services or state.problem
+            return state.services or state.refusal.problem
 
 
 async def test_a_desk_that_rests_is_closed_and_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,8 +69,9 @@ def test_text_that_happens_to_be_json_stays_text(text: str) -> None:
 @pytest.mark.parametrize("name", sorted(ADDED_BY_HOSTS))
 def test_what_hosts_add_is_dropped_and_told(name: str) -> None:
     """n8n and Gemini CLI add these beside the model's arguments."""
-    request, dropped = read_arguments(GOOD | {name: "x"}, GENERATE_PERSONAS, GenerateRequest)
-    assert (request.body(), dropped) == (GOOD, [name])
+    request, adjusted = read_arguments(GOOD | {name: "x"}, GENERATE_PERSONAS, GenerateRequest)
+    assert (request.body(), adjusted.dropped) == (GOOD, [name])
+    assert adjusted.notes() == [f"Ignored arguments that the host added: {name}."]
 
 
 def test_what_hosts_add_is_dropped_at_the_top_only() -> None:
@@ -86,6 +87,18 @@ def test_null_for_an_optional_field_is_the_field_left_out() -> None:
     assert body(arguments) == {"personas": [{"sources": [TEXT]}]}
 
 
+@pytest.mark.parametrize("empty", ["", "  ", "\u200b"])
+def test_an_empty_optional_field_is_the_field_left_out_and_a_note_says_so(empty: str) -> None:
+    """Hosts in strict mode cannot leave an argument out. A required field that is empty stays an error."""
+    linking = {"mode": "ALL", "offeringOIds": []}
+    arguments = {"personas": [{"name": empty, "sources": [TEXT]}], "playbookOId": empty, "linkingStrategy": linking}
+    request, adjusted = read_arguments(arguments, GENERATE_PERSONAS, GenerateRequest)
+    assert request.body() == {"personas": [{"sources": [TEXT]}], "linkingStrategy": {"mode": "ALL"}}
+    assert adjusted.empty == ["personas[0].name", "playbookOId", "linkingStrategy.offeringOIds"]
+    (note,) = adjusted.notes()
+    assert note == "Taken as left out, since empty: personas[0].name, playbookOId, linkingStrategy.offeringOIds."
+
+
 def test_a_lone_surrogate_is_replaced() -> None:
     """It cannot be sent as UTF-8."""
     assert body({"personas": [{"name": "a\ud800b", "sources": [TEXT]}]})["personas"][0]["name"] == "a\ufffdb"
@@ -94,7 +107,7 @@ def test_a_lone_surrogate_is_replaced() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({}, ["personas: required, and missing"]),
+        ({}, ["personas: missing (required)"]),
         ({"personas": None}, ["personas: must be an array"]),
         ({"personas": []}, ["personas: must have at least one item"]),
         ({"personas": "three of them"}, ["personas: must be an array; it came as text that is not JSON"]),
@@ -104,9 +117,9 @@ def test_a_lone_surrogate_is_replaced() -> None:
             ["personas[0]: must be an object with name, sources; it came as text that is not JSON"],
         ),
         ({"personas": [3]}, ["personas[0]: must be an object with name, sources"]),
-        ({"personas": [{"name": "CFO"}]}, ["personas[0].sources: required, and missing"]),
+        ({"personas": [{"name": "CFO"}]}, ["personas[0].sources: missing (required)"]),
         ({"personas": [{"sources": []}]}, ["personas[0].sources: must have at least one item"]),
-        ({"personas": [{"sources": [TEXT, {}]}]}, [f"personas[0].sources[1].{f}: required, and missing" for f in TEXT]),
+        ({"personas": [{"sources": [TEXT, {}]}]}, [f"personas[0].sources[1].{f}: missing (required)" for f in TEXT]),
         (
             {"personas": [{"sources": [{"type": "FILE", "value": "x"}]}]},
             ["personas[0].sources[0].type: must be TEXT, URL or RESOURCE"],
@@ -120,7 +133,10 @@ def test_a_lone_surrogate_is_replaced() -> None:
             ["personas[0].sources[0].value: must be an http:// or https:// address, without spaces, when type is URL"],
         ),
         (GOOD | {"playbookOId": 7}, ["playbookOId: must be a string"]),
-        (GOOD | {"brandVoiceOId": ""}, ["brandVoiceOId: must not be blank; leave it out"]),
+        (
+            GOOD | {"linkingStrategy": {"mode": "SPECIFIC", "offeringOIds": []}},
+            ["linkingStrategy.offeringOIds: at least one is required when mode is SPECIFIC"],
+        ),
         (
             GOOD | {"linkingStrategy": "ALL"},
             ["linkingStrategy: must be an object with mode, offeringOIds; it came as text that is not JSON"],
@@ -182,7 +198,7 @@ def test_all_problems_are_told_at_once_and_many_are_counted() -> None:
 def test_a_problem_of_many_items_is_told_once() -> None:
     """With how many more there are like it."""
     assert problems({"personas": [{"sources": [{"type": "TEXT", "valu": "x"}]}] * 15}) == [
-        "personas[0].sources[0].value: required, and missing (and 14 more like it)",
+        "personas[0].sources[0].value: missing (required) (and 14 more like it)",
         "personas[0].sources[0].valu: unknown argument; did you mean value? (and 14 more like it)",
     ]
 

@@ -1,16 +1,16 @@
-"""The window, collecting what was still being written, and the limits, through a real client."""
+"""The window, collecting what was still being written, repeats, unknown outcomes and limits, through a real client."""
 
 import asyncio
-import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from mcp import Client
-from mcp.types import CallToolResult, TextContent
 from pydantic import SecretStr
+from support.calls import KEY, asking, collect, generate, losing, refusing, settings, structured, text_of
+from support.records import record
 from support.tokens import channels, o200k
 from support.upstream import (
     HoldsTheSlow,
@@ -23,87 +23,113 @@ from support.upstream import (
     upstream,
 )
 
-from octave_mcp.generation import sqlite
+from octave_mcp.generation import outcome, sqlite
 from octave_mcp.server.app import build_server
-from octave_mcp.server.generation_list import IN_DOUBT_NOTE
-from octave_mcp.server.schemas import GENERATE_PERSONAS_RESULT, GET_GENERATION_RESULT
+from octave_mcp.server.failures import MAY_EXIST, NOTHING_CREATED, NOTHING_SENT
+from octave_mcp.server.generation_list import LIST_NOTE, NOTHING_LISTED_NOTE
+from octave_mcp.server.generation_results import ANOTHER_ONE, CONDENSED_NOTE, PENDING_NOTE
 from octave_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
-KEY = "sk-canary-0123456789"
 
-
-def asking(*names: str) -> dict[str, Any]:
-    """Arguments that ask for a persona of each name."""
-    return {"personas": [{"name": name, "sources": [{"type": "TEXT", "value": "notes"}]} for name in names]}
-
-
-def text_of(result: CallToolResult) -> str:
-    """What a host that shows text would show."""
-    return "".join(block.text for block in result.content if isinstance(block, TextContent))
-
-
-def structured(result: CallToolResult, schema: dict[str, Any] = GET_GENERATION_RESULT) -> dict[str, Any]:
-    """What a host that shows structured content would show; valid by the published schema."""
-    content = result.structured_content
-    assert isinstance(content, dict)
-    jsonschema.validate(content, schema)
-    return content
-
-
-def settings(url: str, **more: Any) -> Settings:
-    """A server's, with a short window."""
-    own: dict[str, Any] = {"base_url": url, "api_key": SecretStr(KEY), "wait_seconds": 0.3, "shutdown_seconds": 2}
-    return Settings(**own | more)
+# --- The window -------------------------------------------------------------------------------------------------------
 
 
 async def test_a_call_answers_within_its_window_and_the_rest_is_collected() -> None:
-    """What is ready, what is being written, what waits, and an id for the rest."""
+    """The result says what is ready, what is being written, what waits, and how to collect the rest."""
     slow = HoldsTheSlow()
     async with upstream(slow) as octave, Client(build_server(settings(octave.url, concurrency=2))) as client:
-        first = await client.call_tool("generate_personas", asking("A", "slow 1", "slow 2", "slow 3"))
-        content = structured(first, GENERATE_PERSONAS_RESULT)
+        first = await generate(client, "A", "slow 1", "slow 2", "slow 3")
+        content = structured(first)
         assert not first.is_error
         assert (content["status"], [one["name"] for one in content["personas"]]) == ("pending", ["A"])
         assert content["pending"] == [
             'Being written: personas[1] "slow 1", personas[2] "slow 2".',
             'Waiting for their turn: personas[3] "slow 3".',
         ]
-        for words in (*content["pending"], content["generationId"], "Call get_generation with this generationId"):
+        for words in (*content["pending"], content["generationId"], PENDING_NOTE, "1 credit charged so far"):
             assert words in text_of(first)
+        assert PENDING_NOTE in content["notes"]
         slow.go.set()
-        rest = await client.call_tool("get_generation", {"generationId": content["generationId"]})
-    collected = structured(rest)
+        rest = await collect(client, content["generationId"])
+    collected = structured(rest, "get_generation")
     assert collected["status"] == "complete"
     assert [one["name"] for one in collected["personas"]] == ["A", "slow 1", "slow 2", "slow 3"]
     assert len(octave.requests) == 4
 
 
-async def test_the_same_call_again_while_pending_joins_and_buys_nothing() -> None:
-    """What was ready is handed over again, and the rest is waited for."""
+async def test_the_first_and_the_last_line_say_what_happened() -> None:
+    """Some hosts show a person nothing but one of them."""
+    async with upstream(refusing("B")) as octave, Client(build_server(settings(octave.url))) as client:
+        lines = text_of(await generate(client, "A", "B")).splitlines()
+    assert lines[0].startswith("Status partial: 1 of 2 personas created; 1 credit charged. generationId: gen_")
+    assert lines[-1] == 'Status partial. Created: "A"; failed: "B".'
+
+
+async def test_what_an_earlier_result_showed_does_not_push_out_what_is_new() -> None:
+    """It is shown by name; with room for everything it is shown again."""
+    slow = HoldsTheSlow()
+
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        name = request.json["personas"][0]["name"]
+        if name.startswith("slow"):
+            slow.came.set()
+            await asyncio.wait_for(slow.go.wait(), 30)
+        writer.write(answer({"data": [record(request.number) | {"name": name}]}))
+
+    names = [f"A{number}" for number in range(8)]
+    for budget, repeated in ((2000, False), (30_000, True)):
+        slow.go.clear()
+        configured = {"result_tokens": budget, "concurrency": 10, "shutdown_seconds": 0}
+        async with upstream(respond) as octave, Client(build_server(settings(octave.url, **configured))) as client:
+            first = structured(await generate(client, *names, "slow"))
+            slow.go.set()
+            rest = structured(await collect(client, first["generationId"]), "get_generation")
+        by_name = {one["name"]: one for one in rest["personas"]}
+        assert list(by_name) == [*names, "slow"]
+        assert "keyObjectives" in by_name["slow"]
+        assert ["keyObjectives" in by_name[name] for name in names] == [repeated] * 8
+
+
+# --- The same request again -------------------------------------------------------------------------------------------
+
+
+async def test_the_same_call_again_returns_what_was_created_earlier_and_charges_nothing() -> None:
+    """It says when, what it cost then, that it may have changed since, and how to get another one."""
+    async with upstream(by_the_page) as octave, Client(build_server(settings(octave.url))) as client:
+        before = time.time()
+        first = structured(await generate(client, "A", "B"))
+        for _ in range(2):
+            again = await generate(client, "A", "B")
+            content = structured(again)
+            assert content["status"] == "complete"
+            assert "usage" not in content
+            assert [one["oId"] for one in content["personas"]] == [one["oId"] for one in first["personas"]]
+            (note,) = (note for note in content["notes"] if note.startswith("Created earlier, "))
+            assert note in text_of(again)
+            assert time.strftime("at %Y-%m-%d %H:%M", time.gmtime(before)) in note or "between" in note
+            for words in ("charged then, in credits: 2", "nothing was sent or charged", 'personas[0] "A"', ANOTHER_ONE):
+                assert words in note
+    assert len(octave.requests) == 2
+
+
+async def test_the_same_call_while_it_is_being_written_joins_and_says_so() -> None:
+    """Usage is that of this call alone."""
     slow = HoldsTheSlow()
     async with upstream(slow) as octave, Client(build_server(settings(octave.url))) as client:
-        await client.call_tool("generate_personas", asking("A", "slow"))
+        await generate(client, "A", "slow")
+        joined = await generate(client, "A", "slow", "B")
+        assert 'Asked for by an earlier call already, and not sent again: personas[1] "slow".' in text_of(joined)
+        assert structured(joined)["usage"] == 1
         slow.go.set()
-        again = await client.call_tool("generate_personas", asking("A", "slow"))
-    assert [one["name"] for one in structured(again)["personas"]] == ["A", "slow"]
-    assert "not bought again: 2 (usage counted in here)" in text_of(again)
-    assert len(octave.requests) == 2
-
-
-async def test_asking_twice_on_purpose_buys_twice() -> None:
-    """Once a result was handed over."""
-    async with upstream(by_the_page) as octave, Client(build_server(settings(octave.url))) as client:
-        for _ in range(2):
-            result = await client.call_tool("generate_personas", asking("A"))
-            assert structured(result)["status"] == "complete"
-    assert len(octave.requests) == 2
+        await generate(client, "A", "slow")
+    assert len(octave.requests) == 3
 
 
 @pytest.mark.parametrize("again", [["A", "B"], ["A", "B fixed"], ["A", "B", "C"], ["B"]])
-async def test_an_edited_retry_buys_only_what_is_not_there(again: list[str]) -> None:
-    """Of a call of which one failed."""
+async def test_an_edited_retry_sends_only_what_is_not_there(again: list[str]) -> None:
+    """A refused persona is sent again, a created one is not."""
     failing = True
 
     async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -111,163 +137,278 @@ async def test_an_edited_retry_buys_only_what_is_not_there(again: list[str]) -> 
         writer.write(answer(error_envelope("No"), status=422) if failed else answer(page_answer(request)))
 
     async with upstream(respond) as octave, Client(build_server(settings(octave.url))) as client:
-        await client.call_tool("generate_personas", asking("A", "B"))
+        await generate(client, "A", "B")
         failing = False
-        result = await client.call_tool("generate_personas", asking(*again))
+        result = await generate(client, *again)
     assert [one["name"] for one in structured(result)["personas"]] == again
     assert [one["name"] for one in octave.asked].count("A") == 1
 
 
-async def test_a_lost_handle_costs_nothing() -> None:
-    """Without an id, what is unfinished or uncollected is listed; once collected, it is not."""
-    slow = HoldsTheSlow()
-    async with upstream(slow) as octave, Client(build_server(settings(octave.url)), mode="legacy") as client:
-        call = asyncio.create_task(client.call_tool("generate_personas", asking("slow")))
-        await asyncio.wait_for(slow.came.wait(), 10)
-        call.cancel()
-        await asyncio.wait([call])
-        listed = await client.call_tool("get_generation", {})
-        (one,) = structured(listed)["uncollected"]
-        assert (one["asked"], one["ready"], one["pending"], one["names"]) == (1, 0, 1, ["slow"])
-        assert one["generationId"] in text_of(listed)
-        slow.go.set()
-        rest = await client.call_tool("get_generation", {"generationId": one["generationId"]})
-        assert structured(rest)["status"] == "complete"
-        nothing = await client.call_tool("get_generation", {})
-    assert structured(nothing)["uncollected"] == []
+async def test_a_name_that_octave_has_is_not_created_unnoticed() -> None:
+    """The result says which exists, since when, and how to go on; the others are created."""
+    async with upstream(by_the_page) as octave, Client(build_server(settings(octave.url, wait_seconds=5))) as client:
+        octave.library.append({"oId": "pe_7", "name": "ciso ", "createdAt": "2026-02-03T10:11:12.000Z"})
+        result = await generate(client, "CISO", "CFO")
+        (failed,) = structured(result)["failed"]
+        assert (failed["personas"], failed["code"], failed["mayExist"]) == ('personas[0] "CISO"', "name_exists", False)
+        assert failed["retry"] == "after_change"
+        for words in (
+            '"CISO" (pe_7, created 2026-02-03T10:11:12)',
+            NOTHING_SENT,
+            "change it in Octave",
+            "another name",
+        ):
+            assert words in failed["problem"]
+            assert words in text_of(result)
+    assert [one["name"] for one in octave.asked] == ["CFO"]
+
+
+# --- Unknown outcomes -------------------------------------------------------------------------------------------------
+
+
+async def test_an_unknown_outcome_says_since_when_what_was_looked_at_and_the_one_call_that_settles_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A model has no clock, so it is given the times, and what to do until then."""
+    monkeypatch.setattr(outcome, "NO_ANSWER_SECONDS", 100.0)
+    async with upstream(losing("Auditor")) as octave, Client(build_server(settings(octave.url))) as client:
+        result = await generate(client, "CISO", "Auditor")
+        assert text_of(result).startswith(
+            "Status partial: 1 of 2 personas created; 1 more may exist; 1 credit charged."
+        )
+        assert text_of(result).endswith('Status partial. Created: "CISO"; outcome unknown: "Auditor".')
+        (failed,) = structured(result)["failed"]
+    assert (failed["code"], failed["mayExist"], failed["retry"]) == ("outcome_unknown", True, "after_seconds")
+    assert 95 <= failed["retryAfterSeconds"] <= 100
+    sent = time.strftime("It was sent at %Y-%m-%d ", time.gmtime())
+    read = "Octave's list was read once since, last at "
+    for words in (
+        MAY_EXIST,
+        sent,
+        read,
+        "no persona of this name was created since",
+        "Do not ask for it again meanwhile",
+    ):
+        assert words in failed["problem"]
+    assert "Call get_generation with this generationId once: it waits up to 0 seconds" in failed["problem"]
+    assert f"(in {failed['retryAfterSeconds']} seconds) at the latest" in failed["problem"]
+
+
+async def test_one_call_settles_an_unknown_outcome_that_its_window_covers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The persona was not created, and the same call then creates it."""
+    monkeypatch.setattr(outcome, "NO_ANSWER_SECONDS", 2.0)
+    lost = losing("Auditor")
+    async with upstream(lost) as octave, Client(build_server(settings(octave.url))) as client:
+        first = structured(await generate(client, "Auditor"))
+    assert first["failed"][0]["code"] == "outcome_unknown"
+    async with upstream(lost) as octave, Client(build_server(settings(octave.url, wait_seconds=20))) as client:
+        result = await generate(client, "Auditor")
+        (failed,) = structured(result)["failed"]
+        assert (failed["code"], failed["mayExist"], failed["retry"]) == ("not_created", False, "same_call")
+        assert NOTHING_CREATED in failed["problem"]
+        octave.respond = by_the_page
+        assert structured(await generate(client, "Auditor"))["status"] == "complete"
+    assert len(octave.requests) == 2
+
+
+async def test_a_persona_that_octave_lists_later_is_found_by_the_next_call() -> None:
+    """The same call and get_generation both find it, and say that the answer was lost."""
+    async with upstream(losing("Auditor")) as octave, Client(build_server(settings(octave.url))) as client:
+        handle = structured(await generate(client, "Auditor"))["generationId"]
+        octave.library.append({"oId": "pe_late", "name": "Auditor", "createdAt": timestamp()})
+        found = await collect(client, handle)
+        if structured(found, "get_generation")["status"] != "complete":  # the list is read again after a second
+            await asyncio.sleep(1.5)
+            found = await collect(client, handle)
+        assert "pe_late" in text_of(found)
+        assert "The answer was lost, and the persona was found in Octave's list: personas[0]" in text_of(found)
+        assert structured(await generate(client, "Auditor"))["personas"][0]["oId"] == "pe_late"
     assert len(octave.requests) == 1
 
 
-async def test_the_list_of_what_is_uncollected_keeps_to_the_budget() -> None:
-    """However many, and however they are named."""
+async def test_one_without_a_name_cannot_be_looked_for_and_says_how_to_go_on() -> None:
+    """The same request is not sent again; one with a name is another request."""
+    arguments = {"personas": [{"sources": [{"type": "TEXT", "value": "notes"}]}]}
+    async with upstream(losing("")) as octave, Client(build_server(settings(octave.url))) as client:
+        for _ in range(2):
+            result = await client.call_tool("generate_personas", arguments)
+            (failed,) = structured(result)["failed"]
+            assert (failed["mayExist"], failed["retry"]) == (True, "after_change")
+            for words in ("without a name, so it cannot be looked for", "for 24 hours", "ask for it with a name"):
+                assert words in failed["problem"]
+    assert len(octave.requests) == 1
+
+
+async def test_an_outcome_that_several_personas_could_be_stays_unknown_and_says_so() -> None:
+    """They are to be looked at, not asked for again."""
+
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        twins = [{"oId": f"pe_{number}", "name": "Twin", "createdAt": timestamp()} for number in (1, 2)]
+        octave.library.extend(twins)
+        await losing("Twin")(request, writer)
+
+    async with upstream(respond) as octave, Client(build_server(settings(octave.url))) as client:
+        (failed,) = structured(await generate(client, "Twin"))["failed"]
+    assert failed["retry"] == "never"
+    for words in ("more than one persona could be it", "list_personas", "Do not ask for it again."):
+        assert words in failed["problem"]
+
+
+# --- The latest generations -------------------------------------------------------------------------------------------
+
+
+async def test_a_lost_id_costs_nothing() -> None:
+    """Without an id the latest generations are listed, and what is pending can be collected."""
+    slow = HoldsTheSlow()
+    async with upstream(slow) as octave, Client(build_server(settings(octave.url)), mode="legacy") as client:
+        assert NOTHING_LISTED_NOTE in text_of(await collect(client))
+        call = asyncio.create_task(generate(client, "slow"))
+        await asyncio.wait_for(slow.came.wait(), 10)
+        call.cancel()
+        await asyncio.wait([call])
+        listed = await collect(client)
+        (one,) = structured(listed, "get_generation")["generations"]
+        assert (one["status"], one["pending"]) == ("pending", ["slow"])
+        assert one["generationId"] in text_of(listed)
+        slow.go.set()
+        rest = structured(await collect(client, one["generationId"]), "get_generation")
+        assert rest["status"] == "complete"
+        (one,) = structured(await collect(client), "get_generation")["generations"]
+    assert one["created"] == [f"slow ({rest['personas'][0]['oId']})"]
+    assert len(octave.requests) == 1
+
+
+async def test_each_persona_is_listed_once_with_the_newest_call_that_asked_for_it() -> None:
+    """However often it was asked for, in the state that it has now."""
+    async with upstream(refusing("B")) as octave, Client(build_server(settings(octave.url))) as client:
+        await generate(client, "A", "B")
+        for _ in range(2):
+            await generate(client, "A")
+        listed = await collect(client)
+    content = structured(listed, "get_generation")
+    newest, oldest = content["generations"]
+    assert [len(newest["created"]), newest.get("failed")] == [1, None]
+    assert [oldest.get("created"), oldest["failed"]] == [None, ["B"]]
+    assert LIST_NOTE in content["notes"]
+    assert text_of(listed).count("A (pe_") == 1
+
+
+async def test_the_list_of_generations_keeps_to_the_budget() -> None:
+    """However many there are, and however they are named."""
     slow = HoldsTheSlow()
     configured = {"wait_seconds": 0.05, "max_personas_per_call": 20, "result_tokens": 1000, "shutdown_seconds": 0}
     async with upstream(slow) as octave, Client(build_server(settings(octave.url, **configured))) as client:
         for number in range(14):
             names = [f"slow 漢字 {number} {place} " + "long " * 50 for place in range(8)]
-            await client.call_tool("generate_personas", asking(*names))
-        listed = await client.call_tool("get_generation", {})
+            await generate(client, *names)
+        listed = await collect(client)
     text, content = channels(listed)
     assert o200k(text) + o200k(content) <= 1000
-    assert "older ones are not listed" in text
+    assert "older ones do not fit here" in text
 
 
 @pytest.mark.parametrize("arguments", [{"generationId": "gen_nothing"}, {"generationId": 7}, {"id": "x"}])
-async def test_an_id_that_is_none_is_told_with_what_to_do(arguments: dict[str, Any]) -> None:
-    """An unknown one, a wrong type, a wrong name."""
+async def test_an_unknown_id_is_answered_with_what_to_do(arguments: dict[str, Any]) -> None:
+    """So are a wrong type and a wrong name."""
     async with upstream(by_the_page) as octave, Client(build_server(settings(octave.url))) as client:
         result = await client.call_tool("get_generation", arguments)
     assert result.is_error
-    assert any(words in text_of(result) for words in ("Call get_generation without arguments", "generationId"))
+    assert any(words in text_of(result) for words in ("get_generation without arguments lists", "generationId"))
+    assert structured(result, "get_generation")["failed"][0]["code"] in {"not_found", "invalid_arguments"}
 
 
-async def test_a_handle_belongs_to_one_key(tmp_path: Path) -> None:
+async def test_a_generation_belongs_to_one_key(tmp_path: Path) -> None:
     """Another key on the same ledger finds nothing, and joins nothing."""
-    store = {"state_url": f"sqlite:///{tmp_path / 'ledger'}"}
+    store = {"state_url": f"sqlite:///{tmp_path / 'ledger'}", "shutdown_seconds": 0}
     async with upstream(HoldsTheSlow()) as octave:
-        async with Client(build_server(settings(octave.url, **store, shutdown_seconds=0))) as client:
-            mine = structured(await client.call_tool("generate_personas", asking("slow")))["generationId"]
-            other = settings(
-                octave.url, **store | {"api_key": SecretStr("sk-another-0123456789"), "shutdown_seconds": 0}
-            )
+        async with Client(build_server(settings(octave.url, **store))) as client:
+            mine = structured(await generate(client, "slow"))["generationId"]
+            other = settings(octave.url, **store | {"api_key": SecretStr("sk-another-0123456789")})
             async with Client(build_server(other)) as stranger:
-                assert (await stranger.call_tool("get_generation", {"generationId": mine})).is_error
-                assert structured(await stranger.call_tool("get_generation", {}))["uncollected"] == []
-                await stranger.call_tool("generate_personas", asking("slow"))
+                assert (await collect(stranger, mine)).is_error
+                assert structured(await collect(stranger), "get_generation")["generations"] == []
+                await generate(stranger, "slow")
         assert len(octave.requests) == 2
 
 
+# --- Limits -----------------------------------------------------------------------------------------------------------
+
+
 async def test_a_call_may_ask_for_so_many_and_no_more() -> None:
-    """Refused before anything is sent."""
+    """It is refused before anything is sent."""
     async with upstream(by_the_page) as octave, Client(build_server(settings(octave.url))) as client:
-        result = await client.call_tool("generate_personas", asking(*map(str, range(26))))
-    assert result.is_error
+        result = await generate(client, *map(str, range(26)))
     assert "26 were asked for, and one call may ask for 25 (OCTAVE_MCP_MAX_PERSONAS_PER_CALL)" in text_of(result)
-    assert "Nothing was sent" in text_of(result)
+    assert NOTHING_SENT in text_of(result)
+    assert structured(result)["failed"][0]["code"] == "limit_reached"
     assert octave.connections == 0
 
 
-async def test_what_never_came_back_stays_in_doubt_until_it_is_found() -> None:
-    """Also for a chat that begins anew and knows of nothing; by name, and never among what can be collected."""
-
-    async def lose(request: Request, writer: asyncio.StreamWriter) -> None:
-        if request.json["personas"][0]["name"] == "Auditor":
-            writer.transport.abort()
-        else:
-            await by_the_page(request, writer)
-
-    async with upstream(lose) as octave, Client(build_server(settings(octave.url))) as client:
-        first = await client.call_tool("generate_personas", asking("CISO", "Auditor"))
-        assert 'Did not come back: personas[1] "Auditor".' in text_of(first)
-        handle = structured(first)["generationId"]
-        listed = await client.call_tool("get_generation", {})
-        (doubtful,) = structured(listed)["inDoubt"]
-        assert (doubtful["generationId"], doubtful["unknown"]) == (handle, 1)
-        assert "Nothing is unfinished or waits to be collected." in text_of(listed)
-        assert IN_DOUBT_NOTE in text_of(listed)
-        assert handle in text_of(listed)
-        octave.library.append({"oId": "pe_late", "name": "Auditor", "createdAt": timestamp()})
-        found = await client.call_tool("get_generation", {"generationId": handle})
-        assert "pe_late" in text_of(found)
-        last = await client.call_tool("get_generation", {})
-        assert "In doubt" not in text_of(last)
-
-
-async def test_a_day_may_buy_so_many_and_no_more() -> None:
+async def test_a_day_may_create_so_many_personas_and_no_more() -> None:
     """All of a call or nothing, and it says how many are left."""
-    async with (
-        upstream(by_the_page) as octave,
-        Client(build_server(settings(octave.url, max_personas_per_day=3))) as client,
-    ):
-        await client.call_tool("generate_personas", asking("A", "B"))
-        result = await client.call_tool("generate_personas", asking("C", "D"))
+    limited = {"max_personas_per_day": 3}
+    async with upstream(by_the_page) as octave, Client(build_server(settings(octave.url, **limited))) as client:
+        await generate(client, "A", "B")
+        result = await generate(client, "C", "D")
         assert result.is_error
-        for words in ("limit of 3", "OCTAVE_MCP_MAX_PERSONAS_PER_DAY", "room for 1", "Nothing was sent"):
+        for words in ("limit of 3 personas", "OCTAVE_MCP_MAX_PERSONAS_PER_DAY", "leaves 1", "ask for 1 at most"):
             assert words in text_of(result)
-        assert not (await client.call_tool("generate_personas", asking("C"))).is_error
-        assert "only time, or the user, helps" in text_of(await client.call_tool("generate_personas", asking("D")))
+        assert NOTHING_SENT in text_of(result)
+        assert not (await generate(client, "C")).is_error
+        assert "wait, or let the user raise the limit" in text_of(await generate(client, "D"))
     assert len(octave.requests) == 3
 
 
+async def test_a_day_may_cost_so_many_credits_and_no_more() -> None:
+    """They are counted as Octave reported them."""
+    limited = {"max_credits_per_day": 1}
+    async with upstream(by_the_page) as octave, Client(build_server(settings(octave.url, **limited))) as client:
+        assert not (await generate(client, "A")).is_error
+        result = await generate(client, "B")
+        assert result.is_error
+        for words in ("limit of 1 credits in 24 hours (OCTAVE_MCP_MAX_CREDITS_PER_DAY) leaves 0", NOTHING_SENT):
+            assert words in text_of(result)
+    assert len(octave.requests) == 1
+
+
+# --- The ledger -------------------------------------------------------------------------------------------------------
+
+
 async def test_a_ledger_that_cannot_be_kept_sends_nothing_and_says_so(tmp_path: Path) -> None:
-    """And is used again once it is mended, without a restart."""
+    """It is used again once it is mended, without a restart."""
     ledger = tmp_path / "ledger"
     ledger.write_bytes(b"no database at all " * 100)
     configured = {"state_url": f"sqlite:///{ledger}"}
     async with upstream(by_the_page) as octave, Client(build_server(settings(octave.url, **configured))) as client:
-        result = await client.call_tool("generate_personas", asking("A"))
+        result = await generate(client, "A")
         assert result.is_error
-        for words in ("OCTAVE_MCP_STATE_URL", "damaged", "Nothing was sent"):
+        for words in ("OCTAVE_MCP_STATE_URL", NOTHING_SENT):
             assert words in text_of(result)
-        assert (await client.call_tool("get_generation", {})).is_error
-        assert octave.connections == 0
+        assert (await collect(client)).is_error
+        assert octave.requests == []
         ledger.unlink()
-        assert not (await client.call_tool("generate_personas", asking("A"))).is_error
+        assert not (await generate(client, "A")).is_error
 
 
 def bytes_in(folder: Path) -> bytes:
-    """All that is written there."""
+    """Return everything that is written there."""
     return b"".join(path.read_bytes() for path in folder.rglob("ledger*") if path.is_file())
 
 
 async def test_the_ledger_holds_neither_key_nor_source(tmp_path: Path) -> None:
-    """Also where Octave echoes the key in an answer that cannot be read, which is kept."""
-    ledger = tmp_path / "ledger"
+    """Also if Octave echoes the key in an answer that cannot be read."""
 
     async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(f"<html>{request.header('api_key')} <b>made it</b> {KEY[:-3]}".encode()))
+        writer.write(answer(f"<html>{request.header('api_key')} <b>created</b> {KEY[:-3]}".encode()))
 
-    configured = {"state_url": f"sqlite:///{ledger}"}
+    configured = {"state_url": f"sqlite:///{tmp_path / 'ledger'}"}
     arguments = {"personas": [{"name": "A", "sources": [{"type": "TEXT", "value": "a secret source"}]}]}
     async with upstream(respond) as octave, Client(build_server(settings(octave.url, **configured))) as client:
         await client.call_tool("generate_personas", arguments)
         written = bytes_in(tmp_path)
+    assert b"gen_" in written
     for secret in (KEY[:-3].encode(), b"a secret source"):
         assert secret not in written
-    with sqlite3.connect(ledger) as rows:
-        kept = rows.execute("SELECT unreadable FROM items").fetchall()
-    rows.close()
-    assert b"made it" in kept[0][0]
 
 
 async def test_ten_personas_take_three_rounds_of_four() -> None:
@@ -287,11 +428,8 @@ async def test_ten_personas_take_three_rounds_of_four() -> None:
         writer.write(answer(page_answer(request)))
 
     names = [str(number) for number in range(10)]
-    configured = settings("http://localhost", wait_seconds=10)
-    async with upstream(respond) as octave:
-        server = build_server(configured.model_copy(update={"base_url": octave.url}))
-        async with Client(server) as client:
-            result = await client.call_tool("generate_personas", asking(*names))
+    async with upstream(respond) as octave, Client(build_server(settings(octave.url, wait_seconds=10))) as client:
+        result = await generate(client, *names)
     assert [one["name"] for one in structured(result)["personas"]] == names
     assert rounds == [4, 4, 2, 0]
 
@@ -299,14 +437,14 @@ async def test_ten_personas_take_three_rounds_of_four() -> None:
 async def test_a_sandbox_keeps_its_record_in_memory(tmp_path: Path) -> None:
     """Its personas end with it too."""
     async with Client(build_server(Settings(sandbox=True))) as client:
-        result = await client.call_tool("generate_personas", asking("A"))
+        result = await generate(client, "A")
     assert not result.is_error
+    assert CONDENSED_NOTE in text_of(result)
     assert bytes_in(tmp_path) == b""
-    assert "generationId" in json.dumps(result.structured_content)
 
 
-async def test_a_record_that_is_removed_under_way_is_not_told_as_nothing_sent(tmp_path: Path) -> None:
-    """What was sent may have been made."""
+async def test_a_record_that_is_removed_meanwhile_is_not_reported_as_nothing_sent(tmp_path: Path) -> None:
+    """What was sent may have been created."""
     slow = HoldsTheSlow()
     ledger = tmp_path / "ledger"
     configured = {"state_url": f"sqlite:///{ledger}", "wait_seconds": 5, "shutdown_seconds": 0}
@@ -318,12 +456,12 @@ async def test_a_record_that_is_removed_under_way_is_not_told_as_nothing_sent(tm
         rows.close()
         slow.go.set()
         result = await call
-    assert result.is_error
-    assert "may have been made and paid for" in text_of(result)
+    assert structured(result)["failed"][0]["mayExist"]
+    assert MAY_EXIST in text_of(result)
     assert "Nothing was sent" not in text_of(result)
 
 
-async def test_a_ledger_that_fails_after_the_start_is_not_told_as_nothing_sent(
+async def test_a_ledger_that_fails_after_the_start_is_not_reported_as_nothing_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program locks it while the persona is being written."""
@@ -338,6 +476,5 @@ async def test_a_ledger_that_fails_after_the_start_is_not_told_as_nothing_sent(
         slow.go.set()
         result = await call
         holder.close()
-    assert result.is_error
-    assert "may have been made and paid for" in text_of(result)
     assert "Nothing was sent" not in text_of(result)
+    assert MAY_EXIST in text_of(result) or PENDING_NOTE in text_of(result)

@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import jsonschema
 import pytest
 from mcp import Client
-from mcp.types import CallToolResult, TextContent
 from pydantic import SecretStr
+from support.calls import KEY, generate, structured, text_of
 from support.library import Library, rows
 from support.records import TEXTS, record
 from support.tokens import channels, o200k
@@ -27,13 +26,14 @@ from support.upstream import (
 )
 
 from octave_mcp.octave import lookup_client
-from octave_mcp.server import schemas
 from octave_mcp.server.app import build_server
+from octave_mcp.server.lookup_results import NOTHING_IN_SECTIONS
+from octave_mcp.server.lookup_tools import NO_MATCH_NOTE, SOME_WORDS_NOTE
+from octave_mcp.server.workspace_result import NO_CREDITS_NOTE
 from octave_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
-KEY = "sk-canary-0123456789"
 LOOK_UPS: list[tuple[str, dict[str, Any]]] = [
     ("get_persona", {"oId": "pe_1"}),
     ("list_personas", {}),
@@ -52,21 +52,11 @@ async def connected(look_up: Respond, **settings: Any) -> AsyncIterator[tuple[Cl
             yield client, octave
 
 
-def text_of(result: CallToolResult) -> str:
-    """What a host that shows text would show."""
-    (block,) = result.content
-    assert isinstance(block, TextContent)
-    return block.text
-
-
 async def call(client: Client, tool: str, **arguments: Any) -> tuple[dict[str, Any], str]:
-    """Call a tool that should work; both channels, the structured one valid by its schema."""
+    """Call a tool that should work; return both channels."""
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, text_of(result)
-    content = result.structured_content
-    assert isinstance(content, dict)
-    jsonschema.validate(content, getattr(schemas, f"{tool.upper()}_RESULT"))
-    return content, text_of(result)
+    return structured(result, tool), text_of(result)
 
 
 @pytest.mark.parametrize(
@@ -99,11 +89,11 @@ async def test_a_name_that_nothing_matches_lists_what_there_is_and_says_so() -> 
         for kind, count in (("offerings", 2), ("brand_voices", 3)):
             content, shown = await call(client, "list_library", kind=kind, text="zebra crossing")
             assert len(content["rows"]) == count
-            assert "Nothing matches the text, so all are listed." in content["notes"]
-            assert "Nothing matches the text" in shown
+            assert NO_MATCH_NOTE in content["notes"]
+            assert NO_MATCH_NOTE in shown
         content, _ = await call(client, "list_library", kind="brand_voices", text="the founder of Rome")
         assert (content["rows"][0]["oId"], len(content["rows"])) == ("bv_1", 1)
-        assert "Not every word matches" in content["notes"][0]
+        assert SOME_WORDS_NOTE in content["notes"]
 
 
 async def test_a_search_here_reads_every_page_and_no_more_than_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +127,7 @@ async def test_paging_is_honest_and_each_page_names_the_call_for_the_next() -> N
                 name, _, told = more.partition(" with ")
                 content, shown = await call(client, name, **json.loads(told))
                 assert content["total"] == 7
-                assert f"Shown: {len(seen) + 1} to {len(seen) + len(content[key])} of 7." in shown
+                assert f"Showing {len(seen) + 1} to {len(seen) + len(content[key])} of 7." in shown
                 seen += [row["oId"] for row in content[key]]
                 pages, more = pages + 1, content.get("more", "")
                 assert f"More: {more}" in shown or not more
@@ -149,7 +139,7 @@ async def test_a_list_without_counts_goes_on_until_a_page_is_empty() -> None:
     async with connected(Library(resources=rows("rs", *"ABCDE"))) as (client, _):
         content, shown = await call(client, "list_library", kind="resources", limit=3)
         assert "total" not in content
-        assert "Shown: 1 to 3." in shown
+        assert "Showing 1 to 3." in shown
         assert '"offset": 3' in content["more"]
         content, _ = await call(client, "list_library", kind="resources", limit=3, offset=5)
         assert content["rows"] == []
@@ -209,7 +199,7 @@ async def test_a_huge_answer_holds_up_nobody() -> None:
     async with connected(all_at_once) as (client, _):
         result = await client.call_tool("list_library", {"kind": "brand_voices"})
     assert result.is_error
-    assert "cannot be read" in text_of(result)
+    assert "too large" in text_of(result)
 
 
 async def test_filters_go_to_octave_as_it_calls_them() -> None:
@@ -220,13 +210,42 @@ async def test_filters_go_to_octave_as_it_calls_them() -> None:
     assert asked == {"text": "x", "productOId": "o_1", "playbookOId": "pb_1", "limit": "5", "offset": "2"}
 
 
-async def test_no_persona_that_matches_is_told_in_words() -> None:
-    """With the call that lists all."""
-    async with connected(Library()) as (client, _):
-        content, shown = await call(client, "list_personas", text="zebra")
-    assert content["personas"] == []
-    assert "Nothing matches" in shown
-    assert any("Nothing matches" in note for note in content["notes"])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("CISO", ["Chief Information Security Officer, banking"]),
+        ("chief info security officer", ["CISO at a clinic", "Chief Information Security Officer, banking"]),
+        ("VP of sales", ["Vice President of Sales"]),
+        ("vos", []),
+        ("revenue leader", ["Vice President of Sales"]),
+    ],
+)
+async def test_a_text_that_octave_does_not_find_is_looked_for_among_all_personas(text: str, found: list[str]) -> None:
+    """An acronym finds its words, and words their acronym; if nothing matches, all names are listed."""
+    names = ["CISO at a clinic", "Chief Information Security Officer, banking", "Vice President of Sales"]
+    people = [{"oId": f"pe_{number}", "name": name, "data": {}} for number, name in enumerate(names)]
+    people[2]["data"] = {"commonJobTitles": ["VP Sales", "Revenue leader"]}
+    if text == "CISO":
+        people = people[1:]
+    async with connected(Library(personas=people)) as (client, _):
+        content, shown = await call(client, "list_personas", text=text)
+    listed = [row["name"] for row in content["personas"]]
+    assert listed == (found or names)
+    assert (NO_MATCH_NOTE in content["notes"]) == (not found)
+    assert all(name in shown for name in listed)
+
+
+async def test_names_that_exist_are_listed_page_by_page_within_the_budget() -> None:
+    """With the same text and another offset; with an offering as filter nothing else is listed."""
+    async with connected(Library(personas=[record(number) for number in range(7)])) as (client, _):
+        content, _ = await call(client, "list_personas", text="zebra", limit=4)
+        assert (len(content["personas"]), content["total"]) == (4, 7)
+        assert json.loads(content["more"].partition(" with ")[2]) == {"text": "zebra", "limit": 4, "offset": 4}
+        content, _ = await call(client, "list_personas", text="zebra", limit=4, offset=4)
+        assert len(content["personas"]) == 3
+        content, shown = await call(client, "list_personas", text="zebra", offeringOId="o_1")
+        assert content["personas"] == []
+        assert shown.startswith("Nothing to show")
 
 
 async def test_rows_say_what_a_person_must_know_of_them() -> None:
@@ -268,22 +287,43 @@ async def test_a_record_that_does_not_fit_names_the_section_to_ask_for() -> None
         content, _ = await call(client, "get_persona", oId="pe_x", sections=["painPoints"])
         assert "OCTAVE_MCP_RESULT_TOKENS makes more room" in " ".join(content["notes"])
         content, _ = await call(client, "get_persona", oId="pe_x", sections=["keyConcerns"])
-        assert "The record has nothing in what was asked for." in content["notes"]
+        assert NOTHING_IN_SECTIONS in content["notes"]
 
 
-async def test_the_workspace_and_its_credits_are_told_as_octave_counts_them() -> None:
-    """Nothing that it did not tell."""
+async def test_the_workspace_begins_with_the_balance() -> None:
+    """Octave's other figures follow by name, and nothing that it did not report."""
     library = Library()
     async with connected(library) as (client, octave):
         content, shown = await call(client, "check_workspace")
-        assert content == {"workspaceName": "Acme GTM", "notes": ["Octave told nothing of credits."]}
+        assert content["workspaceName"] == "Acme GTM"
+        assert "balance" not in content
+        assert NO_CREDITS_NOTE in content["notes"]
+        assert shown.startswith(NO_CREDITS_NOTE)
         credits_ = {"totalRemaining": 12.5, "totalMax": 100, "quotaAvailable": None, "period": "MONTHLY"}
         library.workspace |= {"organizationName": "Acme\u202e Inc", "credits": credits_}
         content, shown = await call(client, "check_workspace")
+    assert shown.startswith("Balance: 12.5 credits. The key works.")
+    assert next(iter(content)) == "balance"
     assert content["credits"] == {"totalRemaining": 12.5, "totalMax": 100, "period": "MONTHLY"}
-    assert "Credits (MONTHLY): 12.5 left in all; 100 granted in all." in shown
+    figures = "Octave's figures, period MONTHLY: 12.5 left in all (totalRemaining); 100 granted in all (totalMax)."
+    assert figures in shown
     assert "Organization: Acme Inc" in shown
     assert {request.path for request in octave.looked_up} == {"/api/v2/api-key/validate"}
+
+
+async def test_the_workspace_says_what_personas_have_cost_here() -> None:
+    """Before the first one, that it is not known."""
+    async with connected(Library()) as (client, _):
+        content, shown = await call(client, "check_workspace")
+        assert "so what one costs is not known" in shown
+        assert not (await generate(client, "A", "B")).is_error
+        content, shown = await call(client, "check_workspace")
+    spent = (
+        "Personas created here with this key: 2 in the last 24 hours (2 credits), 2 in the last 7 days (2 credits); "
+        "on average 1 credits each."
+    )
+    assert spent in shown
+    assert spent in content["notes"]
 
 
 async def test_a_key_that_octave_calls_invalid_does_not_work() -> None:
@@ -300,7 +340,7 @@ async def test_a_key_that_octave_calls_invalid_does_not_work() -> None:
         (always(error_envelope("No such key"), status=401), ["OCTAVE_API_KEY", "No such key"]),
         (always(error_envelope("Out of credits"), status=402), ["does not allow this look-up"]),
         (always(error_envelope("Forbidden"), status=403), ["does not allow this look-up", "Forbidden"]),
-        (always(error_envelope("What is that"), status=404), ["What is that", "list_personas and list_library"]),
+        (always(error_envelope("What is that"), status=404), ["What is that", "does not find"]),
         (always(b"", status=307, headers={"location": "https://x.example"}), ["OCTAVE_BASE_URL"]),
         (always(error_envelope("Slow"), status=429, headers={"retry-after": "700"}), ["700 s", "Slow"]),
         (always(b"<html>", status=502), ["HTTP 502"]),
@@ -308,7 +348,7 @@ async def test_a_key_that_octave_calls_invalid_does_not_work() -> None:
     ],
 )
 @pytest.mark.parametrize(("tool", "arguments"), LOOK_UPS)
-async def test_a_look_up_that_fails_says_what_to_do_and_nothing_of_buying(
+async def test_a_look_up_that_fails_says_what_to_do_and_nothing_about_charges(
     tool: str, arguments: dict[str, Any], respond: Respond, words: list[str]
 ) -> None:
     """In each tool, for each kind of failure; and never with the key."""
@@ -318,7 +358,7 @@ async def test_a_look_up_that_fails_says_what_to_do_and_nothing_of_buying(
     text = text_of(result)
     assert all(word in text for word in words)
     ours = text.replace("Out of credits", "")  # Octave's own words are its own
-    for word in ("paid", "bought", "buy", "credit", "made", "charge"):
+    for word in ("paid", "credit", "created", "charge"):
         assert word not in ours.lower()
     assert KEY not in text
     assert octave.requests == []
@@ -337,7 +377,7 @@ async def test_without_a_key_each_says_what_to_set(tool: str, arguments: dict[st
 @pytest.mark.parametrize(
     ("tool", "arguments", "words"),
     [
-        ("get_persona", {}, "oId: required, and missing"),
+        ("get_persona", {}, "oId: missing (required)"),
         ("get_persona", {"oid": "pe_1"}, "did you mean oId?"),
         ("get_persona", {"oId": " "}, "oId: must not be blank"),
         ("get_persona", {"oId": "x" * 201}, "oId: must have at most 200 characters"),
@@ -349,7 +389,7 @@ async def test_without_a_key_each_says_what_to_set(tool: str, arguments: dict[st
         ("list_personas", {"limit": True}, "limit: must be a whole number"),
         ("list_personas", {"offset": -1}, "offset: must be at least 0"),
         ("list_personas", {"offering": "o_1"}, "did you mean offeringOId?"),
-        ("list_library", {}, "kind: required, and missing"),
+        ("list_library", {}, "kind: missing (required)"),
         ("list_library", {"kind": "voices"}, "kind: must be offerings, playbooks, brand_voices or resources"),
         ("check_workspace", {"verbose": True}, "verbose: unknown argument"),
     ],

@@ -149,8 +149,8 @@ class Case:
 
 _BOMB = gzip.compress(gzip.compress(b"0" * 100_000_000))
 _PERSONA = '{"oId": "pe_1", "name": "NAME"'
-_UNKNOWN = ("may have been made and paid for", "before asking for it again")
-_REJECTED = ("Nothing was made",)
+_UNKNOWN = ("may have been created and charged", "Do not ask for it again meanwhile")
+_REJECTED = ("Nothing was created",)
 _WAITS = [*("0", "0.01", formatdate(0, usegmt=True)), None]
 _NONSENSE = {each: each for each in ("-1", "NaN", "1e34", "Mon, 01 Jan 100000 00:00:00 GMT", "700")}
 _NONSENSE["in two hours"] = formatdate(time.time() + 7200, usegmt=True)
@@ -207,10 +207,10 @@ CASES: list[Case] = [
     *(Case(f"429 once, Retry-After {w}", first(busy(w)), "done", posts=2) for w in _WAITS),
     *(Case(f"503 once, Retry-After {w}", first(busy(w, 503)), "done", posts=2) for w in _WAITS[:3]),
     *(
-        Case(f"429, Retry-After {n}", busy(w), "refused", ("Nothing was made", "only these"))
+        Case(f"429, Retry-After {n}", busy(w), "refused", ("Nothing was created", "only these"))
         for n, w in _NONSENSE.items()
     ),
-    Case("429 without an end", busy("0"), "refused", ("Nothing was made", "Slow down"), posts=5),
+    Case("429 without an end", busy("0"), "refused", ("Nothing was created", "Slow down"), posts=5),
     Case("wrong content type", raw('{"data": [' + _PERSONA + "}]}"), "done"),
     Case("byte order mark", raw('\ufeff{"data": [' + _PERSONA + "}]}"), "done"),
     Case("UTF-16", raw('{"data": [' + _PERSONA + "}]}", "utf-16"), "done"),
@@ -222,5 +222,10 @@ CASES: list[Case] = [
     Case("unknown fields", changed(novel={"deep": [1, {"er": None}]}), "done"),
     Case("hidden characters", changed(description="a\u202eb\u200bc\U000e0041"), "done"),
     Case("200,000 characters", changed(description="x" * 200_000), "done"),
-    Case("more items than asked", always({"data": [record(1), record(2)]}), "done", ("Octave answered with: 2",)),
+    Case(
+        "more items than asked",
+        always({"data": [record(1), record(2)]}),
+        "done",
+        ("Octave created 2 personas where 1 were asked for",),
+    ),
 ]

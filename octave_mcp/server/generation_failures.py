@@ -1,0 +1,157 @@
+"""Why requested personas did not come back, those with the same reason together.
+
+A model has no clock and cannot wait by itself. So an unknown outcome says since when it is unknown, what was looked at,
+when it is settled, and the one call that waits for that.
+"""
+
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+from octave_mcp.generation.outcome import Generation, NameExists, Part, Search
+from octave_mcp.octave.errors import OctaveError, OutcomeUnknown
+from octave_mcp.personas.cleaning import clean
+from octave_mcp.personas.summary import plain_oid
+from octave_mcp.server.failures import (
+    MAY_EXIST,
+    NOTHING_CREATED,
+    NOTHING_SENT,
+    Code,
+    Failure,
+    Retry,
+    explain,
+    request_id,
+)
+from octave_mcp.server.wording import clock_time, places, quoted, utc
+
+__all__ = ["FailureWriter"]
+
+_Group = list[tuple[int, Part]]
+
+MAX_EXISTING = 30
+"""Personas that exist already, listed at most with their oIds; more are counted."""
+
+_DO_NOT_REPEAT = "Do not ask for it again meanwhile."
+
+_FINDINGS = {
+    "absent": "no persona of this name was created since",
+    "ambiguous": "more than one persona could be it",
+    "unreadable": "it could not be read to its end",
+}
+"""What a search of Octave's list can have found, while the outcome stays unknown."""
+
+
+@dataclass(frozen=True)
+class FailureWriter:
+    """Writes the failures of generations.
+
+    `window` is how long a call waits and `replay` how long a request counts as the same, both in seconds; `now` is in
+    seconds since the epoch. `known_oids` says that this server itself named every oId of the request a moment ago.
+    """
+
+    window: float
+    replay: float
+    now: float
+    known_oids: bool = False
+
+    def failures(
+        self, generation: Generation, explanations: int, said_characters: int
+    ) -> Iterator[tuple[str, Failure]]:
+        """Yield places of the request with their failure: at most `explanations`, and one for all others."""
+        groups: dict[Hashable, _Group] = {}
+        for place, part in enumerate(generation.parts):
+            if error := part.outcome and part.outcome.error:
+                groups.setdefault(self._reason(part, error, said_characters), []).append((place, part))
+        for group in list(groups.values())[:explanations]:
+            yield places(group), self._explain(group, said_characters)
+        if rest := sorted((one for group in list(groups.values())[explanations:] for one in group), key=_place):
+            yield places(rest), _summed_up([part for _, part in rest])
+
+    def _reason(self, part: Part, error: OctaveError, said_characters: int) -> Hashable:
+        """Return what failures that are reported together have in common."""
+        if isinstance(error, NameExists):
+            return NameExists
+        if isinstance(error, OutcomeUnknown):
+            return str(error), error.octave_message, part.item.name is None, part.search and part.search.finding
+        return explain(error, said_characters=said_characters, known_oids=self.known_oids)
+
+    def _explain(self, group: _Group, said_characters: int) -> Failure:
+        errors = [part.outcome.error for _, part in group if part.outcome and part.outcome.error]
+        failure = explain(errors[0], said_characters=said_characters, known_oids=self.known_oids)
+        if failure.code is Code.NAME_EXISTS:
+            return _existing(errors, [part for _, part in group])
+        if not failure.may_exist:
+            return failure
+        first = [failure.problem, *([request_id(errors[0])] if errors[0].request_id else [])]
+        retry, seconds, advice = self._advice([part for _, part in group])
+        return Failure(Code.OUTCOME_UNKNOWN, " ".join([*first, *advice]), retry, seconds, may_exist=True)
+
+    def _advice(self, parts: Sequence[Part]) -> tuple[Retry, float | None, list[str]]:
+        """Return when calling again helps, after how many seconds, and the sentences about an unknown outcome."""
+        sent = min(part.item.sent_at or part.item.created_at for part in parts)
+        said = [f"It was sent at {utc(sent)}."]
+        if parts[0].item.name is None:
+            return Retry.AFTER_CHANGE, None, [*said, self._unnamed()]
+        search = max((part.search for part in parts if part.search), key=_when, default=None)
+        if search and search.finding in _FINDINGS:
+            times = "once" if search.reads == 1 else f"{search.reads} times"
+            finding = _FINDINGS[search.finding]
+            said.append(f"Octave's list was read {times} since, last at {clock_time(search.looked_at)}: {finding}.")
+        if search and search.finding == "ambiguous":
+            said.append("Show the user those of this name with list_personas. Do not ask for it again.")
+            return Retry.NEVER, None, said
+        settles = max(part.settles_at or self.now for part in parts)
+        left = max(0, math.ceil(settles - self.now))
+        return Retry.AFTER_SECONDS, left, [*said, _DO_NOT_REPEAT, *self._one_call(settles, left)]
+
+    def _one_call(self, settles: float, left: int) -> list[str]:
+        call = f"Call get_generation with this generationId once: it waits up to {self.window:.0f} seconds"
+        when = f"{clock_time(settles)} (in {left} seconds)" if left else "the next complete reading of Octave's list"
+        if left <= self.window:
+            return [f"{call}, and settles this after {when} at the latest: created, or not created."]
+        return [
+            f"{call}, and returns the persona as soon as Octave lists it.",
+            f"If it is unknown even then, tell the user that get_generation settles it after {when} at the latest.",
+        ]
+
+    def _unnamed(self) -> str:
+        return (
+            "It was asked for without a name, so it cannot be looked for. The same request is not sent again for "
+            f"{self.replay / 3600:g} hours. Tell the user; list_personas shows what there is. If it is missing there "
+            "and still wanted, ask for it with a name."
+        )
+
+
+def _existing(errors: Sequence[OctaveError], parts: Sequence[Part]) -> Failure:
+    """Return the failure of personas whose names exist in Octave."""
+    shown = [_existing_one(error, part) for error, part in list(zip(errors, parts, strict=True))[:MAX_EXISTING]]
+    left = f" and {len(parts) - len(shown)} more" if len(parts) > len(shown) else ""
+    problem = (
+        f"Octave has a persona of this very name already: {', '.join(shown)}{left}. {NOTHING_SENT} Ask the user: use "
+        "that one (get_persona shows it), change it in Octave, or ask again under another name."
+    )
+    return Failure(Code.NAME_EXISTS, problem, Retry.AFTER_CHANGE)
+
+
+def _existing_one(error: OctaveError, part: Part) -> str:
+    facts = []
+    if isinstance(error, NameExists):
+        facts = [plain_oid(error.oid), f"created {clean(error.created_at[:19])}" if error.created_at else ""]
+    known = ", ".join(filter(None, facts))
+    return f"{quoted(part.item.name)}{f' ({known})' if known else ''}"
+
+
+def _summed_up(parts: Sequence[Part]) -> Failure:
+    """Return one failure for parts with too many different reasons."""
+    if any(part.outcome and isinstance(part.outcome.error, OutcomeUnknown) for part in parts):
+        problem = f"Other problems. {MAY_EXIST} {_DO_NOT_REPEAT} Call get_generation with this generationId once."
+        return Failure(Code.OUTCOME_UNKNOWN, problem, Retry.SAME_CALL, may_exist=True)
+    return Failure(Code.NOT_CREATED, f"Other problems, not listed here. {NOTHING_CREATED}", Retry.AFTER_CHANGE)
+
+
+def _place(one: tuple[int, Part]) -> int:
+    return one[0]
+
+
+def _when(search: Search) -> float:
+    return search.looked_at

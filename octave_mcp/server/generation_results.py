@@ -1,0 +1,193 @@
+"""A generation as a tool result: what was created, what was not and why, and what to do next, within the budget.
+
+Text and structured content say the same, since some hosts show the model only one of them. The first line and the last
+lines of the text say what happened, since some hosts show a person only these.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mcp.types import CallToolResult, TextContent
+
+from octave_mcp.generation.outcome import Generation, Part
+from octave_mcp.generation.records import State
+from octave_mcp.personas.summary import Condensed, condense
+from octave_mcp.personas.tokens import cost
+from octave_mcp.server.failures import Failure
+from octave_mcp.server.generation_failures import FailureWriter
+from octave_mcp.server.wording import DATA_NOTE, names_of, places, plain_number, utc
+
+__all__ = [
+    "ANOTHER_ONE",
+    "CONDENSED_NOTE",
+    "FAILURE_DETAIL",
+    "PENDING_NOTE",
+    "generation_result",
+    "status_of",
+]
+
+CONDENSED_NOTE = "Condensed; get_persona shows all of one."
+
+PENDING_NOTE = (
+    "Some personas are still being written. Call get_generation with this generationId to collect them; do not ask for "
+    "them again."
+)
+
+ANOTHER_ONE = (
+    "It may have been changed or deleted in Octave since. To have another persona from the same material, change its "
+    "name, and say in a source what should differ; one without a name needs only the latter."
+)
+
+FAILURE_DETAIL = ((5, 300), (3, 100), (1, 60))
+"""The number of failures that a result explains, and the characters of Octave's message in each: the first pair that
+leaves half of the budget to the personas is used. Failures with the same reason count as one."""
+
+_SLACK = 60
+"""Estimated tokens by which the notes may grow when it is known how many personas fit."""
+
+
+def status_of(generation: Generation) -> str:
+    """Return pending, failed, partial or complete."""
+    if generation.live:
+        return "pending"
+    if not generation.personas:
+        return "failed"
+    return "complete" if generation.created == generation.asked else "partial"
+
+
+def generation_result(
+    generation: Generation,
+    writer: FailureWriter,
+    *,
+    budget: int,
+    notes: Sequence[str] = (),
+    receipt: str = "",
+    seen: Collection[str] = (),
+) -> CallToolResult:
+    """Return a generation in at most `budget` estimated tokens, both channels together.
+
+    `notes` stand before the result's own ones. `seen` has the oIds of personas that an earlier result of this
+    generation showed: if not all fit in full, these are shown by name only.
+    """
+    for explanations, said_characters in FAILURE_DETAIL:
+        failures = tuple(writer.failures(generation, explanations, said_characters))
+        report = _Report(generation, failures, tuple(notes), receipt)
+        spent = report.cost()
+        if spent <= budget // 2:
+            break
+    new = [place for place, persona in enumerate(generation.personas) if persona.oId not in seen]
+    shown, left_out = condense(generation.personas, budget - spent, in_full=new or None)
+    return CallToolResult(
+        content=[TextContent(type="text", text=report.text(shown, left_out))],
+        structured_content=report.structured(shown, left_out),
+        is_error=report.status == "failed",
+    )
+
+
+@dataclass(frozen=True)
+class _Report:
+    """Everything in a result but the personas."""
+
+    generation: Generation
+    failures: tuple[tuple[str, Failure], ...]
+    """Places of the request, with their failure."""
+    general: tuple[str, ...]
+    receipt: str
+
+    @property
+    def status(self) -> str:
+        return status_of(self.generation)
+
+    def cost(self) -> int:
+        """Return the estimated tokens of this in both channels."""
+        return cost(self.structured([], ""), self.text([], "")) + _SLACK
+
+    def structured(self, shown: Sequence[Condensed], left_out: str) -> dict[str, Any]:
+        parts: dict[str, Any] = {"generationId": self.generation.id, "status": self.status}
+        if self.generation.usage is not None:
+            parts["usage"] = plain_number(self.generation.usage)
+        if self.failures:
+            parts["failed"] = [{"personas": where, **failure.structured()} for where, failure in self.failures]
+        if pending := self._pending():
+            parts["pending"] = pending
+        parts["notes"] = self._notes(shown, left_out)
+        parts["personas"] = [one.structured() for one in shown]
+        return parts
+
+    def text(self, shown: Sequence[Condensed], left_out: str) -> str:
+        first = f"Status {self.status}: {self._counts()}. generationId: {self.generation.id}."
+        lines = [first, *self._pending()]
+        lines += [f"Failed: {where}. {failure.problem}" for where, failure in self.failures]
+        lines += self._notes(shown, left_out)
+        gap = "\n\n" if any(one.items for one in shown) else "\n"
+        return gap.join(["\n".join(lines), *(one.text() for one in shown), self._last_line()])
+
+    def _counts(self) -> str:
+        """Return how many were created, and what was charged."""
+        one = self.generation
+        parts = [f"{len(one.personas)} of {one.asked} personas created"]
+        parts += [f"{one.live} still being written"] if one.live else []
+        parts += [f"{one.unknown} more may exist"] if one.unknown else []
+        parts += [self._usage()] if one.usage is not None else []
+        return "; ".join(parts)
+
+    def _usage(self) -> str:
+        usage = self.generation.usage or 0
+        so_far = " so far" if self.generation.live else ""
+        return f"{plain_number(usage)} credit{'' if usage == 1 else 's'} charged{so_far}"
+
+    def _last_line(self) -> str:
+        """Return which were created and which were not, by name, for hosts that show a person the end of a text."""
+        kinds = {
+            "Created": {State.CREATED},
+            "still being written": {State.QUEUED, State.SENT},
+            "outcome unknown": {State.UNKNOWN},
+            "failed": {State.FAILED},
+        }
+        parts = [f"{kind}: {names_of(found)}" for kind, states in kinds.items() if (found := self._in(states))]
+        return f"Status {self.status}. {'; '.join(parts)}."
+
+    def _in(self, states: Collection[State]) -> list[tuple[int, Part]]:
+        return [(place, part) for place, part in enumerate(self.generation.parts) if part.state in states]
+
+    def _pending(self) -> list[str]:
+        kinds = {"Being written": State.SENT, "Waiting for their turn": State.QUEUED}
+        return [f"{words}: {places(found)}." for words, state in kinds.items() if (found := self._in({state}))]
+
+    def _notes(self, shown: Sequence[Condensed], left_out: str) -> list[str]:
+        created = len(self.generation.personas)
+        notes = list(self.general)
+        if self.generation.live:
+            notes.append(PENDING_NOTE)
+        notes += self._earlier()
+        if created:
+            notes.append(" ".join(filter(None, [DATA_NOTE, CONDENSED_NOTE, left_out])))
+        if len(shown) < created:
+            notes.append(f"{created - len(shown)} more were created than fit here; list_personas lists them.")
+        if created != self.generation.created:
+            notes.append(f"Octave created {created} personas where {self.generation.created} were asked for.")
+        found = [(n, part) for n, part in enumerate(self.generation.parts) if part.outcome and part.outcome.identified]
+        if found:
+            notes.append(
+                f"The answer was lost, and the persona was found in Octave's list: {places(found)}. What it cost is "
+                "not known; check_workspace tells the balance."
+            )
+        return [*notes, *([self.receipt] if self.receipt else [])]
+
+    def _earlier(self) -> list[str]:
+        """Return what earlier calls had asked for already."""
+        joined = [(place, part) for place, part in self._in({State.CREATED}) if part.joined]
+        notes = []
+        if joined:
+            times = sorted(part.item.settled_at or part.item.created_at for _, part in joined)
+            when = (
+                f"at {utc(times[0])}" if times[-1] - times[0] < 1 else f"between {utc(times[0])} and {utc(times[-1])}"
+            )
+            earlier = self.generation.earlier_usage
+            paid = "" if earlier is None else f" (charged then, in credits: {plain_number(earlier)})"
+            nothing = "nothing was sent or charged for it now"
+            notes.append(f"Created earlier, {when}{paid}; {nothing}: {places(joined)}. {ANOTHER_ONE}")
+        if waiting := [one for one in self._in({State.QUEUED, State.SENT}) if one[1].joined]:
+            notes.append(f"Asked for by an earlier call already, and not sent again: {places(waiting)}.")
+        return notes

@@ -1,0 +1,69 @@
+"""What a call asked for and no later look-up can show: offering, links, playbook, voice, and the sources."""
+
+from collections import Counter
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from octave_mcp.octave.models import GenerateRequest, PersonaRequest, Source
+from octave_mcp.personas.cleaning import clean, shorten
+from octave_mcp.server.wording import quoted
+
+__all__ = ["receipt"]
+
+MAX_DETAILED = 5
+"""Personas whose sources are listed one by one; of more, the sources are counted."""
+
+MAX_SOURCES = 4
+"""Sources that are listed for each persona; more are counted."""
+
+MAX_VALUE_CHARACTERS = 40
+"""Characters of an oId, or of a resource's name."""
+
+
+def receipt(request: GenerateRequest) -> str:
+    """Return one line with what was asked for."""
+    return f"Asked for with: {'; '.join([*_fields(request), _sources(request.personas)])}."
+
+
+def _fields(request: GenerateRequest) -> list[str]:
+    shown = []
+    if request.primaryOfferingOId:
+        shown.append(f"primary offering (context) {_short(request.primaryOfferingOId)}")
+    if linking := request.linkingStrategy:
+        oids = [_short(oid) for oid in linking.offeringOIds or ()]
+        more = f" and {len(oids) - MAX_SOURCES} more" if len(oids) > MAX_SOURCES else ""
+        shown.append(
+            f"linked to offerings {', '.join(oids[:MAX_SOURCES])}{more}" if oids else "linked to all offerings"
+        )
+    else:
+        shown.append("no linkingStrategy")
+    shown += [f"playbook {_short(request.playbookOId)}"] if request.playbookOId else []
+    shown += [f"brand voice {_short(request.brandVoiceOId)}"] if request.brandVoiceOId else []
+    return shown
+
+
+def _sources(personas: Sequence[PersonaRequest]) -> str:
+    if len(personas) > MAX_DETAILED:
+        every = [source for persona in personas for source in persona.sources]
+        kinds = Counter(source.type for source in every)
+        characters = sum(len(source.value) for source in every if source.type == "TEXT")
+        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        return f"sources: {counts}" + (f" ({characters:,} characters of TEXT)" if characters else "")
+    listed = []
+    for place, persona in enumerate(personas):
+        shown = [_source(source) for source in persona.sources[:MAX_SOURCES]]
+        left = len(persona.sources) - len(shown)
+        more = f" and {left} more" if left else ""
+        listed.append(f"{quoted(persona.name) or f'personas[{place}]'} from {', '.join(shown)}{more}")
+    return "; ".join(listed)
+
+
+def _source(source: Source) -> str:
+    if source.type == "TEXT":
+        return f"TEXT of {len(source.value):,} characters"
+    value = urlsplit(source.value).hostname or "" if source.type == "URL" else source.value
+    return f"{source.type} {_short(value)}"
+
+
+def _short(value: str) -> str:
+    return shorten(clean(value[: 4 * MAX_VALUE_CHARACTERS]), MAX_VALUE_CHARACTERS)
