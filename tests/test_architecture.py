@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "sources": EVERYWHERE | {"octave"},
     "generation": EVERYWHERE | {"octave"},
     "personas": EVERYWHERE | {"octave"},
-    "server": EVERYWHERE | {"generation", "octave", "personas", "sandbox", "sources"},
+    "results": EVERYWHERE | {"generation", "octave", "personas"},
+    "server": EVERYWHERE | {"generation", "octave", "personas", "results", "sandbox", "sources"},
     "http": EVERYWHERE | {"generation", "octave", "personas", "sandbox", "server", "sources"},
     "clients": set(),
     "commands": EVERYWHERE | {"clients", "generation", "http", "octave", "personas", "sandbox", "server", "sources"},
@@ -40,14 +41,14 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "": set(),
 }
-"""What each room may import: `cli -> commands -> http -> server -> {generation, sources, personas} -> octave`.
+"""What each room may import: `cli -> commands -> http -> server -> results -> {generation, personas, …} -> octave`.
 
 The empty name is the package itself.
 """
 
 LIBRARIES = {
     "httpx": {"octave_mcp.octave"},
-    "mcp": {"octave_mcp.server", "octave_mcp.http", "octave_mcp.commands.demo"},
+    "mcp": {"octave_mcp.results", "octave_mcp.server", "octave_mcp.http", "octave_mcp.commands.demo"},
     "psycopg": {"octave_mcp.generation.postgres"},
     "sqlite3": {"octave_mcp.generation.sqlite", "octave_mcp.generation.ledger"},
     "uvicorn": {"octave_mcp.http", "octave_mcp.commands", "octave_mcp.cli"},

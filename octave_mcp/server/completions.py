@@ -17,7 +17,7 @@ from octave_mcp.octave.library_kinds import BRAND_VOICES, OFFERINGS, PLAYBOOKS
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.lookups import LibraryRow
 from octave_mcp.octave.models import Persona
-from octave_mcp.server.lookup_results import row_of
+from octave_mcp.results.lookups import row_of
 
 __all__ = ["MAX_VALUES", "Completer", "add_completions"]
 

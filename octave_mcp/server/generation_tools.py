@@ -12,11 +12,12 @@ from octave_mcp.generation.outcome import Generation
 from octave_mcp.generation.records import LedgerError, LimitReached, RecordLost
 from octave_mcp.generation.service import Progress
 from octave_mcp.octave.models import GenerateRequest, NonBlank
-from octave_mcp.server.failures import MAY_EXIST, NOTHING_SENT, Code, Failure, Retry
-from octave_mcp.server.generation_failures import FailureWriter
-from octave_mcp.server.generation_list import generation_list_result
-from octave_mcp.server.generation_results import generation_result
-from octave_mcp.server.receipts import receipt
+from octave_mcp.results.failures import MAY_EXIST, NOTHING_SENT, Code, Failure, Retry
+from octave_mcp.results.generation import generation_result
+from octave_mcp.results.generation_failures import FailureWriter
+from octave_mcp.results.generation_list import generation_list_result
+from octave_mcp.results.receipts import receipt
+from octave_mcp.results.wording import general_notes
 from octave_mcp.server.schemas import (
     GENERATE_PERSONAS,
     GENERATE_PERSONAS_RESULT,
@@ -25,7 +26,6 @@ from octave_mcp.server.schemas import (
 )
 from octave_mcp.server.services import CallRefused, CallState
 from octave_mcp.server.tool_adapter import Arguments, make_tool, read
-from octave_mcp.server.wording import general_notes
 
 __all__ = ["generate_personas_tool", "get_generation_tool"]
 

@@ -19,8 +19,10 @@ from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.lookups import LibraryRow
 from octave_mcp.octave.models import NonBlank, Persona
 from octave_mcp.personas.record import RECORD_SECTIONS, record
-from octave_mcp.server.failures import explain_lookup, failure_result
-from octave_mcp.server.lookup_results import Rows, page_result, persona_result, row_of
+from octave_mcp.results.failures import explain_lookup, failure_result
+from octave_mcp.results.lookups import Rows, page_result, persona_result, row_of
+from octave_mcp.results.wording import general_notes
+from octave_mcp.results.workspace import workspace_result
 from octave_mcp.server.name_search import Match, find_rows
 from octave_mcp.server.schemas import (
     CHECK_WORKSPACE,
@@ -37,8 +39,6 @@ from octave_mcp.server.schemas import (
 )
 from octave_mcp.server.services import CallRefused, CallState
 from octave_mcp.server.tool_adapter import Arguments, make_tool, read
-from octave_mcp.server.wording import general_notes
-from octave_mcp.server.workspace_result import workspace_result
 
 __all__ = ["lookup_tools"]
 

@@ -14,8 +14,8 @@ from octave_mcp.octave.errors import InputProblem, OctaveError
 from octave_mcp.octave.models import Persona
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.record import record
-from octave_mcp.server.failures import explain_lookup
-from octave_mcp.server.lookup_results import row_of
+from octave_mcp.results.failures import explain_lookup
+from octave_mcp.results.lookups import row_of
 from octave_mcp.server.services import CallRefused, CallState
 
 __all__ = ["add_prompts"]

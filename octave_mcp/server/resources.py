@@ -13,9 +13,9 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from octave_mcp.octave.errors import InputProblem, OctaveError
 from octave_mcp.personas.record import record
-from octave_mcp.server.failures import explain_lookup
+from octave_mcp.results.failures import explain_lookup
+from octave_mcp.results.wording import DATA_NOTE, general_notes
 from octave_mcp.server.services import CallRefused, CallState
-from octave_mcp.server.wording import DATA_NOTE, general_notes
 
 __all__ = ["PERSONA_URI", "add_resources"]
 

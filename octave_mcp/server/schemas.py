@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from octave_mcp.octave.library_kinds import KINDS
 from octave_mcp.personas.record import RECORD_SECTIONS
-from octave_mcp.server.failures import Code, Retry
+from octave_mcp.results.failures import Code, Retry
 
 __all__ = [
     "CHECK_WORKSPACE",

@@ -11,8 +11,8 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict
 
 from octave_mcp.observability.telemetry import count_call
+from octave_mcp.results.failures import Code, Failure, Retry
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
-from octave_mcp.server.failures import Code, Failure, Retry
 from octave_mcp.server.services import CallRefused, CallState
 
 __all__ = ["Arguments", "make_tool", "read"]

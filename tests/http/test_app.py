@@ -89,7 +89,7 @@ async def test_health_tells_nothing_and_readiness_knows_the_store(
         assert (ready.status_code, ready.json()) == (503, {"ready": False})
         assert "OCTAVE_MCP_STATE_URL" in caplog.text
         result = await called(url, "generate_personas", ASKING)
-        assert "Nothing was sent to Octave and nothing was paid for." in said(result)
+        assert "Nothing was sent to Octave, and nothing was charged." in said(result)
 
 
 @pytest.mark.parametrize(

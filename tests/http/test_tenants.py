@@ -46,7 +46,7 @@ async def test_one_tenants_generation_is_nobody_elses() -> None:
         assert len(octave.requests) == 2
         stolen = await called(url, "get_generation", {"generationId": mine}, x_octave_api_key=BOB)
         assert stolen["isError"]
-        assert "There is no generation of that generationId" in said(stolen)
+        assert "There is no generation with this generationId" in said(stolen)
         again = await called(url, "get_generation", {"generationId": mine}, x_octave_api_key=ANN)
         assert not again["isError"]
 

@@ -15,8 +15,8 @@ from support.upstream import Request, by_the_page, timestamp, upstream
 
 from octave_mcp.octave import body
 from octave_mcp.octave import client as client_module
+from octave_mcp.results.failures import MAY_EXIST
 from octave_mcp.server.app import build_server
-from octave_mcp.server.failures import MAY_EXIST
 from octave_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -26,10 +26,10 @@ from support.upstream import (
 )
 
 from octave_mcp.octave import lookup_client
+from octave_mcp.results.lookups import NOTHING_IN_SECTIONS
+from octave_mcp.results.workspace import NO_CREDITS_NOTE
 from octave_mcp.server.app import build_server
-from octave_mcp.server.lookup_results import NOTHING_IN_SECTIONS
 from octave_mcp.server.lookup_tools import NO_MATCH_NOTE, SOME_WORDS_NOTE
-from octave_mcp.server.workspace_result import NO_CREDITS_NOTE
 from octave_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -14,9 +14,9 @@ from octave_mcp.generation.outcome import Generation, Part
 from octave_mcp.generation.records import State
 from octave_mcp.personas.summary import Condensed, condense
 from octave_mcp.personas.tokens import cost
-from octave_mcp.server.failures import Failure
-from octave_mcp.server.generation_failures import FailureWriter
-from octave_mcp.server.wording import DATA_NOTE, names_of, places, plain_number, utc
+from octave_mcp.results.failures import Failure
+from octave_mcp.results.generation_failures import FailureWriter
+from octave_mcp.results.wording import DATA_NOTE, names_of, places, plain_number, utc
 
 __all__ = [
     "ANOTHER_ONE",

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from octave_mcp.octave.models import GenerateRequest, PersonaRequest, Source
 from octave_mcp.personas.cleaning import clean, shorten
-from octave_mcp.server.wording import quoted
+from octave_mcp.results.wording import quoted
 
 __all__ = ["receipt"]
 

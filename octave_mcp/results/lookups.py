@@ -18,7 +18,7 @@ from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.items import first_sentence, plain_oid
 from octave_mcp.personas.record import Record
 from octave_mcp.personas.tokens import cost
-from octave_mcp.server.wording import DATA_NOTE
+from octave_mcp.results.wording import DATA_NOTE
 
 __all__ = ["ROWS_ARE_DATA", "Rows", "page_result", "persona_result", "row_of"]
 

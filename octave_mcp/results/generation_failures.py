@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from octave_mcp.generation.outcome import Generation, NameExists, Part, Search
 from octave_mcp.octave.errors import OctaveError, OutcomeUnknown
 from octave_mcp.personas.cleaning import clean
-from octave_mcp.personas.summary import plain_oid
-from octave_mcp.server.failures import (
+from octave_mcp.personas.items import plain_oid
+from octave_mcp.results.failures import (
     MAY_EXIST,
     NOTHING_CREATED,
     NOTHING_SENT,
@@ -22,7 +22,7 @@ from octave_mcp.server.failures import (
     explain,
     request_id,
 )
-from octave_mcp.server.wording import clock_time, places, quoted, utc
+from octave_mcp.results.wording import clock_time, places, quoted, utc
 
 __all__ = ["FailureWriter"]
 

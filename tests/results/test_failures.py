@@ -7,7 +7,7 @@ import pytest
 
 from octave_mcp.generation.outcome import NameExists, NotCreated, NotSent
 from octave_mcp.octave import errors
-from octave_mcp.server.failures import (
+from octave_mcp.results.failures import (
     ANSWERS_DISAGREE,
     MAY_EXIST,
     NOTHING_CREATED,

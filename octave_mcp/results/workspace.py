@@ -10,7 +10,7 @@ from octave_mcp.generation.service import GenerationService
 from octave_mcp.octave.lookups import Workspace
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.tokens import cost
-from octave_mcp.server.wording import plain_number
+from octave_mcp.results.wording import plain_number
 
 __all__ = ["NO_CREDITS_NOTE", "workspace_result"]
 
