@@ -24,6 +24,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "allowed_values",
+    "environment_value",
     "load",
     "load_settings",
     "misspelt_settings",
@@ -46,10 +47,7 @@ DEFAULT_BASE_URL = "https://app.octavehq.com"
 
 
 class SettingsError(Exception):
-    """The environment cannot be used. The text has a line for each problem: the setting and what it must be.
-
-    The text never has a value, since any of them may be a key that was put in the wrong place.
-    """
+    """The environment cannot be used. The text has a line for each problem, and never a value: it may be a key."""
 
 
 class Settings(BaseSettings):
@@ -280,10 +278,7 @@ _Kind = TypeVar("_Kind", bound=Settings)
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the environment, with `overrides` (by field name) on top.
-
-    Raises SettingsError, whose text has no value of any setting.
-    """
+    """Read the environment, with `overrides` (by field name) on top. Raises SettingsError."""
     return load(Settings, **overrides)
 
 
@@ -326,11 +321,19 @@ def allowed_values(field: FieldInfo) -> str:
     return f"{number} {low} up" if "ge" in bounds else f"{number} {low}"
 
 
-def misspelt_settings(known: Iterable[str]) -> dict[str, str]:
-    """Return each variable of the environment that is named like a setting and is none, with the nearest or ""."""
-    names = sorted(known)
-    strangers = sorted(name for name in os.environ if name.upper().startswith("OCTAVE") and name.upper() not in names)
-    return {name: next(iter(get_close_matches(name.upper(), names, n=1)), "") for name in strangers}
+def misspelt_settings(known: Iterable[str], names: Iterable[str] | None = None) -> dict[str, str]:
+    """Return each variable that is named like a setting and is none, with the nearest or "".
+
+    `names` are those of the environment, unless others are given.
+    """
+    settings, given = sorted(known), os.environ if names is None else names
+    strangers = sorted(name for name in given if name.upper().startswith("OCTAVE") and name.upper() not in settings)
+    return {name: next(iter(get_close_matches(name.upper(), settings, n=1)), "") for name in strangers}
+
+
+def environment_value(name: str) -> str | None:
+    """Return a variable of the environment, as a client that fills it in would; None if it is not set."""
+    return os.environ.get(name)
 
 
 def _problem(detail: Any, kind: type[Settings]) -> str:

@@ -48,7 +48,13 @@ The empty name is the package itself.
 
 LIBRARIES = {
     "httpx": {"octave_mcp.octave"},
-    "mcp": {"octave_mcp.results", "octave_mcp.server", "octave_mcp.http", "octave_mcp.commands.demo"},
+    "mcp": {
+        "octave_mcp.results",
+        "octave_mcp.server",
+        "octave_mcp.http",
+        "octave_mcp.commands.demo",
+        "octave_mcp.commands.doctor",
+    },
     "psycopg": {"octave_mcp.generation.postgres"},
     "sqlite3": {"octave_mcp.generation.sqlite", "octave_mcp.generation.ledger"},
     "uvicorn": {"octave_mcp.http", "octave_mcp.commands", "octave_mcp.cli"},

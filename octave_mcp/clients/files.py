@@ -24,6 +24,8 @@ MAX_FILE_BYTES = 16_000_000
 """Bound on what is read of a file. Settings of people have some kilobytes."""
 
 _NUMBER = re.compile(r'"\\u0000([^"\\]+)\\u0000"')
+_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_TRAILING_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
 _INDENT = re.compile(r"^[{\[]\r?\n([ \t]+)\S", re.MULTILINE)
 
 
@@ -37,9 +39,15 @@ def client_file(client: Client, *, project: bool = False) -> Path | None:
     return Path(os.path.expandvars(text)).expanduser().absolute() if text else None
 
 
-def read_servers(client: Client, path: Path) -> dict[str, Entry]:
-    """Return the servers in a file by name; none if there is no file. Raises CannotWrite."""
-    content = _parsed(client, _text(path)) if path.exists() else {}
+def read_servers(client: Client, path: Path, *, lenient: bool = False) -> dict[str, Entry]:
+    """Return the servers in a file by name; none if there is no file. Raises CannotWrite.
+
+    With `lenient`, comments and trailing commas in JSON are passed over: the file is only read.
+    """
+    text = _text(path) if path.exists() else ""
+    if lenient and client.format == "json":
+        text = _TRAILING_COMMA.sub(r"\1", _COMMENT.sub(r"\1", text))
+    content = _parsed(client, text)
     servers = content.get(client.servers, {})
     if not isinstance(servers, dict):
         raise CannotWrite(f"{client.servers} in {path} is not an object")

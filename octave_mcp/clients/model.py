@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 __all__ = ["KEY", "NAME", "TOKEN", "Client", "Connection", "Entry", "Secret"]
@@ -94,6 +95,8 @@ class Client:
     """How its file names the folder of the open project; empty if it cannot."""
     own: "Callable[[Client, Connection], list[str] | None]" = lambda _client, _connection: None
     """Returns its own command that adds the server; None if that cannot say all that is needed."""
+    own_file: str = ""
+    """The file that its own command writes, if that is another one."""
     then: str = ""
     """What to do so that it finds the server."""
     notes: tuple[str, ...] = ()
@@ -105,6 +108,10 @@ class Client:
     def file(self, platform: str) -> str:
         """Return its file for all projects; empty if there is none on this platform."""
         return self.home.get(platform, self.home.get("", ""))
+
+    def own_path(self) -> Path | None:
+        """Return the file that its own command writes, if that is another one."""
+        return Path(self.own_file).expanduser() if self.own_file else None
 
     def places(self, platform: str) -> list[str]:
         """Return in words where its configuration may go, the place for all projects first."""

@@ -48,6 +48,7 @@ CLIENTS = (
         fill="${{{variable}}}",
         project_folder="${CLAUDE_PROJECT_DIR:-.}",
         own=add_claude,
+        own_file="~/.claude.json",
         then="Start claude; /mcp shows the server. One from a project's file has to be approved first.",
     ),
     # cursor.com/docs/mcp, "Configuration locations" and "Config interpolation".

@@ -1,359 +1,185 @@
-"""`octave-personas-mcp doctor`: check the key, the network and the settings, and say what to do about each problem.
+"""The command `doctor`: check the key, the network, the settings or a client's configuration, and say what to do.
 
 It costs nothing: of Octave it asks only whose the key is. It never shows the key, nor a part of it.
 """
 
 import argparse
-import math
-import platform
-import socket
-import time
-from collections.abc import Iterator
-from contextlib import suppress
-from datetime import UTC, datetime
+import shutil
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from urllib.parse import urlsplit
+from typing import Any
 
 import anyio
-from pydantic import SecretStr
+from mcp import Client as McpClient
+from mcp import MCPError, StdioServerParameters
+from mcp.types import TextContent
 
-from octave_mcp.commands.process import BAD_SETTINGS, FAILED
-from octave_mcp.commands.starting import print_any_text
-from octave_mcp.generation.databases import open_ledger
-from octave_mcp.generation.records import LedgerError
-from octave_mcp.observability.environment import drop_unusable_variables
-from octave_mcp.observability.logs import Secrets, configure_logging
-from octave_mcp.octave.client import OctaveClient
-from octave_mcp.octave.errors import Busy, KeyProblem, OctaveError, SetupProblem
-from octave_mcp.octave.lookup_client import LookupClient
-from octave_mcp.octave.lookups import Credits, Workspace
-from octave_mcp.octave.proxy import route_to
-from octave_mcp.personas.cleaning import clean, shorten
-from octave_mcp.settings import DEFAULT_BASE_URL, POSTGRES, Settings, SettingsError, load_settings
-
-__all__ = ["Report", "add_arguments", "examine", "run"]
-
-DISTRIBUTIONS = ("octave-personas-mcp", "mcp", "httpx", "pydantic")
-
-REACH_SECONDS = 10.0
-"""For one connection; whatever answers at all does so sooner."""
-
-LOOK_UP_SECONDS = 20.0
-"""For asking whose the key is, all tries together."""
-
-MAX_CLOCK_SECONDS = 60.0
-"""A persona whose answer was lost is found in Octave by the time it was made: the clocks have to agree that well."""
-
-SAID_CHARACTERS = 200
-"""How much of a text of Octave's is shown."""
-
-_SET_KEY = (
-    "set OCTAVE_API_KEY to the key of your Octave workspace, or OCTAVE_API_KEY_FILE to a file that holds it; with "
-    "--sandbox none is needed"
+from octave_mcp.clients.files import CannotWrite, client_file, read_servers
+from octave_mcp.clients.model import KEY, NAME, Client, Entry
+from octave_mcp.commands.config import client_named
+from octave_mcp.commands.doctor_checks import (
+    Report,
+    check_clock,
+    check_key,
+    check_ledger,
+    check_names,
+    check_program,
+    check_unusable_settings,
 )
-_SET_ORIGIN = f"set OCTAVE_BASE_URL to Octave's own origin, by default {DEFAULT_BASE_URL}"
+from octave_mcp.commands.octave_checks import check_octave
+from octave_mcp.commands.process import BAD_SETTINGS, FAILED
+from octave_mcp.commands.starting import from_command_line, print_any_text
+from octave_mcp.observability.logs import Secrets, configure_logging
+from octave_mcp.personas.cleaning import shorten
+from octave_mcp.settings import SettingsError, environment_value, load_settings
+from octave_mcp.values import UNEXPANDED
+
+__all__ = ["add_arguments", "run"]
+
+START_SECONDS = 30.0
+"""Bound on the start of the server and its first answers; clients wait as long."""
+
+RESULT_CHARACTERS = 300
+"""How much of a result is shown."""
+
+ASK = 'All good. Ask your assistant, for example: "Build two personas from these notes: …"'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.description = "Check the key, network and settings, and say how to fix problems. Free; never prints the key."
-    parser.epilog = "Exit code: 0 all is well; 1 something failed; 2 settings."
+    parser.description = (
+        "Check the key, network and settings of this environment, and say how to fix problems. With --client, check "
+        "the server in that client's file, and start it as the client does. Free; never prints the key."
+    )
+    parser.epilog = "Exit code: 0 all is well; 1 something failed; 2 settings that cannot be used."
+    parser.add_argument("--client", metavar="CLIENT", help="check this client's configuration, such as claude-desktop")
+    parser.add_argument("--name", default=NAME, help="with --client: name of the server (default: %(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Check everything, and print it. Return the exit code."""
     print_any_text()
-    report = anyio.run(partial(examine, sandbox=options.sandbox))
+    if options.client is not None:
+        try:
+            client = client_named(options.client)
+        except ValueError as problem:
+            print(f"octave-personas-mcp doctor: {problem}")
+            return BAD_SETTINGS
+        report = anyio.run(_examine_client, client, options.name)
+    else:
+        report = anyio.run(partial(_examine, sandbox=options.sandbox))
+    report.verdict(ASK)
     return BAD_SETTINGS if report.settings_unusable else FAILED if report.failed else 0
 
 
-class Report:
-    """Prints one line for each check as it is made, and remembers whether one failed."""
-
-    def __init__(self) -> None:
-        """Nothing has failed yet."""
-        self.failed = False
-        self.settings_unusable = False
-
-    def ok(self, check: str, text: str) -> None:
-        """This is well."""
-        self._line("ok", check, text)
-
-    def warn(self, check: str, text: str) -> None:
-        """This works, and is not as it should be."""
-        self._line("warn", check, text)
-
-    def fail(self, check: str, text: str) -> None:
-        """This does not work; the text says what to do."""
-        self.failed = True
-        self._line("FAIL", check, text)
-
-    def skip(self, why: str, *checks: str) -> None:
-        """These are pointless, as something before them failed."""
-        for check in checks:
-            self._line("skip", check, why)
-
-    def _line(self, mark: str, check: str, text: str) -> None:
-        print(f"{mark:<5} {check:<11}  {clean(text)}", flush=True)
-
-
-async def examine(*, sandbox: bool = False) -> Report:
-    """Check everything, and print it."""
+async def _examine(*, sandbox: bool) -> Report:
+    """Check this environment."""
     report = Report()
-    _versions(report)
-    _telemetry(report)
+    check_program(report)
+    check_names(report)
     try:
-        settings = load_settings(sandbox=True) if sandbox else load_settings()
+        settings = load_settings(**from_command_line(sandbox=sandbox, folders=None))
     except SettingsError as error:
-        _unusable(report, str(error).splitlines())
+        check_unusable_settings(report, str(error).splitlines())
         return report
     # What is logged as a warning is in the report, with what to do.
     level = "ERROR" if settings.log_level == "WARNING" else settings.log_level
     configure_logging(level, Secrets(settings.api_key))
-    told = "usable" + ("; the sandbox: made-up data, in this process" if settings.sandbox else "")
-    report.ok("settings", told)
-    workspace, answered_at = await _octave(report, settings)
-    await _store(report, settings)
-    _clock(report, workspace, answered_at)
+    report.ok("settings", "usable" + ("; the sandbox: sample data, in this process" if settings.sandbox else ""))
+    for folder in settings.folders:
+        if not folder.is_dir():
+            report.warn("folders", f"there is no folder {folder}")
+    check_key(report, settings)
+    workspace, answered_at = await check_octave(report, settings)
+    await check_ledger(report, settings)
+    check_clock(report, workspace, answered_at)
     return report
 
 
-# --- On this machine --------------------------------------------------------------------------------------------------
+# --- A client's configuration -----------------------------------------------------------------------------------------
 
 
-def _versions(report: Report) -> None:
-    found = {name: _version(name) for name in DISTRIBUTIONS}
-    told = [f"{name} {number}" for name, number in found.items()]
-    report.ok("versions", ", ".join([told[0], f"Python {platform.python_version()}", *told[1:]]))
+async def _examine_client(client: Client, name: str) -> Report:
+    """Check the server of that name in a client's files, and start it as the client does."""
+    report = Report()
+    entry = _entry(report, client, name)
+    if entry is None:
+        return report
+    if "command" not in entry:
+        report.skip("it is reached over HTTP, so the server's own log says more", "command", "start")
+        return report
+    command, arguments = _command(entry)
+    environment = _environment(report, client, entry)
+    found = shutil.which(command)
+    if found is None:
+        report.fail("command", f"there is no program {command}: {_again(client, name)}")
+        report.skip("the command comes first", "start")
+        return report
+    report.ok("command", found)
+    await _start(report, StdioServerParameters(command=found, args=arguments, env=environment))
+    return report
 
 
-def _telemetry(report: Report) -> None:
-    """Name the variables of OpenTelemetry that this server ignores. Without any there is nothing to report."""
-    if dropped := drop_unusable_variables():
-        report.warn("telemetry", f"what {', '.join(dropped)} names is not installed or not used here, and is ignored")
+def _entry(report: Report, client: Client, name: str) -> Entry | None:
+    """Return the server in the client's files, the project's first, as that one is preferred."""
+    paths = [path for path in (client_file(client, project=True), client_file(client), client.own_path()) if path]
+    problems = []
+    for path in paths:
+        try:
+            servers = read_servers(client, path, lenient=True)
+        except CannotWrite as problem:
+            problems.append(str(problem))
+            continue
+        if entry := servers.get(name):
+            report.ok("file", f"{name} is in {path}")
+            return entry
+    if problems:
+        report.fail("file", f"{'; '.join(problems)}. Nothing else can be checked")
+    else:
+        looked = ", ".join(map(str, paths)) or "any file that this command knows"
+        report.fail("file", f"{name} is not in {looked}: {_again(client, name)}")
+    return None
 
 
-def _version(distribution: str) -> str:
+def _again(client: Client, name: str) -> str:
+    option = "" if name == NAME else f" --name {name}"
+    return f"octave-personas-mcp config {client.name}{option} says what goes there"
+
+
+def _command(entry: Entry) -> tuple[str, list[str]]:
+    command = entry["command"]
+    words = [str(word) for word in (command if isinstance(command, list) else [command, *entry.get("args", ())])]
+    return words[0] if words else "", words[1:]
+
+
+def _environment(report: Report, client: Client, entry: Entry) -> dict[str, str]:
+    """Return the environment that the client gives the server: its file's, filled in from here as the client would."""
+    declared: dict[str, Any] = entry.get("env") or entry.get("environment") or {}
+    check_names(report, declared)
+    found = {str(name): str(value) for name, value in declared.items()}
+    passed = {str(name): client.fill.format(variable=name, input="") for name in entry.get("env_vars", ())}
+    for name, value in {**found, **passed}.items():
+        if not client.fill or value != client.value(KEY) or name != KEY.variable:
+            continue
+        if (own := environment_value(name)) is None:
+            where = "and is asked for by the client" if client.asks else f"where {client.title} is started"
+            report.warn("environment", f"{name} is not set here; it has to be set {where}")
+        found[name] = own or ""
+    if any(UNEXPANDED.search(value) for value in found.values()):
+        names = ", ".join(name for name, value in found.items() if UNEXPANDED.search(value))
+        report.fail("environment", f"{names} still contains a placeholder: put the value in its place")
+    return found
+
+
+async def _start(report: Report, server: StdioServerParameters) -> None:
+    """Start the server, list its tools, and ask whose the key is, as an assistant does."""
     try:
-        return version(distribution)
-    except PackageNotFoundError:  # run from its sources, or packed into one file
-        return "(not installed as a package)"
-
-
-def _unusable(report: Report, problems: list[str]) -> None:
-    """Tell which settings cannot be used, and that without them nothing else can be checked."""
-    report.failed = report.settings_unusable = True
-    keys = [problem for problem in problems if problem.startswith("OCTAVE_API_KEY")]
-    others = [problem for problem in problems if problem not in keys]
-    if others:
-        report.fail("settings", "; ".join(others))
-    else:
-        report.ok("settings", "usable, but for the key")
-    if keys:
-        report.fail("key", "; ".join([*keys, _SET_KEY]))
-    else:
-        report.skip("settings come first", "key")
-    first = "settings come first" if others else "the key comes first"
-    checks = ("origin", "certificate", "key valid", "workspace", "credits", "store", "clock")
-    report.skip(first, *checks)
-
-
-async def _store(report: Report, settings: Settings) -> None:
-    """Write to the ledger, which changes nothing of what it holds."""
-    path, in_postgres = settings.ledger_path, (settings.state_url or "").startswith(POSTGRES)
-    ledger = None
-    try:
-        ledger = open_ledger(settings.state_url, path)
-        await ledger.check()
-        await ledger.generation("doctor", "none")
-    except LedgerError as error:
-        report.fail("store", f"{error} The file is {path}" if path else str(error))
-    else:
-        memory = "PostgreSQL can be written" if in_postgres else "in memory: it ends with the process"
-        report.ok("store", f"{path} can be written" if path else memory)
-    finally:
-        with suppress(LedgerError):
-            if ledger:
-                await ledger.close()
-
-
-def _clock(report: Report, workspace: Workspace | None, answered_at: float) -> None:
-    if workspace is None:
-        report.skip("Octave's time is not known", "clock")
+        with anyio.fail_after(START_SECONDS):
+            async with McpClient(server) as mcp:
+                tools = (await mcp.list_tools()).tools
+                report.ok("start", f"{len(tools)} tools")
+                result = await mcp.call_tool("check_workspace", {})
+    except (MCPError, OSError, TimeoutError, ExceptionGroup) as error:
+        report.fail("start", f"the server did not answer ({type(error).__name__}): run the command by hand to see why")
         return
-    theirs = _seconds(workspace.metadata.timestamp)
-    if theirs is None:
-        report.skip("Octave's answer does not tell the time", "clock")
-        return
-    ahead = answered_at - theirs
-    if abs(ahead) > MAX_CLOCK_SECONDS:
-        apart = f"{abs(ahead):.0f} seconds {'ahead of' if ahead > 0 else 'behind'} Octave's"
-        report.warn(
-            "clock", f"{apart}: set this machine's clock, as a persona whose answer was lost is looked for by its time"
-        )
-    else:
-        report.ok("clock", "agrees with Octave's")
-
-
-def _seconds(timestamp: str | None) -> float | None:
-    """A time as Octave writes it, in seconds since the epoch; None for a day alone, or for nonsense."""
-    if timestamp is None or "T" not in timestamp:
-        return None
-    try:
-        moment = datetime.fromisoformat(timestamp)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
-# --- Octave -----------------------------------------------------------------------------------------------------------
-
-
-async def _octave(report: Report, settings: Settings) -> tuple[Workspace | None, float]:
-    """Check the key and the way to Octave. Returns Octave's answer, if there is one, and when it came."""
-    has_key = _key(report, settings)
-    reached = await _origin(report, settings)
-    if not (has_key and reached):
-        why = "the origin is not reached" if has_key else "there is no key to ask with"
-        report.skip(why, "certificate", "key valid", "workspace", "credits")
-        return None, 0.0
-    workspace, problem = None, None
-    try:
-        async with _client(settings) as client:
-            workspace = await LookupClient(client, seconds=LOOK_UP_SECONDS).workspace()
-    except OctaveError as error:
-        problem = error
-    answered_at = time.time()
-    trusted = _certificate(report, settings, problem)
-    if workspace and workspace.valid is False:
-        problem = KeyProblem("Octave says that this API key is not valid.")
-    if problem:
-        if trusted:
-            report.fail("key valid", _advised(problem))
-        else:
-            report.skip("the certificate comes first", "key valid")
-        report.skip("Octave did not say", "workspace", "credits")
-    elif workspace:
-        report.ok("key valid", "Octave knows it")
-        _workspace(report, workspace)
-        _credits(report, workspace.credits)
-    return workspace, answered_at
-
-
-def _key(report: Report, settings: Settings) -> bool:
-    if settings.sandbox:
-        report.ok("key", "none needed")
-    elif settings.api_key is None:
-        report.fail("key", f"there is none: {_SET_KEY}")
-    else:
-        report.ok("key", f"set in {'OCTAVE_API_KEY_FILE' if settings.api_key_file else 'OCTAVE_API_KEY'}, well formed")
-    return settings.sandbox or settings.api_key is not None
-
-
-async def _origin(report: Report, settings: Settings) -> bool:
-    """Whether there is something at the base URL, or at the proxy on the way there."""
-    if settings.sandbox:
-        report.ok("origin", "the sandbox, in this process")
-        return True
-    origin = settings.base_url
-    route = route_to(origin)
-    for problem in route.ignored:
-        report.warn("proxy", f"{problem}: it is ignored")
-    parts, proxy = urlsplit(origin), route.proxy
-    host = proxy.host if proxy else parts.hostname or ""
-    port = proxy.port if proxy else parts.port or (443 if parts.scheme == "https" else 80)
-    way = f"the proxy {host}:{port}, on the way to {origin}," if proxy else f"{host}:{port}"
-    amend = "check the network, the firewall and " + (
-        f"{proxy.setting}" if proxy else "OCTAVE_BASE_URL; where a proxy is needed, set HTTPS_PROXY"
-    )
-    try:
-        with anyio.fail_after(REACH_SECONDS):
-            async with await anyio.connect_tcp(host, port):
-                pass
-    except TimeoutError:
-        report.fail("origin", f"{way} does not answer within {REACH_SECONDS:g} seconds: {amend}")
-    except (socket.gaierror, UnicodeError):
-        report.fail("origin", f"{way} is no name that this machine can resolve: {amend}")
-    except OSError:
-        report.fail("origin", f"{way} cannot be reached: {amend}")
-    else:
-        report.ok("origin", f"{origin} is reachable" + (f" through the proxy {host}:{port}" if proxy else ""))
-        return True
-    return False
-
-
-def _client(settings: Settings) -> OctaveClient:
-    if not settings.sandbox:
-        return OctaveClient(settings.base_url, settings.api_key)
-    from octave_mcp.sandbox import build_sandbox
-
-    return OctaveClient("http://localhost", SecretStr("sandbox"), app=build_sandbox())
-
-
-def _certificate(report: Report, settings: Settings, problem: OctaveError | None) -> bool:
-    """Whether the certificate is none of the problems."""
-    if settings.sandbox or urlsplit(settings.base_url).scheme == "http":
-        report.ok("certificate", "not needed")
-    elif problem is None or problem.status is not None:
-        report.ok("certificate", "trusted by this machine")
-    elif isinstance(problem, SetupProblem) and "certificate" in str(problem):
-        report.fail(
-            "certificate",
-            f"{problem} Add the authority that signed it (a company's proxy often has its own) to the operating "
-            f"system's trusted ones, or {_SET_ORIGIN}",
-        )
-        return False
-    else:
-        report.skip("no answer that would tell", "certificate")
-    return True
-
-
-def _advised(problem: OctaveError) -> str:
-    """What happened, in Octave's words too, and what to do."""
-    said = f" Octave says: {_shown(problem.octave_message)}." if problem.octave_message else ""
-    if isinstance(problem, KeyProblem):
-        advice = f"Look at the key in Octave, then {_SET_KEY}"
-    elif isinstance(problem, SetupProblem):
-        advice = f"Check this machine's proxy settings, and {_SET_ORIGIN}"
-    elif isinstance(problem, Busy):
-        waits = problem.retry_after is not None and math.isfinite(problem.retry_after)
-        advice = f"Run this again in {math.ceil(problem.retry_after or 0)} seconds" if waits else "Run this again later"
-    else:
-        advice = f"Run this again; if that does not help, check the network, and {_SET_ORIGIN}"
-    return f"{problem}{said} {advice}"
-
-
-def _workspace(report: Report, workspace: Workspace) -> None:
-    oid = f" ({_shown(workspace.workspaceOId)})" if workspace.workspaceOId else ""
-    organization = f", of {_shown(workspace.organizationName)}" if workspace.organizationName else ""
-    report.ok("workspace", f"{_shown(workspace.workspaceName) or 'without a name'}{oid}{organization}")
-
-
-def _credits(report: Report, credit: Credits) -> None:
-    told = list(_counts(credit))
-    text = "; ".join(text for _, text in told)
-    if not told:
-        report.ok("credits", "Octave does not tell how many are left")
-    elif max(left for left, _ in told) <= 0:
-        report.warn("credits", f"{text}: have credits added to the workspace, else nothing can be generated")
-    else:
-        report.ok("credits", text)
-
-
-def _counts(credit: Credits) -> Iterator[tuple[float, str]]:
-    """How many are left, and that in words: in the period, and in all."""
-    period = f" in the period {_shown(credit.period)}" if credit.period else " in the period"
-    for left, most, when in (
-        (credit.quotaAvailable, credit.quotaMax, period),
-        (credit.totalRemaining, credit.totalMax, " in all"),
-    ):
-        if left is not None:
-            yield left, f"{left:,.10g}{'' if most is None else f' of {most:,.10g}'} left{when}"
-    if credit.quotaAvailable is None and credit.totalRemaining is None and credit.creditsAvailable is not None:
-        yield credit.creditsAvailable, f"{credit.creditsAvailable:,.10g} left"
-
-
-def _shown(text: str | None) -> str:
-    """A text of Octave's, made safe to show."""
-    return shorten(clean((text or "")[: SAID_CHARACTERS * 2]), SAID_CHARACTERS)
+    text = " ".join(block.text for block in result.content if isinstance(block, TextContent))
+    (report.fail if result.is_error else report.ok)("workspace", shorten(text, RESULT_CHARACTERS))

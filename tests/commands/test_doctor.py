@@ -1,13 +1,17 @@
 """`octave-personas-mcp doctor`: one line for each check, what to do where it fails, an exit code, and never the key."""
 
 import asyncio
+import json
+import os
 import ssl
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import trustme
-from support.command import Ran, environment, run
+from support.command import Ran, ended, environment, run
 from support.library import Library
 from support.upstream import (
     Request,
@@ -22,6 +26,9 @@ from support.upstream import (
     upstream,
 )
 
+from octave_mcp.clients.files import client_file
+from octave_mcp.clients.table import BY_NAME
+
 pytestmark = pytest.mark.anyio
 
 KEY = "sk-canary-0123456789"
@@ -30,12 +37,25 @@ WORKSPACE = {"valid": True, "workspaceName": "Acme GTM", "workspaceOId": "wa_1",
 CHECKS = ["versions", "settings", "key", "origin", "certificate", "key valid", "workspace", "credits", "store", "clock"]
 
 
-def lines(ran: Ran) -> dict[str, tuple[str, str]]:
+Found = dict[str, tuple[str, str]]
+
+
+def lines(ran: Ran) -> Found:
     """Each check's mark and text, in their order."""
     assert KEY not in ran.out + ran.err
     assert "canary" not in ran.out + ran.err
     assert "Traceback" not in ran.err
-    return {line[6:17].strip(): (line[:5].strip(), line[17:].strip()) for line in ran.out.splitlines()}
+    *checks, empty, verdict = ran.out.splitlines()
+    assert empty == ""
+    assert verdict.startswith("All good.") is not any(line.startswith(("FAIL", "warn")) for line in checks)
+    found: Found = {}
+    for line in checks:
+        if line.startswith("skip"):
+            names, _, why = line[6:].partition(": ")
+            found |= dict.fromkeys(names.split(", "), ("skip", why))
+        else:
+            found[line[6:17].strip()] = (line[:5].strip(), line[17:].strip())
+    return found
 
 
 async def examined(look_up: Respond, **settings: str) -> tuple[Ran, Upstream]:
@@ -63,7 +83,8 @@ async def test_where_all_is_well_each_check_says_so_and_nothing_is_paid_for() ->
     assert {mark for mark, _ in found.values()} == {"ok"}
     assert ran.code == 0
     assert found["workspace"][1] == "Acme GTM (wa_1), of Acme"
-    assert "5 of 50 left in the period MONTHLY; 12 of 100 left in all" in found["credits"][1]
+    assert found["credits"][1] == "5 of 50 this month; 12 of 100 in total"
+    assert ran.out.endswith('All good. Ask your assistant, for example: "Build two personas from these notes: …"\n')
     assert found["certificate"][1] == "not needed"
     assert [request.path for request in octave.looked_up] == ["/api/v2/api-key/validate"]
     assert octave.requests == []
@@ -83,6 +104,7 @@ async def test_without_a_key_the_rest_is_checked_all_the_same() -> None:
         ran = await run("doctor", env={**environment(octave), "OCTAVE_API_KEY": ""})
     found = lines(ran)
     assert (found["key"][0], found["key valid"][0], found["store"][0], ran.code) == ("FAIL", "skip", "ok", 1)
+    assert ran.out.endswith("\n1 problem: key\n")
     assert "set OCTAVE_API_KEY" in found["key"][1]
 
 
@@ -110,7 +132,7 @@ async def test_settings_that_cannot_be_used_are_told_with_exit_code_2(
     ("look_up", "words"),
     [
         (always(error_envelope(f"No such key: {KEY}"), status=401), ["rejected this API key", "Look at the key"]),
-        (always(error_envelope("Forbidden"), status=403), ["Forbidden"]),
+        (always(error_envelope("Forbidden"), status=403), ["Forbidden", "plan may not include the API"]),
         (Library(workspace={"status": "ok", "valid": False}), ["not valid"]),
         (always(b"", status=307, headers={"location": "https://x.example"}), ["redirects", "OCTAVE_BASE_URL"]),
         (always(b"<html>Hello</html>"), ["cannot be read"]),
@@ -198,7 +220,7 @@ async def test_no_credits_are_a_warning_and_none_told_are_not() -> None:
     assert lines(ran)["credits"][0] == "warn"
     library.workspace.pop("credits")
     ran, _ = await examined(library)
-    assert lines(ran)["credits"] == ("ok", "Octave does not tell how many are left")
+    assert lines(ran)["credits"] == ("ok", "Octave does not say how many are left")
     assert ran.code == 0
 
 
@@ -211,3 +233,119 @@ async def test_a_proxy_on_the_way_is_the_one_that_has_to_answer() -> None:
     mark, text = lines(ran)["origin"]
     assert mark == "FAIL"
     assert text.startswith(f"the proxy localhost:{gone.port}, on the way to https://octave.invalid")
+
+
+async def test_names_that_are_no_setting_are_warned_of_with_the_nearest() -> None:
+    """A misspelt setting has no effect, and nobody would know."""
+    ran = await run("doctor", "--sandbox", env=environment(OCTAVE_MCP_WAIT_SECOND="20", OCTAVE_MCP_TOKEN="x"))
+    assert lines(ran)["names"] == (
+        "warn",
+        "OCTAVE_MCP_WAIT_SECOND is not a setting: did you mean OCTAVE_MCP_WAIT_SECONDS?",
+    )
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, "1 warning: names")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such permissions")
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o644, True)])
+async def test_a_key_file_that_others_can_read_is_a_warning(tmp_path: Path, mode: int, warned: bool) -> None:  # noqa: FBT001 - both
+    """The line says how to change it."""
+    path = tmp_path / "key"
+    path.write_text(KEY, encoding="utf-8")
+    path.chmod(mode)
+    ran, _ = await examined(valid(), OCTAVE_API_KEY="", OCTAVE_API_KEY_FILE=str(path))
+    found = lines(ran)
+    assert found["key"][0] == "ok"
+    assert ("key file" in found) is warned
+    assert not warned or f"chmod 600 {path}" in found["key file"][1]
+
+
+# --- A client's configuration -----------------------------------------------------------------------------------------
+
+
+async def of_client(client: str, home: Path, *arguments: str, key: str = "") -> tuple[Ran, Found]:
+    """Check a client's configuration in a home folder."""
+    env = {**os.environ, "HOME": str(home), **({"OCTAVE_API_KEY": key} if key else {})}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "octave_mcp", "doctor", "--client", client, *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=env,
+        cwd=home,
+    )
+    ran = await ended(process)
+    return ran, lines(ran)
+
+
+def configured(home: Path, client: str, *options: str) -> Path:
+    """Write a client's configuration into a home folder. Return its file."""
+    subprocess.run(
+        [sys.executable, "-m", "octave_mcp", "config", client, "--write", *options],
+        env={**os.environ, "HOME": str(home)},
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    path = client_file(BY_NAME[client])
+    assert path
+    return home / path.relative_to(Path.home())
+
+
+async def test_a_clients_entry_is_found_and_started_as_the_client_does(tmp_path: Path) -> None:
+    """Its command and arguments, of which one asks for the sandbox."""
+    configured(tmp_path, "cursor", "--sandbox")
+    ran, found = await of_client("cursor", tmp_path)
+    assert list(found) == ["file", "command", "start", "workspace"]
+    assert {mark for mark, _ in found.values()} == {"ok"}
+    assert ran.code == 0
+    assert found["start"][1] == "6 tools"
+
+
+async def test_a_placeholder_that_was_left_is_named_before_and_after_the_start(tmp_path: Path) -> None:
+    """The server says it too, as it would in the chat; comments in the file are passed over."""
+    path = configured(tmp_path, "zed")
+    text = path.read_text(encoding="utf-8").replace("{", "{ // mine", 1)
+    path.write_text(text.replace('"env": {', '"env": {"OCTAVE_MCP_CONFIRMS": "ask", /* why */', 1), encoding="utf-8")
+    ran, found = await of_client("zed", tmp_path)
+    assert ran.code == 1
+    assert found["environment"] == ("FAIL", "OCTAVE_API_KEY still contains a placeholder: put the value in its place")
+    assert "did you mean OCTAVE_MCP_CONFIRM?" in found["names"][1]
+    assert found["start"][0] == "ok"
+    assert "OCTAVE_API_KEY still contains a placeholder" in found["workspace"][1]
+
+
+async def test_a_variable_that_the_client_fills_in_has_to_be_set(tmp_path: Path) -> None:
+    """If it is, the server gets its value."""
+    configured(tmp_path, "gemini-cli")
+    _, found = await of_client("gemini-cli", tmp_path)
+    assert "OCTAVE_API_KEY is not set here" in found["environment"][1]
+    assert "No Octave API key is set" in found["workspace"][1]
+    async with upstream(by_the_page) as octave:
+        octave.look_up = valid()
+        _, found = await of_client("gemini-cli", tmp_path, key=KEY)
+    assert "environment" not in found
+    assert "No Octave API key is set" not in found["workspace"][1]
+
+
+async def test_a_client_without_an_entry_or_with_a_wrong_one_is_told_what_to_do(tmp_path: Path) -> None:
+    """With the command that helps."""
+    ran, found = await of_client("claude-code", tmp_path)
+    assert (found["file"][0], ran.code) == ("FAIL", 1)
+    assert "octave-personas-mcp config claude-code says what goes there" in found["file"][1]
+    configured(tmp_path, "cursor", "--name", "gone")
+    path = tmp_path / ".cursor" / "mcp.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["mcpServers"]["gone"]["command"] = "/nowhere/octave-personas-mcp"
+    content["mcpServers"]["breaks"] = {"command": sys.executable, "args": ["-c", "pass"]}
+    content["mcpServers"]["far"] = {"url": "https://personas.example.com/mcp"}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    _, found = await of_client("cursor", tmp_path, "--name", "gone")
+    assert "there is no program /nowhere/octave-personas-mcp" in found["command"][1]
+    _, found = await of_client("cursor", tmp_path, "--name", "breaks")
+    assert "the server did not answer" in found["start"][1]
+    ran, found = await of_client("cursor", tmp_path, "--name", "far")
+    assert (found["start"][0], ran.code) == ("skip", 0)
+    path.write_text("[]", encoding="utf-8")
+    _, found = await of_client("cursor", tmp_path)
+    assert "not a JSON object" in found["file"][1]
+    ran = await run("doctor", "--client", "cursr", env=environment())
+    assert (ran.code, "did you mean cursor?" in ran.out) == (2, True)
