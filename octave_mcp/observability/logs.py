@@ -1,8 +1,8 @@
-"""Logging of the whole process, on stderr: one line each, or one JSON object each, without keys whoever logs them.
+"""Logging of the whole process to stderr, as lines of text or as JSON objects. Keys are removed, whoever logs them.
 
-Nor is anything of what callers sent or Octave said in it. This package logs none of that; libraries do, at INFO and
-below (the HTTP library a whole URL, the MCP SDK whole messages), so those are heard from WARNING on only; and the texts
-of exceptions, which quote what they stumbled over, are left out of tracebacks.
+The log contains nothing that callers sent or Octave answered. This package logs none of it. Libraries do at INFO and
+below (the HTTP library whole URLs, the MCP SDK whole messages), so their records are kept from WARNING on only.
+Exceptions are logged without their texts, which quote the values that caused them.
 """
 
 import json
@@ -23,37 +23,37 @@ from octave_mcp.streams import BackgroundWriter
 __all__ = ["Secrets", "configure_logging"]
 
 REMOVED = "[key removed]"
-"""Stands where a secret was."""
+"""Text in place of a secret."""
 
 MAX_SECRETS = 1000
-"""Kept, the latest: a server that many call learns their keys one by one."""
+"""Most secrets that are remembered. Beyond it the oldest is dropped; a team's server adds one for each caller's key."""
 
 SHORTEST_SECRET = 8
-"""Characters. A shorter one may be a common word, and whoever can name one could make the log unreadable."""
+"""Fewest characters of a secret. Removing a shorter one, such as a common word, would make the log unreadable."""
 
 TALKATIVE = ("octave_mcp", "asyncio", "uvicorn")
-"""Who is heard below WARNING: those that log nothing of what is sent and answered."""
+"""Loggers whose records below WARNING are kept, as they contain nothing that is sent or answered."""
 
 STDERR = 2
-"""The descriptor itself: whoever prints to `sys.stderr` does not wait for a line of the log."""
+"""Descriptor of stderr. The log writes to it directly, so that printing to `sys.stderr` never waits for the log."""
 
 MAX_WAITING_LINES = 1000
-"""Lines that wait for a reader of stderr; the next are dropped."""
+"""Most lines that wait until stderr is read. Further lines are dropped."""
 
 FLUSH_SECONDS = 1.0
-"""At the end of the process, for lines that were not read yet."""
+"""Seconds at the end of the process for lines that wait to be written."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
-"""What every record has; all else are fields that somebody added."""
+"""Attributes of every record. All others were added by the caller, as fields of the JSON object."""
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 class Secrets:
-    """What must never be in the log. More may be added while it is written, by any thread."""
+    """Texts that must never be in the log. Any thread may add more at any time."""
 
     def __init__(self, *secrets: SecretStr | None) -> None:
-        """Begin with these."""
+        """Start with these secrets; None is ignored."""
         self._lock = threading.Lock()
         self._forms: dict[str, frozenset[str]] = {}
         self._longest_first: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Secrets:
                 self.add(secret)
 
     def add(self, secret: SecretStr) -> None:
-        """Take this out too, from now on. One that is known already counts as the latest again."""
+        """Remove this from the log too, from now on. One that is known already counts as the newest again."""
         text = secret.get_secret_value()
         if len(text) < SHORTEST_SECRET:
             return
@@ -77,7 +77,7 @@ class Secrets:
                 self._longest_first = tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
     def removed_from(self, text: str) -> str:
-        """`text` without any of them."""
+        """Return `text` without any of the secrets."""
         for form in self._longest_first:  # the longest first, as one may be a part of another
             if form in text:
                 text = text.replace(form, REMOVED)
@@ -85,7 +85,7 @@ class Secrets:
 
 
 def _forms(secret: str) -> frozenset[str]:
-    """A secret as it is, and as it is written in a repr of text or bytes, in JSON, in one of these twice, or a URL."""
+    """Return a secret as it is, and as it is written in a repr, in JSON, in one of these twice, and in a URL."""
     once = {secret, repr(secret)[1:-1], secret.replace("\\", "\\\\").replace("'", "\\'"), json.dumps(secret)[1:-1]}
     twice = {form for one in once for form in (repr(one)[1:-1], json.dumps(one)[1:-1])}
     return frozenset(once | twice | {quote(secret, safe="")})
@@ -95,10 +95,10 @@ def configure_logging(level: str, secrets: Secrets, *, form: Literal["text", "js
     """Send every log record of `level` and above to stderr, as `form`. Call it once, before anything logs."""
     handler = _Stderr()
     handler.setFormatter(_Json(secrets) if form == "json" else _Text(secrets))
-    heard = logging.getLevelNamesMapping()[level]
-    logging.basicConfig(level=max(heard, logging.WARNING), handlers=[handler], force=True)
+    minimum = logging.getLevelNamesMapping()[level]
+    logging.basicConfig(level=max(minimum, logging.WARNING), handlers=[handler], force=True)
     for name in TALKATIVE:
-        logging.getLogger(name).setLevel(heard)
+        logging.getLogger(name).setLevel(minimum)
 
 
 class _Stderr(logging.Handler):
@@ -124,14 +124,14 @@ class _Stderr(logging.Handler):
 
 
 class _Text(logging.Formatter):
-    """A line for a person."""
+    """Format a record as a line for a person."""
 
     def __init__(self, secrets: Secrets) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        record.exc_text = None  # another handler's, which has the texts
+        record.exc_text = None  # cached by another handler, with the texts
         return self._secrets.removed_from(super().format(record))
 
     def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802 - logging's own name
@@ -139,7 +139,7 @@ class _Text(logging.Formatter):
 
 
 class _Json(logging.Formatter):
-    """An object for a machine: `time`, `level`, `logger`, `message`, and what somebody added; last an `exception`."""
+    """Format a record as a JSON object: `time`, `level`, `logger`, `message`, then added fields and the `exception`."""
 
     def __init__(self, secrets: Secrets) -> None:
         super().__init__()
@@ -161,19 +161,19 @@ class _Json(logging.Formatter):
             fields["stack"] = record.stack_info
         ordered = ("time", "level", "logger", "message")
         names = [*ordered, *(name for name in fields if name not in ordered)]
-        # Whoever brings a key may choose it: no choice of theirs blanks what a line is found by.
-        told = {name: value if name in ordered[:3] else self._plain(value) for name, value in fields.items()}
-        return json.dumps({self._secrets.removed_from(name): told[name] for name in names})
+        # Callers choose their own keys. None may remove time, level or logger, by which a line is found.
+        values = {name: value if name in ordered[:3] else self._plain(value) for name, value in fields.items()}
+        return json.dumps({self._secrets.removed_from(name): values[name] for name in names})
 
     def _plain(self, value: Any) -> Any:
-        """A value that JSON has, without secrets."""
+        """Return a value of a JSON type, without secrets."""
         if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
             return value
         return self._secrets.removed_from(f"{value}")
 
 
 def _traceback(error: BaseException | None) -> str:
-    """Where it was raised, and what it was raised from, each with its class and without its text."""
+    """Return the traceback of an error and of its causes, each with its class and without its text."""
     parts: list[str] = []
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
@@ -185,4 +185,4 @@ def _traceback(error: BaseException | None) -> str:
             "\n".join([f"Traceback (most recent call last):\n{where}{kind.__module__}.{kind.__name__}", *inner])
         )
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return "\n\nfrom which came:\n\n".join(reversed(parts))
+    return "\n\nwhich caused:\n\n".join(reversed(parts))

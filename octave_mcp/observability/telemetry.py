@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SCOPE",
-    "About",
+    "Attributes",
     "active_ids",
     "client_span",
     "count_call",
@@ -40,7 +40,7 @@ SCOPE = "octave-personas-mcp"
 REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600)
 """Bucket bounds in seconds: a look-up takes tenths of a second, a persona seconds to minutes."""
 
-About = Mapping[str, AttributeValue]
+Attributes = Mapping[str, AttributeValue]
 """Attributes of a span or a measurement."""
 
 _tracer = get_tracer(SCOPE, __version__)
@@ -50,10 +50,10 @@ _tracer = get_tracer(SCOPE, __version__)
 
 
 @contextmanager
-def client_span(name: str, about: About) -> Iterator[Span]:
+def client_span(name: str, attributes: Attributes) -> Iterator[Span]:
     """Open a span for a call that leaves this process, as a child of the active span."""
     with _tracer.start_as_current_span(
-        name, kind=SpanKind.CLIENT, attributes=about, record_exception=False, set_status_on_exception=False
+        name, kind=SpanKind.CLIENT, attributes=attributes, record_exception=False, set_status_on_exception=False
     ) as span:
         yield span
 
@@ -113,8 +113,8 @@ def count_call(tool: str, result: str) -> None:
 
 def count_outcome(outcome: str, error: str | None, usage: float | None) -> None:
     """Count one persona that was sent for. `outcome` is created, failed or unknown; `error` the class of an error."""
-    about = {"octave.outcome": outcome, **({} if error is None else {"error.type": error})}
-    _instruments().personas.add(1, about)
+    attributes = {"octave.outcome": outcome, **({} if error is None else {"error.type": error})}
+    _instruments().personas.add(1, attributes)
     if usage is not None and 0 < usage < math.inf:
         _instruments().credits.add(usage)
 
@@ -130,6 +130,6 @@ def count_recovered() -> None:
     _instruments().recovered.add(1)
 
 
-def time_request(seconds: float, about: About) -> None:
+def time_request(seconds: float, attributes: Attributes) -> None:
     """Record the duration of one request to Octave."""
-    _instruments().seconds.record(seconds, about)
+    _instruments().seconds.record(seconds, attributes)

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from octave_mcp.observability.telemetry import About
+from octave_mcp.observability.telemetry import Attributes
 from octave_mcp.octave import errors
 from octave_mcp.octave.before_send import BeforeSend
 from octave_mcp.octave.instrumentation import Call, instrumented
@@ -71,7 +71,7 @@ class OctaveClient:
         request: GenerateRequest,
         *,
         idempotency_key: str,
-        about: About | None = None,
+        about: Attributes | None = None,
         before_send: BeforeSend | None = None,
     ) -> GenerateAnswer:
         """Send `POST /api/v2/persona/generate` for one persona: paid for, seconds to minutes, never repeated here.

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from opentelemetry.trace import Span, StatusCode
 
-from octave_mcp.observability.telemetry import About, client_span, time_request
+from octave_mcp.observability.telemetry import Attributes, client_span, time_request
 from octave_mcp.octave import errors
 
 __all__ = ["Call", "instrumented"]
@@ -51,7 +51,7 @@ class Call:
 
 
 @contextmanager
-def instrumented(method: str, path: str, origin: str, about: About) -> Iterator[Call]:
+def instrumented(method: str, path: str, origin: str, about: Attributes) -> Iterator[Call]:
     """Trace, time and log the block, which makes one call and completes its `Call`. `about` is added to the span."""
     call = Call(method, path)
     address = urlsplit(origin)

@@ -98,7 +98,7 @@ def test_a_line_of_json_names_the_active_span(ours: logging.Logger, capfd: pytes
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_an_exception_is_told_without_its_text(
+def test_an_exception_is_logged_without_its_text(
     ours: logging.Logger, form: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Which quotes what it stumbled over; where it was raised, and from what, says enough."""
@@ -140,8 +140,8 @@ def test_a_key_is_taken_out_however_it_is_written(
         assert all(json.loads(line) for line in written.splitlines())
 
 
-def test_keys_that_are_learnt_later_are_taken_out_too(ours: logging.Logger, capfd: pytest.CaptureFixture[str]) -> None:
-    """As a server that many call learns them; and the longest goes first, so that none leaves a rest."""
+def test_keys_that_are_added_later_are_removed_too(ours: logging.Logger, capfd: pytest.CaptureFixture[str]) -> None:
+    """A team's server meets them one by one; and the longest is removed first, so that nothing of it is left."""
     secrets = Secrets(None)
     configure_logging("INFO", secrets)
     ours.info("%s", CANARY)
