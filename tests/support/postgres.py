@@ -65,12 +65,13 @@ class PostgresServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Kill the server, and delete its data."""
+        """Stop the server at once, and delete its data."""
         self.delete()
 
     def delete(self) -> None:
-        """Kill the server, and delete its data."""
-        self.kill()
+        """Stop the server at once, and delete its data."""
+        if self._processes():
+            self.crash()  # not killed, or its shared memory would stay
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
