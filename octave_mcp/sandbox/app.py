@@ -1,8 +1,9 @@
-"""The sandbox's routes: Octave's API as far as this project uses it, in Octave's shapes."""
+"""The sandbox's routes: the part of Octave's API that this project uses, in Octave's shapes."""
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import anyio
@@ -14,15 +15,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from octave_mcp.octave.library_kinds import KINDS, Kind
 from octave_mcp.octave.models import GenerateRequest
+from octave_mcp.sandbox.library import COMPANY, entries
 from octave_mcp.sandbox.state import GENERATE, USER, WORKSPACE, Failure, SandboxState
 
 __all__ = ["Failure", "build_sandbox"]
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 100
-MAX_SAID = 300
-"""Characters of an error message: an unknown field's name may be of any length."""
+MAX_MESSAGE = 300
+"""Bounds the characters of an error message: an unknown field's name may be of any length."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -37,11 +40,11 @@ def build_sandbox(
 ) -> Starlette:
     """Build an Octave-compatible API on made-up data, with a workspace of its own.
 
-    `latency_seconds` passes for each persona before a generation is answered. Its personas are stored and paid for at
-    once, so a caller who hangs up meanwhile finds them in the list, as with a real service. With `api_key`, no other
-    key is accepted. `failures` are answered first, in their order. Each persona costs one of `credits_total`.
+    A generation is answered after `latency_seconds` for each persona. Its personas are stored and charged at once, so a
+    caller that disconnects meanwhile finds them in the list, as with a real service. With `api_key`, no other key is
+    accepted. `failures` are answered first, in their order. Each persona costs one of `credits_total`.
 
-    Tests find what happened in `app.state.sandbox`: `requests`, `personas`, `credits_used`.
+    Tests read `app.state.sandbox`: `requests`, `personas`, `credits_used`.
     """
     app = Starlette(routes=_routes(latency_seconds), exception_handlers={HTTPException: _refused})
     # Octave's answer to a path it does not have is taken to be 404, so a stray slash must not redirect.
@@ -64,20 +67,18 @@ def _routes(latency_seconds: float) -> list[Route]:
     lookups = {
         "persona/get": _persona_get,
         "persona/list": _persona_list,
-        "product/list": _product_list,
-        "playbook/list": _playbook_list,
-        "brand-voice/list": _brand_voice_list,
-        "resource/list": _resource_list,
         "api-key/validate": _key_validate,
     }
+    answers = {f"/api/v2/{path}": answer for path, answer in lookups.items()}
+    answers |= {kind.path: partial(_library_list, kind) for kind in KINDS.values()}
     return [
         Route(GENERATE, generate, methods=["POST"]),
-        *(Route(f"/api/v2/{path}", _lookup(answer), methods=["GET"]) for path, answer in lookups.items()),
+        *(Route(path, _lookup(answer), methods=["GET"]) for path, answer in answers.items()),
     ]
 
 
 def _lookup(answer: Callable[[SandboxState, QueryParams], dict[str, Any]]) -> Endpoint:
-    """An endpoint that answers a GET with the envelope of what `answer` returns."""
+    """Return an endpoint that answers a GET with the envelope of what `answer` returns."""
 
     async def endpoint(request: Request) -> Response:
         if failure := _admit(request, {}):
@@ -94,7 +95,7 @@ def _sandbox(request: Request) -> SandboxState:
 
 
 def _admit(request: Request, body: dict[str, Any]) -> Response | None:
-    """Check the key and remember the request; the scripted failure to answer with, if one is left."""
+    """Check the key and remember the request. Return the scripted failure to answer with; None if none is left."""
     sandbox = _sandbox(request)
     sandbox.check_key(request.headers.get("api_key"))
     sandbox.record_request(request.method, request.url.path, body)
@@ -107,7 +108,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     return JSONResponse(_sandbox(request).envelope(message=message), status)
 
 
-# --- What came in -----------------------------------------------------------------------------------------------------
+# --- The request ------------------------------------------------------------------------------------------------------
 
 
 async def _json_object(request: Request) -> dict[str, Any]:
@@ -123,17 +124,17 @@ async def _json_object(request: Request) -> dict[str, Any]:
 
 def _validated(body: dict[str, Any]) -> GenerateRequest:
     if null := next(_nulls(body), None):
-        raise HTTPException(400, f"{null[:MAX_SAID]}: must not be null.")
+        raise HTTPException(400, f"{null[:MAX_MESSAGE]}: must not be null.")
     try:
         return GenerateRequest.model_validate(body)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         first = f"{_path(problems[0]['loc'])}: {problems[0]['msg'].removeprefix('Value error, ')}"
-        raise HTTPException(400, first[:MAX_SAID]) from error
+        raise HTTPException(400, first[:MAX_MESSAGE]) from error
 
 
 def _nulls(body: dict[str, Any]) -> Iterator[str]:
-    """Where a body has null: by the API's page no field of it may."""
+    """Yield the places where a body has null, which the API's page allows nowhere."""
     places: list[tuple[str, Any]] = [("", body)]
     while places:
         path, value = places.pop()
@@ -146,7 +147,7 @@ def _nulls(body: dict[str, Any]) -> Iterator[str]:
 
 
 def _path(loc: Iterable[int | str]) -> str:
-    """A place in the body, as in `personas[0].sources`."""
+    """Return a place in the body as text, such as `personas[0].sources`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".") or "body"
 
 
@@ -167,9 +168,9 @@ def _choice(query: QueryParams, name: str, choices: Sequence[str]) -> str:
 # --- The look-ups -----------------------------------------------------------------------------------------------------
 
 
-def _page(rows: Iterable[dict[str, Any]], query: QueryParams) -> dict[str, Any]:
-    """The rows with `text` in their name or description, from `offset`, at most `limit`."""
-    text = query.get("text", "").casefold()
+def _page(rows: Iterable[dict[str, Any]], query: QueryParams, *, searchable: bool = True) -> dict[str, Any]:
+    """Return the rows with `text` in their name or description, from `offset`, at most `limit`."""
+    text = query.get("text", "").casefold() if searchable else ""
     found = [row for row in rows if text in f"{row['name']}\n{row.get('description', '')}".casefold()]
     offset = _number(query, "offset", 0, 0, 10**8)
     end = offset + _number(query, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
@@ -187,7 +188,7 @@ def _persona_get(sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
 
 
 def _persona_list(sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
-    """Newest first."""
+    """Return a page of the personas, newest first."""
     mine = _choice(query, "queryType", ("ALL", "TEAM", "MINE")) == "MINE"
     offering, playbook = query.get("productOId"), query.get("playbookOId")
     rows = (
@@ -200,31 +201,17 @@ def _persona_list(sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
     return _page(rows, query)
 
 
-def _product_list(sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
-    kind, oid = _choice(query, "type", ("ALL", "PRODUCT", "SERVICE")), query.get("productOId")
-    offerings = sandbox.library.offerings.values()
-    rows = (one.row() for one in offerings if kind in {"ALL", one.kind} and (not oid or one.oid == oid))
-    return _page(rows, query)
-
-
-def _playbook_list(sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
-    oid = query.get("productOId")
-    return _page(
-        (one.row() for one in sandbox.library.playbooks.values() if not oid or oid in one.offering_oids), query
+def _library_list(kind: Kind, _sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
+    """Return the entries of a kind, filtered by offering and type where the kind has them."""
+    wanted_type, oid = _choice(query, "type", ("ALL", "PRODUCT", "SERVICE")), query.get("productOId")
+    rows = (
+        entry.row()
+        for entry in entries(kind)
+        if (not entry.offering_type or wanted_type in {"ALL", entry.offering_type})
+        and (not oid or not entry.offering_oids or oid in entry.offering_oids)
     )
-
-
-def _brand_voice_list(sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
-    """Nested, as only this list of Octave's is; and it knows no `text`."""
-    return {"data": _page((one.row() for one in sandbox.library.voices.values()), _without_text(query))}
-
-
-def _resource_list(sandbox: SandboxState, query: QueryParams) -> dict[str, Any]:
-    return _page((one.row() for one in sandbox.library.resources.values()), _without_text(query))
-
-
-def _without_text(query: QueryParams) -> QueryParams:
-    return QueryParams([(name, value) for name, value in query.multi_items() if name != "text"])
+    page = _page(rows, query, searchable=kind.searchable)
+    return {"data": page} if kind.nested else page
 
 
 def _key_validate(sandbox: SandboxState, _query: QueryParams) -> dict[str, Any]:
@@ -244,7 +231,7 @@ def _key_validate(sandbox: SandboxState, _query: QueryParams) -> dict[str, Any]:
         "status": "ok",
         "valid": True,
         "workspaceOId": WORKSPACE["oId"],
-        "workspaceName": f"{sandbox.library.company.name} (sandbox)",
-        "organizationName": sandbox.library.company.name,
+        "workspaceName": f"{COMPANY.name} (sandbox)",
+        "organizationName": COMPANY.name,
         "credits": counts,
     }

@@ -1,209 +1,238 @@
-"""Writes a persona's record from its sources: the same ones make the same persona, oId and dates aside."""
+"""Writes a persona's record from its sources: the same sources make the same persona, oId and dates aside.
+
+Nothing is understood. A few sentences of the material are quoted, the words that are in it most often become the
+topics, and templates are filled with both.
+"""
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from octave_mcp.octave.models import PersonaRequest
-from octave_mcp.sandbox import wording
-from octave_mcp.sandbox.library import BrandVoice, Library, Offering, Playbook
-from octave_mcp.sandbox.reading import MAX_READ, Material, plain, read
-from octave_mcp.sandbox.sources import text_of
-from octave_mcp.sandbox.titles import function_of, related_titles, titles_in
-from octave_mcp.sandbox.wording import Question, Tone
+from octave_mcp.octave.library_kinds import RESOURCES
+from octave_mcp.octave.models import PersonaRequest, Source
+from octave_mcp.octave.sections import LIST_SECTIONS
+from octave_mcp.sandbox.library import COMPANY, CONTENTS, PROMISES, TONES, Entry, find
 
-__all__ = ["Brief", "write_persona"]
+__all__ = ["Context", "UnknownResource", "write_persona"]
+
+MAX_READ = 20_000
+"""Characters that are read of all sources together."""
+
+MAX_SOURCES = 20
+"""Sources that are read of one persona."""
 
 MAX_NAME = 80
-MAX_SOURCES = 20
-"""Sources read of one persona."""
+MAX_QUOTE = 140
+"""Characters of a name and of a quoted sentence."""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|[\r\n\u2028]+")
+_WORD = re.compile(r"[\u3400-\u9fff\u30a1-\u30ff]{2,12}|[^\W\d_\u3040-\u30ff\u3400-\u9fff]{4,30}")
+_TITLE = re.compile(
+    r"\b(?:C[A-Z]O|CISO|(?:S?VP|Vice President|Head|Director)(?: of)? [A-Z]\w+(?: (?:and |& )?[A-Z]\w+)?"
+    r"|Chief(?: [A-Z]\w+){1,3})(?=s?\b)"
+)
+_PAIN = re.compile(
+    r"\b(?:worr|struggl|los[et]|slow|manual|risk|too |fail|miss|delay|wast|fear|churn|late\b)", re.IGNORECASE
+)
+_COMMON = re.compile(
+    r"about|after|also|answers|asked|because|care|companies|company|from|have|into|manage|many|more|most|much|need|only|other|over|people|professionals|some|spend|spends"
+    r"|than|that|their|them|then|there|they|this|those|through|want|what|when|where|which|while|will|with|without|your"
+)
+"""Words that say nothing about a buyer."""
+
+_USUAL_TOPICS = ("team priorities", "budget planning", "supplier comparisons")
+
+_TEMPLATES: dict[str, tuple[str, ...]] = {
+    "commonJobTitles": ("{title}", "Deputy {title}", "Senior {title}", "Regional {title}"),
+    "keyObjectives": (
+        "Give the leadership team one trusted view of {topic} before the next quarter begins",
+        "Make progress on {topic} without adding headcount",
+        "Agree on two or three numbers that say how {topic} should look in a year",
+    ),
+    "painPoints": (
+        "Work on {topic} is spread over spreadsheets, inboxes and chats, so nobody sees the whole picture",
+        "Questions about {topic} take days to answer, because the facts have to be collected one by one",
+        "Trouble with {topic} comes to light only when it is late and costly to put right",
+    ),
+    "buyingRole": ("Economic buyer",),
+    "whyWeMatterToThem": (
+        "{tone}",
+        "{offering} takes the manual work out of {topic}, which frees the team for decisions",
+        "{company} shows a first result for {topic} before the budget review",
+    ),
+    "keyConcerns": (
+        "Whether a new tool will disturb {topic} in the middle of a busy quarter",
+        "How soon results for {topic} can be shown when the budget is reviewed",
+        "Who answers for {topic} if something goes wrong after the change",
+    ),
+    "primaryResponsibilities": (
+        "Set the yearly goals for {topic} and answer for the result",
+        "Choose the tools and suppliers used for {topic}",
+        "Report on {topic} to the leadership team each month",
+    ),
+    "whyTheyMatterToUs": (
+        "They hold the budget for {topic} and decide within a quarter",
+        "Their word on {topic} turns a trial into a rollout for {company}",
+        "Peers ask them about {topic}, so one success brings others",
+    ),
+}
+"""Sentences for each section that is a list."""
+
+_QUESTIONS = (
+    ("Who decides about {topic} today, and is there a budget for it this year?", "GOOD", "HIGH"),
+    ("What would it be worth to fix {topic} within this quarter?", "GOOD", "MEDIUM"),
+    ("How many hours does the team spend on {topic} in a normal week?", "GOOD", "LOW"),
+    ("Has responsibility for {topic} been handed to a parent company?", "BAD", "INSTANT_DISQUALIFIER"),
+    ("Did the company commit to another tool for {topic} within the last six months?", "BAD", "MEDIUM"),
+)
+_RATIONALES = {
+    "GOOD": "A clear answer shows that there is a decision to be made, and by whom.",
+    "BAD": "If so, this persona cannot buy now, however interested.",
+}
+
+
+class UnknownResource(LookupError):
+    """A RESOURCE source names nothing in the library."""
 
 
 @dataclass(frozen=True)
-class Brief:
-    """What all personas of a request have in common."""
+class Context:
+    """The parts of a request that all its personas share."""
 
-    library: Library
-    offering: Offering | None = None
-    playbook: Playbook | None = None
-    voice: BrandVoice | None = None
-    linked: tuple[Offering, ...] = ()
-
-    @property
-    def sold(self) -> Offering:
-        """What the persona would buy: the primary offering, or else the company as such."""
-        return self.offering or self.library.company
-
-    @property
-    def tone(self) -> Tone:
-        """How the persona is worded."""
-        return self.voice.tone if self.voice else wording.NEUTRAL
+    offering: Entry | None = None
+    playbook: Entry | None = None
+    voice: Entry | None = None
+    linked: tuple[Entry, ...] = ()
 
 
-def write_persona(request: PersonaRequest, brief: Brief) -> dict[str, Any]:
-    """The written part of a persona's record. Raises `UnknownResource`."""
-    return _Writer(request, brief).record()
-
-
-class _Writer:
-    """Holds what was read for one persona, and turns it into the record's parts."""
-
-    def __init__(self, request: PersonaRequest, brief: Brief) -> None:
-        self._brief = brief
-        self._sources = request.sources[:MAX_SOURCES]
-        share = MAX_READ // len(self._sources)
-        texts = [text_of(source, brief.library)[:share] for source in self._sources]
-        self._material = read("\n".join(texts))
-        # The words of an address are no sentences to quote.
-        said = [text for source, text in zip(self._sources, texts, strict=True) if source.type != "URL"]
-        self._said = self._material if said == texts else read("\n".join(said))
-        named = _bounded(plain(request.name or ""))
-        self._titles = list(dict.fromkeys([*self._material.titles, *titles_in(named)]))
-        self._name = named or next(iter(self._titles), "") or _name_from(self._material)
-        self._topics = _usual_topics(" ".join([self._name, *map(function_of, self._titles), *self._material.words]))
-        self._words = _listed([f"“{word}”" for word in self._material.words[:3]])
-        # Other sources start elsewhere in the lists, so that two personas do not read like one.
-        self._start = int(hashlib.sha256("\n".join(texts).encode()).hexdigest()[:8], 16)
-        self._fields = {
-            "offering": brief.sold.name,
-            "promise": brief.sold.promise,
-            "company": brief.library.company.name,
-        }
-
-    def record(self) -> dict[str, Any]:
-        """The parts of the record that are written from the sources."""
-        internal_name = _bounded(f"{self._name} ({', '.join(self._material.words[:2]) or self._topics[0]})")
-        return {
-            "name": self._name,
-            "internalName": internal_name,
-            "description": self._description(),
-            "data": {
-                "internalName": internal_name,
-                "primaryResponsibilities": self._responsibilities(),
-                "painPoints": self._pains(),
-                "keyConcerns": self._filled(wording.CONCERNS, self._offered(3)),
-                "keyObjectives": self._objectives(),
-                "commonJobTitles": self._job_titles(),
-                "whyTheyMatterToUs": self._filled(self._brief.tone.to_us, self._offered(0)),
-                "whyWeMatterToThem": self._why_we_matter(),
-                "customFields": self._custom_fields(),
-            },
-            "qualifyingQuestions": self._questions(),
-        }
-
-    def _description(self) -> str:
-        parts = [f"{self._name}: the person who answers for {_listed(self._topics[:2])}{self._unread()}."]
-        if self._words:
-            parts.append(f"In the source it is about {self._words}.")
-        if resource := next((source.value for source in self._sources if source.type == "RESOURCE"), None):
-            found = self._brief.library.resource(resource)
-            parts.append(f"Drawn from the resource {found.name if found else resource}.")
-        if self._brief.playbook:
-            parts.append(f"Written for the playbook {self._brief.playbook.name}.")
-        return " ".join([*parts, self._brief.tone.closing.format_map(self._fields)])
-
-    def _unread(self) -> str:
-        """That a page was not read: in the first sentence, which is what a summary shows."""
-        host = next((urlsplit(source.value).hostname for source in self._sources if source.type == "URL"), None)
-        if host is None:
-            return ""
-        return f", going by the words of an address at {_bounded(plain(host))}, a page that the sandbox cannot read"
-
-    def _responsibilities(self) -> list[str]:
-        said = [_quoted(one) for one in self._said.others[:2]]
-        return said + self._filled(wording.RESPONSIBILITIES[: 5 - len(said)], self._offered(0))
-
-    def _pains(self) -> list[str]:
-        said = [_quoted(one) for one in self._said.pains[:3]]
-        if self._words:
-            said.append(f"Keeps track of {self._words} in separate spreadsheets")
-        return said + self._filled(self._turned(wording.PAINS)[: 5 - len(said)], self._offered(1))
-
-    def _objectives(self) -> list[str]:
-        said = [_quoted(one) for one in self._said.wants[:2]]
-        if self._words:
-            said.append(f"Get one clear picture of {self._words} before the next planning round")
-        return said + self._filled(self._turned(wording.OBJECTIVES), self._offered(2))
-
-    def _job_titles(self) -> list[str]:
-        if self._titles:
-            return list(dict.fromkeys([*self._titles[:3], *related_titles(self._titles[0])]))[:5]
-        return related_titles(self._name)
-
-    def _why_we_matter(self) -> list[str]:
-        reasons = self._filled(self._brief.tone.to_them, self._offered(1))
-        if self._brief.playbook:
-            name = self._brief.playbook.name
-            reasons.append(
-                f"The {name} playbook opens with {self._words or self._topics[0]}, in the words this persona uses"
-            )
-        return reasons
-
-    def _custom_fields(self) -> list[dict[str, Any]]:
-        kinds = [f"{source.type}: {_bounded(plain(source.value))}" for source in self._sources[:3]]
-        fields = {
-            "Source material": kinds,
-            "Words that stood out": list(self._material.words[:4]),
-            "Linked offerings": [one.name for one in self._brief.linked],
-            "Playbook": [self._brief.playbook.name] if self._brief.playbook else [],
-            "Brand voice": [self._brief.voice.name] if self._brief.voice else [],
-        }
-        return [{"title": title, "value": value} for title, value in fields.items() if value]
-
-    def _questions(self) -> list[dict[str, Any]]:
-        asked = zip([self._brief.tone.question, *wording.QUESTIONS], self._offered(0), strict=False)
-        return [_question(question, topic) for question, topic in asked]
-
-    def _filled(self, templates: Sequence[str], topics: Iterator[str]) -> list[str]:
-        """Each template with the next topic, as a sentence."""
-        pairs = zip(templates, topics, strict=False)
-        return [_capital(template.format(topic=topic, **self._fields)) for template, topic in pairs]
-
-    def _offered(self, start: int) -> Iterator[str]:
-        """The topics without end, from the one at `start`."""
-        return itertools.islice(itertools.cycle(self._topics), start, None)
-
-    def _turned(self, templates: Sequence[str]) -> list[str]:
-        """The templates, beginning at the one that these sources begin at."""
-        start = self._start % len(templates)
-        return [*templates[start:], *templates[:start]]
-
-
-def _usual_topics(role: str) -> tuple[str, ...]:
-    """What a role of that name usually deals with."""
-    return next(topics for key, topics in wording.ROLE_TOPICS.items() if key in role.lower())
-
-
-def _name_from(material: Material) -> str:
-    """A name where the sources have no job title: the words that stand out."""
-    return _bounded(" ".join([*map(_capital, material.words[:2]), "Buyer"]))
-
-
-def _question(asked: Question, topic: str) -> dict[str, Any]:
+def write_persona(request: PersonaRequest, context: Context) -> dict[str, Any]:
+    """Return the written part of a persona's record. Raises `UnknownResource`."""
+    sources = request.sources[:MAX_SOURCES]
+    share = MAX_READ // len(sources)
+    texts = [_text_of(source)[:share] for source in sources]
+    sentences = [[one for one in map(_plain, _SENTENCE_END.split(text)) if one] for text in texts]
+    phrases = _frequent_phrases(itertools.chain(*sentences))
+    name = _name(request.name, itertools.chain(*sentences), phrases)
+    topics = [*(phrase for phrase in phrases if phrase not in name.lower()), *_USUAL_TOPICS][:5]
+    sold = context.offering or COMPANY
+    promise = {"offering": sold.name, "promise": PROMISES[sold.oid], "company": COMPANY.name}
+    tone = TONES[context.voice.oid if context.voice else ""].format(**promise)
+    internal_name = _short(f"{name} ({', '.join(topics[:2])})", MAX_NAME)
+    # Other sources begin elsewhere in the topics, so that two personas do not read like one.
+    start = hashlib.sha256("\n".join(texts).encode()).digest()[0] % len(topics)
+    turning = itertools.islice(itertools.cycle(topics), start, None)
+    said = [found for source, found in zip(sources, sentences, strict=True) if source.type != "URL"]
+    quotes = _quotes(itertools.chain(*said))
+    fields = {**promise, "title": name, "tone": tone}
+    data: dict[str, Any] = {"internalName": internal_name}
+    for section in LIST_SECTIONS:
+        templates = _TEMPLATES.get(section.key, (f"{section.label}: {{topic}}",))
+        written = [_capital(one.format(topic=next(turning), **fields)) for one in templates]
+        data[section.key] = [*quotes.get(section.key, ()), *written]
+    data["customFields"] = _custom_fields(sources, context)
     return {
-        "question": asked.question.format(topic=topic),
-        "rationale": asked.rationale,
-        "fitType": asked.fit,
-        "weight": asked.weight,
-        "archivedAt": None,
+        "name": name,
+        "internalName": internal_name,
+        "description": _description(name, topics, sources, context, tone),
+        "data": data,
+        "qualifyingQuestions": [
+            {
+                "question": question.format(topic=next(turning)),
+                "rationale": _RATIONALES[fit],
+                "fitType": fit,
+                "weight": weight,
+                "archivedAt": None,
+            }
+            for question, fit, weight in _QUESTIONS
+        ],
     }
 
 
-def _listed(items: Sequence[str]) -> str:
-    """Such as "a, b and c"."""
-    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+# --- The material -----------------------------------------------------------------------------------------------------
 
 
-def _quoted(sentence: str) -> str:
-    return f"“{sentence}”"
+def _text_of(source: Source) -> str:
+    """Return the text of a source: its own, the words of its address, or the resource's content."""
+    if source.type == "TEXT":
+        return source.value
+    if source.type == "URL":
+        parts = re.sub(r"\.\w+$", "", unquote(urlsplit(source.value).path)).split("/")
+        return "\n".join(_capital(re.sub(r"[\W_]+", " ", part)) for part in parts)
+    if resource := find(RESOURCES, source.value, by_name=True):
+        return CONTENTS[resource.oid]
+    raise UnknownResource
+
+
+def _plain(text: str) -> str:
+    """Return `text` on one line, without control and invisible characters."""
+    return " ".join("".join(one if one.isprintable() or one.isspace() else "" for one in text).split())
+
+
+def _frequent_phrases(sentences: Iterable[str]) -> list[str]:
+    """Return the phrases of one or two uncommon words that are in the material most often."""
+    phrases: Counter[str] = Counter()
+    for sentence in sentences:
+        matches = [one for one in _WORD.finditer(sentence) if not _COMMON.fullmatch(one[0].lower())]
+        for before, one, after in zip([None, *matches], matches, [*matches[1:], None], strict=False):
+            if after is None or after.start() != one.end() + 1:  # the last word of a run says most
+                pair = [before, one] if before is not None and before.end() + 1 == one.start() else [one]
+                phrases[" ".join(word[0].lower() for word in pair)] += len(pair)
+    return [phrase for phrase, _ in phrases.most_common(8)]
+
+
+def _name(given: str | None, sentences: Iterable[str], phrases: Sequence[str]) -> str:
+    """Return the name that was given, else the first job title in the material, else its most frequent phrase."""
+    title = next((found[0] for one in sentences if (found := _TITLE.search(one))), None)
+    return _short(
+        _plain(given or "") or title or " ".join([*map(_capital, " ".join(phrases[:1]).split()), "Buyer"]), MAX_NAME
+    )
+
+
+def _quotes(sentences: Iterable[str]) -> dict[str, list[str]]:
+    """Return sentences of the material for some sections, word for word: what hurts, what is done, what is wanted."""
+    quoted: dict[str, list[str]] = {"painPoints": [], "primaryResponsibilities": [], "keyObjectives": []}
+    others = itertools.cycle(["keyObjectives", "primaryResponsibilities"])
+    for sentence in dict.fromkeys(sentences):
+        key = "painPoints" if _PAIN.search(sentence) else next(others)
+        if len(quoted[key]) < 3:  # noqa: PLR2004 - no section is shown with more
+            quoted[key].append(f"“{_short(sentence, MAX_QUOTE)}”")
+    return quoted
+
+
+# --- The record -------------------------------------------------------------------------------------------------------
+
+
+def _description(name: str, topics: Sequence[str], sources: Sequence[Source], context: Context, tone: str) -> str:
+    parts = [f"{name}: a buyer whose work is about {topics[0]} and {topics[1]}."]
+    if host := next((urlsplit(one.value).hostname for one in sources if one.type == "URL"), None):
+        parts.append(
+            f"Written from the words of an address at {_short(_plain(host), MAX_NAME)}; the page was not read."
+        )
+    for resource in (find(RESOURCES, one.value, by_name=True) for one in sources if one.type == "RESOURCE"):
+        parts += [f"Written from the resource {resource.name}."] if resource else []
+    if context.playbook:
+        parts.append(f"Written for the playbook {context.playbook.name}.")
+    return " ".join([*parts, f"{tone}."])
+
+
+def _custom_fields(sources: Sequence[Source], context: Context) -> list[dict[str, Any]]:
+    fields = {
+        "Source material": [f"{source.type}: {_short(_plain(source.value), MAX_NAME)}" for source in sources[:3]],
+        "Linked offerings": [one.name for one in context.linked],
+        "Playbook": [context.playbook.name] if context.playbook else [],
+        "Brand voice": [context.voice.name] if context.voice else [],
+    }
+    return [{"title": title, "value": value} for title, value in fields.items() if value]
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _bounded(text: str) -> str:
-    return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1].rstrip() + "…"
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -11,8 +11,10 @@ import pytest
 from sandbox.conftest import Call, Generate
 from starlette.applications import Starlette
 
+from octave_mcp.octave.library_kinds import KINDS, Kind
 from octave_mcp.octave.models import GenerateAnswer
 from octave_mcp.sandbox import Failure, build_sandbox
+from octave_mcp.sandbox.library import entries
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +59,7 @@ async def test_the_example_of_the_api_page_makes_two_personas(app: Starlette, ca
         "brandVoiceOId": "bv_founder",
     }
     answer = await call(app, GENERATE, json=body)
-    assert [persona["name"] for persona in rows(answer)] == ["Enterprise Sales Leader", "Profile Buyer"]
+    assert [persona["name"] for persona in rows(answer)] == ["Enterprise Sales Leader", "Customer Profile Buyer"]
     assert answer.json()["_metadata"]["usage"] == 2
     assert len(GenerateAnswer.model_validate(answer.json()).data) == 2
 
@@ -325,6 +327,18 @@ async def test_playbooks_are_found_by_their_offering(app: Starlette, call: Call)
     assert names(await call(app, "playbook/list", params={"productOId": "o_launch"})) == ["Mid-Market Quick Start"]
 
 
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+async def test_each_kind_has_its_list_in_octaves_shape(app: Starlette, call: Call, kind: Kind) -> None:
+    """A kind that is declared is served, with the rows and the filters that it is declared to have."""
+    path = kind.path.removeprefix("/api/v2/")
+    whole = (await call(app, path)).json()
+    page = whole["data"] if kind.nested else whole
+    assert [row["oId"] for row in page["data"]] == [entry.oid for entry in entries(kind)]
+    assert entries(kind), "a kind without entries cannot be tried out"
+    searched = (await call(app, path, params={"text": "no such words"})).json()
+    assert bool((searched["data"] if kind.nested else searched)["data"]) is not kind.searchable
+
+
 async def test_brand_voices_are_nested_and_know_no_text(app: Starlette, call: Call) -> None:
     """Only this list has its rows one level further down; one voice is the default."""
     answer = (await call(app, "brand-voice/list", params={"text": "founder"})).json()
@@ -338,7 +352,7 @@ async def test_resources_are_found_by_name_or_oid(app: Starlette, call: Call, ge
     for row in rows(await call(app, "resource/list")):
         for value in (row["oId"], row["name"].upper()):
             [made] = await generate({"type": "RESOURCE", "value": value})
-            assert f"Drawn from the resource {row['name']}." in made["description"]
+            assert f"Written from the resource {row['name']}." in made["description"]
 
 
 async def test_the_key_check_tells_the_credits(app: Starlette, call: Call, generate: Generate) -> None:

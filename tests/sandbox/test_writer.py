@@ -7,6 +7,8 @@ import pytest
 from sandbox.conftest import Generate
 from support.tokens import o200k
 
+from octave_mcp.octave.sections import LIST_SECTIONS
+
 pytestmark = pytest.mark.anyio
 
 SALES = "VP of Sales professionals who manage enterprise deals and drive revenue growth"
@@ -20,10 +22,9 @@ RUSSIAN = "Закупки отвечают за поставщиков. Ручн
 URL = {"type": "URL", "value": "https://quarry.example/en/vp-of-sales/pipeline%20reviews.html"}
 RESOURCE = {"type": "RESOURCE", "value": "rs_security_survey"}
 
-LISTS = (
-    "primaryResponsibilities", "painPoints", "keyConcerns", "keyObjectives", "commonJobTitles", "whyTheyMatterToUs",
-    "whyWeMatterToThem",
-)  # fmt: skip
+LISTS = tuple(section.key for section in LIST_SECTIONS)
+
+WEIGHTS = {"LOW", "MEDIUM", "HIGH", "INSTANT_DISQUALIFIER"}
 
 ANY_SOURCE: list[str | dict[str, str]] = [
     SALES, SECURITY, GERMAN, JAPANESE, RUSSIAN, URL, RESOURCE,
@@ -47,19 +48,19 @@ async def test_a_record_is_complete_and_as_large_as_a_real_one(
     context = {"primaryOfferingOId": "o_trust", "playbookOId": "pb_enterprise", "brandVoiceOId": "bv_founder"}
     for rest in ({}, context | {"linkingStrategy": {"mode": "ALL"}}):
         [made] = await generate(source, **rest)
-        assert 800 <= o200k(everything(made)) <= 1500
+        assert 700 <= o200k(everything(made)) <= 1600
         assert made["name"].strip()
-        assert all(3 <= len(made["data"][key]) <= 7 for key in LISTS)
+        assert all(made["data"][key] for key in LISTS)
         assert all(len(set(made["data"][key])) == len(made["data"][key]) for key in LISTS)
         assert all(field["title"] and field["value"] for field in made["data"]["customFields"])
         assert 4 <= len(made["qualifyingQuestions"]) <= 6
         assert {question["fitType"] for question in made["qualifyingQuestions"]} == {"GOOD", "BAD"}
-        assert {question["weight"] for question in made["qualifyingQuestions"]} == {"LOW", "MEDIUM", "HIGH"}
+        assert {question["weight"] for question in made["qualifyingQuestions"]} == WEIGHTS
         assert (made["user"]["firstName"], made["workspace"]) == ("Sandbox", {"oId": "wa_sandbox"})
 
 
 async def test_a_persona_has_the_fields_of_the_page_and_no_others(generate: Generate) -> None:
-    """Name by name, as the API's page has them."""
+    """Name by name, as the API's page has them; the buying role is known from Octave's own clients."""
     [made] = await generate(SALES)
     page = (
         "oId name internalName description createdAt deletedAt archivedAt updatedAt unrecognized rejected active data"
@@ -70,21 +71,42 @@ async def test_a_persona_has_the_fields_of_the_page_and_no_others(generate: Gene
 
 
 async def test_a_text_is_recognised_in_its_persona(generate: Generate) -> None:
-    """Its title names it, its sentences are quoted, and the words that stand out are told."""
+    """Its title names it, its sentences are quoted, and it is about the words that are in it most often."""
     [made] = await generate(SALES)
     assert made["name"] == "VP of Sales"
-    assert "In the source it is about “enterprise”, “deals” and “revenue”." in made["description"]
+    assert made["description"].startswith(
+        "VP of Sales: a buyer whose work is about enterprise deals and revenue growth."
+    )
     assert f"“{SALES}”" in made["data"]["keyObjectives"]
-    assert "Head of Sales" in made["data"]["commonJobTitles"]
+    assert "Deputy VP of Sales" in made["data"]["commonJobTitles"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("The CISOs want evidence, the CISO signs", "CISO"),
+        ("Our Chief Information Security Officer asked", "Chief Information Security Officer"),
+        ("a Head of Customer Success at a fintech", "Head of Customer Success"),
+        ("SVP Engineering, Director of IT", "SVP Engineering"),
+        ("They care about carbon accounting", "Carbon Accounting Buyer"),
+        ("-", "Buyer"),
+        ("Закупки отвечают за поставщиков", "Закупки Отвечают Buyer"),
+    ],
+)
+async def test_a_persona_is_named_by_its_title_or_its_words(generate: Generate, text: str, name: str) -> None:
+    """If no name was given."""
+    [made] = await generate(text)
+    assert made["name"] == name
 
 
 async def test_what_hurts_in_a_text_is_a_pain_word_for_word(generate: Generate) -> None:
-    """And what is wanted an objective."""
+    """And the rest is what is wanted or done."""
     [made] = await generate(SECURITY)
     hurts = "“They own vendor risk and spend too much time on manual security questionnaires.”"
     assert made["data"]["painPoints"][0] == hurts
     [made] = await generate("Plant managers are measured on uptime. They fear audits.")
     assert made["data"]["keyObjectives"][0] == "“Plant managers are measured on uptime.”"
+    assert made["data"]["painPoints"][0] == "“They fear audits.”"
 
 
 async def test_a_name_that_was_given_is_kept(generate: Generate) -> None:
@@ -95,18 +117,11 @@ async def test_a_name_that_was_given_is_kept(generate: Generate) -> None:
     assert made["name"] == "x" * 79 + "…"
 
 
-async def test_a_source_without_a_title_is_named_by_the_words_that_stand_out(generate: Generate) -> None:
-    """Or, where there are none, by what every persona is."""
-    made = await generate("They care about carbon accounting", "-", "Закупки отвечают за поставщиков")
-    assert [each["name"] for each in made] == ["Carbon Accounting Buyer", "Buyer", "Закупки Отвечают Buyer"]
-
-
 async def test_an_address_lends_its_words_and_its_page_is_not_read(generate: Generate) -> None:
     """And the persona says so."""
     [made] = await generate(URL)
-    assert made["name"] == "VP of Sales"
-    assert "at quarry.example, a page that the sandbox cannot read." in made["description"]
-    assert "“pipeline”" in made["description"]
+    assert made["name"] == "Pipeline Reviews Buyer"
+    assert "an address at quarry.example; the page was not read." in made["description"]
 
 
 @pytest.mark.parametrize("text", [GERMAN, JAPANESE, RUSSIAN])
@@ -117,17 +132,12 @@ async def test_other_languages_are_quoted(generate: Generate, text: str) -> None
     assert any(line.strip("“”…") in text for line in quoted)
 
 
-async def test_the_brand_voice_can_be_heard(generate: Generate) -> None:
-    """The founder says we, the formal voice speaks of organisations, the coach of small steps."""
-    heard = {}
-    for voice in ("bv_founder", "bv_formal", "bv_coach"):
+async def test_each_brand_voice_has_its_sentence(generate: Generate) -> None:
+    """In the description, and in why we matter to them."""
+    for voice, words in (("bv_founder", "We built"), ("bv_formal", "enables organisations"), ("bv_coach", "step at a")):
         [made] = await generate(SALES, brandVoiceOId=voice, primaryOfferingOId="o_trust")
-        data = made["data"]
-        heard[voice] = " ".join([made["description"], *data["whyTheyMatterToUs"], *data["whyWeMatterToThem"]])
-    assert heard["bv_founder"].count("we ") >= 4
-    assert " we " not in heard["bv_formal"]
-    assert "rganisations" in heard["bv_formal"]
-    assert "one small step at a time" in heard["bv_coach"]
+        assert words in made["description"]
+        assert any(words in line for line in made["data"]["whyWeMatterToThem"])
 
 
 @pytest.mark.parametrize("voice", [None, "bv_founder", "bv_formal", "bv_coach"])
@@ -138,7 +148,7 @@ async def test_the_offering_and_what_it_promises_are_why_we_matter(generate: Gen
     reasons = " ".join(made["data"]["whyWeMatterToThem"])
     assert "Quillhaven Trust" in reasons
     assert "answer security questionnaires from approved evidence, in hours instead of weeks" in reasons
-    assert "Security Review Rescue" in reasons
+    assert "Written for the playbook Security Review Rescue." in made["description"]
 
 
 async def test_without_an_offering_the_company_is_what_matters(generate: Generate) -> None:

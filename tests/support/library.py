@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from octave_mcp.octave.library_kinds import KINDS
 from support.records import record
 from support.upstream import Request, answer, error_envelope, metadata
 
@@ -52,6 +53,8 @@ class Library:
                 writer.write(answer({**meta, "data": _page(self.resources, {**query, "text": ""})["data"]}))
             case "api-key/validate":
                 writer.write(answer({**meta, **self.workspace}))
+            case path if kind := next((kind for kind in KINDS.values() if kind.path.endswith(f"/{path}")), None):
+                writer.write(answer({**meta, **_page(rows(kind.name, f"A {kind.singular}"), query)}))
             case other:
                 writer.write(answer(error_envelope(f"No such path: {other}"), status=404))
 
