@@ -1,4 +1,4 @@
-"""Who is calling over HTTP: tokens, each caller's own key, OAuth; and what each who is not let in is told."""
+"""Authentication over HTTP: tokens, callers' own keys and OAuth; and the answer to whoever is refused."""
 
 import json
 import time
@@ -495,7 +495,7 @@ OAUTH = {"oauth_issuer": ISSUER, "oauth_jwks_url": f"{ISSUER}/jwks", "public_url
         (OAUTH, Authentication.OAUTH),
     ],
 )
-def test_there_is_one_way_to_know_who_calls(settings: dict[str, Any], authentication: Authentication) -> None:
+def test_there_is_one_way_to_authenticate_callers(settings: dict[str, Any], authentication: Authentication) -> None:
     """None, for this machine."""
     assert load(HttpSettings, **settings).authentication is authentication
 

@@ -1,4 +1,4 @@
-"""Tenants never meet, and none waits for another: desks, their limits, their opening and closing."""
+"""Tenants never meet, and none waits for another: the pool of their services, its limits, opening and eviction."""
 
 import asyncio
 from typing import Any
@@ -73,7 +73,7 @@ async def test_completions_and_resources_are_each_tenants_own(mode: str) -> None
 
 
 async def test_one_tenants_slow_octave_or_429_delays_nobody_else() -> None:
-    """Each has its own lane."""
+    """Each key has its own throttle."""
 
     async def busy(_: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(answer(error_envelope("Slow down"), status=429, headers={"retry-after": "100"}))
@@ -92,7 +92,7 @@ async def test_one_tenants_slow_octave_or_429_delays_nobody_else() -> None:
 
 
 async def test_calls_at_once_are_bounded_for_each_tenant() -> None:
-    """One too many is told so, and what to do; nobody else is."""
+    """One call too many is refused, with what to do; other tenants are not."""
     held = asyncio.Event()
 
     async def hold(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -116,7 +116,7 @@ async def test_calls_at_once_are_bounded_for_each_tenant() -> None:
 
 
 async def test_calls_in_a_minute_are_bounded_for_each_tenant() -> None:
-    """And what is not answered by a desk is not counted."""
+    """And what needs no services, such as the list of tools, is not counted."""
     async with (
         upstream(by_the_page) as octave,
         serving(caller_keys=True, base_url=octave.url, calls_per_minute=3) as url,
@@ -139,68 +139,68 @@ class AnyKey(KeySource):
         return SecretStr(request)
 
 
-class House:
-    """Desks, and a time that is moved by hand."""
+class Pool:
+    """A pool of tenants, and a time that is moved by hand."""
 
     def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Open for business."""
+        """Start empty, in the sandbox."""
         self.now = 0.0
         settings = load(HttpSettings, sandbox=True)
         self.tenants = TenantPool(settings, AnyKey(), open_ledger(None, None), tasks, now=lambda: self.now)
 
-    async def visit(self, key: str) -> Any:
-        """The desk of that key, used and left; or why there was none."""
+    async def call(self, key: str) -> Any:
+        """Return the services of a key after one call that used them, or why there are none."""
         async with self.tenants.call_state(key) as state:
             return state.services or state.refusal.problem
 
 
-async def test_a_desk_that_rests_is_closed_and_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And kept, as long as it is used."""
+async def test_an_idle_tenant_is_evicted_and_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And stays open as long as it has calls."""
     monkeypatch.setattr(tenants, "EVICTION_SECONDS", 0.01)
     async with anyio.create_task_group() as tasks:
-        house = House(tasks)
-        tasks.start_soon(house.tenants.evict_idle_tenants)
-        first = await house.visit("a")
-        assert await house.visit("a") is first
-        async with house.tenants.call_state("b"):
-            house.now = tenants.IDLE_SECONDS
-            await until(lambda: len(house.tenants._tenants) == 1)
-        assert await house.visit("a") is not first
-        await house.tenants.close()
+        pool = Pool(tasks)
+        tasks.start_soon(pool.tenants.evict_idle_tenants)
+        first = await pool.call("a")
+        assert await pool.call("a") is first
+        async with pool.tenants.call_state("b"):
+            pool.now = tenants.IDLE_SECONDS
+            await until(lambda: len(pool.tenants._tenants) == 1)
+        assert await pool.call("a") is not first
+        await pool.tenants.close()
         tasks.cancel_scope.cancel()
 
 
-async def test_desks_are_bounded_and_the_one_that_rests_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever makes up how many keys."""
+async def test_tenants_are_bounded_and_the_longest_idle_one_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many keys somebody makes up."""
     monkeypatch.setattr(tenants, "MAX_TENANTS", 2)
     async with anyio.create_task_group() as tasks:
-        house = House(tasks)
-        desks = []
+        pool = Pool(tasks)
+        opened = []
         for number, key in enumerate("ab"):
-            house.now = number
-            desks.append(await house.visit(key))
-        async with house.tenants.call_state("c") as third, house.tenants.call_state("b") as second:
+            pool.now = number
+            opened.append(await pool.call(key))
+        async with pool.tenants.call_state("c") as third, pool.tenants.call_state("b") as second:
             assert third.services is not None
-            assert second.services is desks[1]
-            assert "as many Octave keys" in await house.visit("a")
-        house.now = 9
-        assert await house.visit("a") not in desks
-        assert len(house.tenants._tenants) == 2
-        await house.tenants.close()
-        assert "This server is shutting down" in await house.visit("z")
+            assert second.services is opened[1]
+            assert "as many Octave keys" in await pool.call("a")
+        pool.now = 9
+        assert await pool.call("a") not in opened
+        assert len(pool.tenants._tenants) == 2
+        await pool.tenants.close()
+        assert "This server is shutting down" in await pool.call("z")
         tasks.cancel_scope.cancel()
 
 
-async def test_a_call_that_is_given_up_leaves_its_place() -> None:
-    """At whatever moment."""
+async def test_a_cancelled_call_is_no_longer_counted() -> None:
+    """At whatever moment it is cancelled."""
     async with anyio.create_task_group() as tasks:
-        house = House(tasks)
+        pool = Pool(tasks)
         for turns in range(12):
-            visit = asyncio.create_task(house.visit(f"key {turns}"))
+            call = asyncio.create_task(pool.call(f"key {turns}"))
             for _ in range(turns):
                 await asyncio.sleep(0)
-            visit.cancel()
-            await asyncio.wait([visit])
-        assert all(tenant.calls == 0 for tenant in house.tenants._tenants.values())
-        await house.tenants.close()
+            call.cancel()
+            await asyncio.wait([call])
+        assert all(tenant.calls == 0 for tenant in pool.tenants._tenants.values())
+        await pool.tenants.close()
         tasks.cancel_scope.cancel()
