@@ -31,6 +31,10 @@ _SUFFIX = {
 _ZIPPED = frozenset({Format.WORD, Format.POWERPOINT, Format.EXCEL})
 
 _PICTURE = re.compile(r"!\[([^\[\]]*)\]\([^()]*\)")
+_SLIDE = re.compile(r"<!-- Slide number: \d+ -->\n?")
+_NO_BODY = "## Content"
+"""How the text of an e-mail without a plain body ends."""
+
 _EMPTY_CELL = re.compile(r"(?<=\| )(NaN|Unnamed: \d+)(?= \|)")
 _WHOLE_NUMBER = re.compile(r"(?<=\| )(-?\d+)\.0(?= \|)")
 """The library fills empty cells and headers with these words, and adds the zero where a column has an empty cell."""
@@ -58,7 +62,9 @@ def document_text(found: Format, content: bytes) -> str:
     if found in _ZIPPED:
         _check_size(content)
     converted = load_converters()[found].convert(io.BytesIO(content), StreamInfo(extension=_SUFFIX[found]))
-    text = _PICTURE.sub(r"\1", converted.markdown.replace("\f", "\n\n"))
+    text = _SLIDE.sub("", _PICTURE.sub(r"\1", converted.markdown.replace("\f", "\n\n")))
+    if found is Format.OUTLOOK and text.rstrip().endswith(_NO_BODY):
+        raise NotText("has no plain text: save the e-mail as .eml, or its text alone")
     if found is Format.EXCEL:
         text = _WHOLE_NUMBER.sub(r"\1", _EMPTY_CELL.sub("", text))
     return text.strip()

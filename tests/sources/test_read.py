@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.material import INTERVIEW, docx, email, make_folder, pdf
+from support.material import INTERVIEW, docx, email, make_folder, outlook, pdf, presentation
 
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.sources import conversion, worker
@@ -65,6 +65,7 @@ def test_documents_of_every_format_are_sent_as_their_text(tmp_path: Path) -> Non
     assert "| controller |" in sent["report.xlsx"]
     assert "| 2024 |" in sent["report.xlsx"]
     assert "NaN" not in sent["report.xlsx"]
+    assert sent["report.pptx"].splitlines() == [INTERVIEW, "# Findings"]
     assert notes["calls/controller.md"] == ""
     assert notes["calls/controller.txt"] == "UTF-16"
     assert notes["calls/controller.srt"] == "without time stamps"
@@ -142,8 +143,11 @@ def test_documents_that_cannot_be_read_are_refused_each_with_its_reason(tmp_path
     told = zip(problem.value.problems, files.items(), strict=True)
     assert [text for text, (name, (_, why)) in told if name not in text or why not in text] == []
     (tmp_path / "scan.pdf").write_bytes(pdf(""))
-    with pytest.raises(FilesRefused, match="has no text"):
-        read(tmp_path, "scan.pdf")
+    (tmp_path / "pictures.pptx").write_bytes(presentation("", title=""))
+    with pytest.raises(FilesRefused) as problem:
+        read(tmp_path, "scan.pdf", "pictures.pptx")
+    assert all("has no text" in text for text in problem.value.problems)
+    assert "has no plain text" in refused(tmp_path, "html only.msg", outlook(""))
 
 
 def test_files_that_are_too_much_together_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Small real documents: what people keep notes in, written by a test."""
 
 import io
+import struct
 import zipfile
 from email.message import EmailMessage
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pptx
 import xlsxwriter  # type: ignore[import-untyped]
 
-__all__ = ["INTERVIEW", "docx", "email", "make_folder", "pdf", "presentation", "workbook"]
+__all__ = ["INTERVIEW", "docx", "email", "make_folder", "outlook", "pdf", "presentation", "workbook"]
 
 INTERVIEW = "We lose two days a month to manual reconciliation, says the controller."
 """What every document says."""
@@ -88,11 +89,11 @@ def workbook(text: str = INTERVIEW) -> bytes:
     return written.getvalue()
 
 
-def presentation(text: str = INTERVIEW) -> bytes:
+def presentation(text: str = INTERVIEW, title: str = "Findings") -> bytes:
     """Return a PowerPoint presentation of one slide."""
     written, slides = io.BytesIO(), pptx.Presentation()
     slide = slides.slides.add_slide(slides.slide_layouts[5])
-    slide.shapes.title.text = "Findings"
+    slide.shapes.title.text = title
     slide.shapes.add_textbox(0, 0, 914400, 914400).text_frame.text = text
     slides.save(written)
     return written.getvalue()
@@ -108,6 +109,38 @@ def email(text: str = INTERVIEW, *, subtype: str = "plain", attachment: str = ""
     return message.as_bytes()
 
 
+_SECTOR, _STREAM = 512, 4096
+"""Bytes of a sector of an Outlook file, and of its shortest stream that has sectors of its own."""
+
+
+def outlook(text: str = INTERVIEW) -> bytes:
+    """Return an Outlook message: a compound file with a stream each for sender, subject and body."""
+    streams = {"0C1F001F": "ada@example.com", "0037001F": "After our call", "1000001F": text}
+    each = _STREAM // _SECTOR
+    end, free, none = 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFF
+    table = [0xFFFFFFFD, 2, end]  # the table itself, then the two sectors of the directory
+    for first in range(3, 3 + each * len(streams), each):
+        table += [*range(first + 1, first + each), end]
+    directory = _entry("Root Entry", 5, child=1, start=end, size=0)
+    for number, name in enumerate(streams):
+        right = number + 2 if number + 1 < len(streams) else none
+        directory += _entry(f"__substg1.0_{name}", 2, right=right, start=3 + each * number, size=_STREAM)
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16)
+    header += struct.pack("<5H6x9I", 0x3E, 3, 0xFFFE, 9, 6, 0, 1, 1, 0, _STREAM, end, 0, end, 0)
+    header += struct.pack("<109I", 0, *[free] * 108)
+    contents = b"".join(value.ljust(_STREAM // 2).encode("utf-16-le") for value in streams.values())
+    sectors = struct.pack(f"<{_SECTOR // 4}I", *table, *[free] * (_SECTOR // 4 - len(table)))
+    return header + sectors + directory.ljust(2 * _SECTOR, b"\0") + contents
+
+
+def _entry(name: str, kind: int, *, start: int, size: int, right: int = 0xFFFFFFFF, child: int = 0xFFFFFFFF) -> bytes:
+    encoded = name.encode("utf-16-le").ljust(64, b"\0")
+    family = struct.pack("<3I", 0xFFFFFFFF, right, child)
+    return (
+        encoded + struct.pack("<HBB", 2 * len(name) + 2, kind, 1) + family + bytes(36) + struct.pack("<IQ", start, size)
+    )
+
+
 def make_folder(folder: Path) -> dict[str, bytes]:
     """Write a document of each format into a folder. Returns the content by name."""
     page = f"<html><head><title>Notes</title><style>p {{}}</style></head><body><p>{INTERVIEW}</p></body></html>"
@@ -121,6 +154,7 @@ def make_folder(folder: Path) -> dict[str, bytes]:
         "survey.json": f'{{"controller": "{INTERVIEW}"}}'.encode(),
         "page.html": page.encode(),
         "mail.eml": email(),
+        "mail.msg": outlook(),
         "report.pdf": pdf(),
         "report.docx": docx(),
         "report.pptx": presentation(),
