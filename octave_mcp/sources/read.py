@@ -1,6 +1,5 @@
 """A request whose sources may be files, and the same request with the files' text in their place."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,16 +9,12 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from octave_mcp.octave.models import GenerateRequest, PersonaRequest, Source
-from octave_mcp.octave.text import is_blank
 from octave_mcp.sources.conversion import NO_EXTRA, can_convert, convert_files
 from octave_mcp.sources.folders import FileContent, FileRefused, is_file_address, read_file
 from octave_mcp.sources.formats import DOCUMENTS, Format
-from octave_mcp.sources.text import NotText, decode, without_time_stamps
+from octave_mcp.sources.text import MAX_PLAIN_BYTES, NotText, check_sendable, decode, without_time_stamps
 
 __all__ = ["FilesRefused", "ReadFile", "RequestWithFiles", "read_files"]
-
-MAX_FILE_CHARACTERS = 500_000
-"""Most characters of one file's text: some 125,000 tokens, and ten long interviews."""
 
 MAX_CALL_CHARACTERS = 2_000_000
 """Most characters of all file sources of a call together, each as often as it is used."""
@@ -29,8 +24,6 @@ MAX_CALL_BYTES = 50 * 2**20
 
 MAX_PROBLEMS = 8
 """Files whose problem is named; more are counted."""
-
-_PRIVATE_KEY = re.compile(r"-----BEGIN (\w+ )?PRIVATE KEY( BLOCK)?-----")
 
 Place = tuple[int, int]
 """A source of a request: the place of its persona, and its place among that persona's sources."""
@@ -145,42 +138,28 @@ def _texts(
         else:
             found[address] = (answer["text"], answer["note"])
     _raise(problems, places)
-    unsendable = {address: _unsendable(text) for address, (text, _) in found.items()}
-    _raise({address: problem for address, problem in unsendable.items() if problem}, places)
     return {
         address: (text, ReadFile(contents[address].name, len(text), note)) for address, (text, note) in found.items()
     }
 
 
 def _plain_text(file: FileContent) -> tuple[str, str]:
-    text, encoding = decode(file.content)
-    if file.format is Format.SUBTITLES and len(text) <= MAX_SUBTITLE_CHARACTERS:
-        return without_time_stamps(text), ", ".join(filter(None, (encoding, "without time stamps")))
-    return text, encoding
-
-
-MAX_SUBTITLE_CHARACTERS = 4 * MAX_FILE_CHARACTERS
-"""Most characters of subtitles before their times are taken out, which are more than half of them."""
-
-
-def _unsendable(text: str) -> str:
-    """Return why a text is not sent, or ""."""
-    if is_blank(text):
-        return "has no text: of a scanned document, send the text that it shows"
-    if len(text) > MAX_FILE_CHARACTERS:
-        return f"has {len(text):,} characters, and {MAX_FILE_CHARACTERS:,} is the most: send the part that matters"
-    return "holds a private key: such files are never sent" if _PRIVATE_KEY.search(text) else ""
+    """Return the text of a file that is text already, and what to report of it. Raises NotText."""
+    if len(file.content) > MAX_PLAIN_BYTES:
+        raise NotText(f"has more than {MAX_PLAIN_BYTES // 2**20} MB of text: send the part that matters")
+    text, note = decode(file.content)
+    if file.format is Format.SUBTITLES:
+        text, note = without_time_stamps(text), ", ".join(filter(None, (note, "without time stamps")))
+    check_sendable(text)
+    return text, note
 
 
 def _raise(problems: Mapping[str, str], places: Mapping[Place, str]) -> None:
     """Raise FilesRefused if there are problems, each with the first place of its file."""
-    first: dict[str, Place] = {}
-    for place, address in places.items():
-        first.setdefault(address, place)
-    if problems:
-        raise FilesRefused(
-            [
-                f"personas[{first[address][0]}].sources[{first[address][1]}]: {address[:200]} {problem}"
-                for address, problem in problems.items()
-            ]
-        )
+    first = {address: place for place, address in reversed(places.items())}
+    lines = [
+        "personas[{}].sources[{}]: ".format(*first[address]) + f"{address[:200]} {problem}"
+        for address, problem in problems.items()
+    ]
+    if lines:
+        raise FilesRefused(lines)

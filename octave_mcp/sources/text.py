@@ -1,10 +1,18 @@
-"""Bytes of plain text as text, by their encoding; and subtitles as what was said."""
+"""Bytes of plain text as text, by their encoding; subtitles as what was said; and which text can be sent."""
 
 import codecs
 import html
 import re
 
-__all__ = ["NotText", "decode", "without_time_stamps"]
+from octave_mcp.octave.text import is_blank
+
+__all__ = ["MAX_CHARACTERS", "MAX_PLAIN_BYTES", "NotText", "check_sendable", "decode", "without_time_stamps"]
+
+MAX_CHARACTERS = 500_000
+"""Most characters of one file's text: some 125,000 tokens, and ten long interviews."""
+
+MAX_PLAIN_BYTES = 8 * 2**20
+"""Most bytes of a file that is text already: so many characters in UTF-32, and four times as many in most files."""
 
 _MARKS = (  # the longer ones first, as one of UTF-16 begins one of UTF-32
     (codecs.BOM_UTF32_LE, "utf-32-le", "UTF-32"),
@@ -26,8 +34,21 @@ another script and in an encoding of its own has 0.5 and more, and would be read
 _BINARY = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
 
 
+_PRIVATE_KEY = re.compile(r"-----BEGIN (\w+ )?PRIVATE KEY( BLOCK)?-----")
+
+
 class NotText(Exception):
-    """These bytes are no text, or in an encoding that is not known. The text says what to do."""
+    """A file has no text that can be sent. The text of the error says why, and what to do."""
+
+
+def check_sendable(text: str) -> None:
+    """Raise NotText for a text that is blank, too long, or holds a private key."""
+    if is_blank(text):
+        raise NotText("has no text: of a scanned document, send the text that it shows")
+    if len(text) > MAX_CHARACTERS:
+        raise NotText(f"has {len(text):,} characters, and {MAX_CHARACTERS:,} is the most: send the part that matters")
+    if _PRIVATE_KEY.search(text):
+        raise NotText("holds a private key: such files are never sent")
 
 
 def decode(content: bytes, declared: str | None = None) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 from octave_mcp.sources.documents import document_text, load_converters
 from octave_mcp.sources.formats import DOCUMENTS, Format
 from octave_mcp.sources.markup import email_text, html_text
-from octave_mcp.sources.text import NotText
+from octave_mcp.sources.text import NotText, check_sendable
 
 __all__ = ["CPU_SECONDS", "MAX_MEMORY_BYTES", "convert", "main"]
 
@@ -59,13 +59,15 @@ def convert(found: Format, content: bytes) -> dict[str, str]:
             text, note = email_text(content)
         else:
             text, note = document_text(found, content), f"converted from {found}"
+        text = _UNSENDABLE.sub("", text)
+        check_sendable(text)
     except NotText as problem:
         return {"problem": str(problem)}
     except MemoryError:
         return {"problem": NO_MEMORY}
     except Exception:  # noqa: BLE001 - what such libraries raise for a damaged file is anything
         return {"problem": UNREADABLE.format(format=found)}
-    return {"text": _UNSENDABLE.sub("", text), "note": note}
+    return {"text": text, "note": note}
 
 
 def _limit() -> None:

@@ -61,4 +61,5 @@ def test_what_comes_on_the_wire_can_be_sent() -> None:
     """An e-mail without text is its headers, and no character is one that cannot be sent."""
     assert convert(Format.EMAIL, b"Subject: only\x01 this\n\n") == {"text": "Subject: only this\n\n", "note": ""}
     assert convert(Format.HTML, b"<p>\x01words</p>") == {"text": "words", "note": ""}
-    assert "text" in convert(Format.EMAIL, b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\nno end")
+    assert "has no text" in convert(Format.EMAIL, b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\n")["problem"]
+    assert "is the most" in convert(Format.HTML, b"<p>" + b"words " * 100_000)["problem"]

@@ -119,7 +119,8 @@ def test_every_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ("long.md", b"word " * 100_001, "500,000 is the most"),
         ("old.doc", b"x", "save it as .docx"),
         ("photo.png", b"x", "not of a kind"),
-        ("big.md", b"x" * (25 * 2**20 + 1), "more than 25 MB"),
+        ("big.md", b"x" * (8 * 2**20 + 1), "more than 8 MB"),
+        ("big.pdf", b"x" * (25 * 2**20 + 1), "more than 25 MB"),
     ],
 )
 def test_a_file_that_is_no_material_is_refused(tmp_path: Path, name: str, content: bytes, why: str) -> None:

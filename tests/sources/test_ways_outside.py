@@ -1,0 +1,186 @@
+"""Ways to reach what is outside the folders, or what is never read: the tool refuses each, and sends nothing."""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.types import CallToolResult, TextContent
+from pydantic import SecretStr
+from support.upstream import Upstream, by_the_page, upstream
+
+from octave_mcp.server.app import build_server
+from octave_mcp.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+CANARY = "CANARY: nobody but its owner reads this"
+KEY = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{CANARY}\n-----END OPENSSH PRIVATE KEY-----\n"
+
+OUTSIDE = {
+    "parent": "file:../outside/secret.md",
+    "parent in the middle": "file:calls/../../outside/secret.md",
+    "parent after a file": "file:notes.md/../../outside/secret.md",
+    "parent from the root": "file:{base}/material/../outside/secret.md",
+    "parent that stays inside": "file:calls/../notes.md",
+    "parent, encoded": "file:%2e%2e/outside/secret.md",
+    "parent, half encoded": "file:.%2E/outside/secret.md",
+    "parent, encoded twice": "file:%252e%252e/outside/secret.md",
+    "slash, encoded": "file:..%2foutside%2fsecret.md",
+    "overlong UTF-8": "file:..%c0%afoutside%c0%afsecret.md",
+    "full-width dots": "file:\uff0e\uff0e/outside/secret.md",
+    "backslashes": "file:..\\outside\\secret.md",
+    "backslashes, encoded": "file:..%5coutside%5csecret.md",
+    "whole path": "file:{base}/outside/secret.md",
+    "whole path as a URL": "file://{base}/outside/secret.md",
+    "whole path, encoded": "file:%2F{bare}/outside/secret.md",
+    "whole path, other case of the scheme": "FiLe://{base}/outside/secret.md",
+    "whole path on this host": "file://localhost{base}/outside/secret.md",
+    "a folder whose name begins alike": "file:{base}/material-secret/secret.md",
+    "another host": "file://files.example.com/share/secret.md",
+    "this host by its number": "file://127.0.0.1{base}/outside/secret.md",
+    "a share": "file:////files.example.com/share/secret.md",
+    "a share, encoded": "file:%2F%2Ffiles.example.com/share/secret.md",
+    "a share, as Windows writes it": "file:\\\\files.example.com\\share\\secret.md",
+    "a drive": "file:///C:/Users/ada/secret.md",
+    "a drive, as Windows writes it": "file:C:\\Users\\ada\\secret.md",
+    "the home folder": "file:~/secret.md",
+    "a variable": "file:$HOME/secret.md",
+    "NUL": "file:notes.md%00/../../outside/secret.md",
+    "a line break": "file:calls%0A/more.md",
+    "a query": "file:notes.md?/../../outside/secret.md",
+    "blanks before": "  file:../outside/secret.md",
+    "a link": "file:link.md",
+    "a link to a whole path": "file:link-absolute.md",
+    "a link to a link": "file:link-to-link.md",
+    "a link to a folder": "file:outside/secret.md",
+    "a link to a folder above": "file:up/outside/secret.md",
+    "a link to itself": "file:loop.md",
+    "a link to nothing": "file:dangling.md",
+    "the process's environment": "file:/proc/self/environ",
+    "the process's input": "file:/dev/stdin",
+    "a link to a device": "file:zero.md",
+    "an open file of the process": "file:descriptor.md",
+}
+NEVER_READ = {
+    "an .env": "file:.env",
+    "a hidden file": "file:.notes.md",
+    "a hidden folder": "file:.git/notes.md",
+    "a hidden folder on the way": "file:calls/.old/notes.md",
+    "a hidden file, encoded": "file:%2enotes.md",
+    "a hidden file, by its whole path": "file:{base}/material/.notes.md",
+    "a link to a hidden file": "file:link-hidden.md",
+    "a key": "file:id_rsa",
+    "a key with a suffix": "file:ID_RSA.txt",
+    "a certificate's key": "file:server.pem",
+    "credentials": "file:credentials.json",
+    "an env file with a name": "file:production.env",
+    "passwords": "file:passwords.csv",
+    "a link to a key": "file:link-key.md",
+    "a key in a text": "file:harmless.md",
+    "a pipe": "file:pipe.md",
+    "a socket": "file:socket.md",
+    "a folder": "file:calls",
+    "a folder named like a file": "file:folder.md",
+    "the folder itself": "file:.",
+    "the folder itself, whole": "file:{base}/material",
+    "nothing": "file:",
+    "no path": "file:///",
+    "a kind that is not read": "file:photo.png",
+    "what is not there": "file:missing.md",
+}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to read, `material`, full of traps, and beside it what is not to be read."""
+    base = tmp_path_factory.mktemp("base").resolve()
+    secrets = ["outside/secret.md", "material-secret/secret.md"]
+    secrets += [f"material/{name}" for name in (".env", ".notes.md", ".git/notes.md", "calls/.old/notes.md", "id_rsa")]
+    secrets += [f"material/{name}" for name in ("ID_RSA.txt", "server.pem", "credentials.json", "production.env")]
+    secrets += [f"material/{name}" for name in ("passwords.csv", "photo.png", "folder.md/secret.md")]
+    inside = {"material/notes.md": "inside", "material/calls/more.md": "inside", "material/harmless.md": KEY}
+    for name, content in {**dict.fromkeys(secrets, CANARY), **inside}.items():
+        (base / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / name).write_text(content)
+    for name, target in {
+        "link.md": "../outside/secret.md",
+        "link-absolute.md": f"{base}/outside/secret.md",
+        "link-to-link.md": "link.md",
+        "outside": "../outside",
+        "up": "..",
+        "loop.md": "loop.md",
+        "dangling.md": "nowhere.md",
+        "zero.md": "/dev/zero",
+        "descriptor.md": "/proc/self/fd/0",
+        "link-hidden.md": ".notes.md",
+        "link-key.md": "id_rsa",
+    }.items():
+        (base / "material" / name).symlink_to(target)
+    os.mkfifo(base / "material" / "pipe.md")
+    return base
+
+
+@asynccontextmanager
+async def server(folder: Path | None, **settings: Any) -> AsyncIterator[tuple[Client, Upstream]]:
+    """Run a server that may read a folder, in front of a stand-in for Octave."""
+    folders = (folder,) if folder else ()
+    async with upstream(by_the_page) as octave:
+        configured = Settings(
+            base_url=octave.url, api_key=SecretStr("sk-canary-0123456789"), folders=folders, **settings
+        )
+        async with Client(build_server(configured)) as client:
+            yield client, octave
+
+
+def asking(*sources: str) -> dict[str, Any]:
+    """Return arguments for one persona from these addresses."""
+    return {"personas": [{"name": "Ada", "sources": [{"type": "URL", "value": source} for source in sources]}]}
+
+
+def text_of(result: CallToolResult) -> str:
+    """Return the text of a result."""
+    return "".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+def test_there_are_more_than_forty_ways() -> None:
+    """As many as were asked for, all of them different."""
+    assert len({*OUTSIDE.values(), *NEVER_READ.values()}) == len(OUTSIDE) + len(NEVER_READ)
+    assert len(OUTSIDE) >= 40
+
+
+async def test_no_way_leads_outside_and_nothing_is_sent(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a source that is fine, so that one bad file is enough for nothing to be sent; the file is named."""
+    monkeypatch.setenv("HOME", str(base / "outside"))
+    listening = socket.socket(socket.AF_UNIX)
+    monkeypatch.chdir(base / "material")
+    listening.bind("socket.md")
+    wrong = {}
+    async with server(base / "material") as (client, octave):
+        for way, template in {**OUTSIDE, **NEVER_READ}.items():
+            address = template.format(base=base, bare=str(base).lstrip("/"))
+            result = await client.call_tool("generate_personas", asking("file:notes.md", address))
+            text = text_of(result)
+            if not result.is_error or CANARY in text or "personas[0].sources[1]" not in text or octave.requests:
+                wrong[way] = text
+        assert not (await client.call_tool("generate_personas", asking("file:notes.md"))).is_error
+    listening.close()
+    assert wrong == {}
+    assert [persona["sources"] for persona in octave.asked] == [[{"type": "TEXT", "value": "inside"}]]
+
+
+async def test_without_folders_a_file_address_is_an_error_that_says_what_to_configure(base: Path) -> None:
+    """And neither schema nor descriptions mention files."""
+    async with server(None) as (client, octave):
+        result = await client.call_tool("generate_personas", asking(f"file:{base}/material/notes.md"))
+        listed = (await client.list_tools()).tools
+        wrong_kind = await client.call_tool("list_library", {"kind": "files"})
+    assert result.is_error
+    assert "OCTAVE_MCP_FOLDERS" in text_of(result)
+    assert octave.requests == []
+    assert "file:" not in "".join(tool.model_dump_json() for tool in listed)
+    assert wrong_kind.is_error
