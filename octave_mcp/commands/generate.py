@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         report(f"{NO_KEY} {NOTHING_SENT}")
         return BAD_SETTINGS
     try:
-        wanted = options.collect or read_request(options.file, settings.max_personas_per_call)
+        wanted = options.collect or read_request(options.file, settings.max_personas_per_call, settings.folders)
         _check_output(options.output)
     except Unusable as problem:
         report(str(problem))

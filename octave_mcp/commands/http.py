@@ -30,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
         from octave_mcp.observability.logs import Secrets, configure_logging
         from octave_mcp.settings import load
 
-        settings = usable_settings(partial(load, HttpSettings), "http", sandbox=options.sandbox)
+        read = partial(load, HttpSettings)
+        settings = usable_settings(read, "http", sandbox=options.sandbox, folders=options.folder)
         if settings is None:
             return BAD_SETTINGS
         local = this_machine(unbracketed(options.host))

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from octave_mcp.commands.output import NOTHING_SENT
+from octave_mcp.commands.output import NOTHING_SENT, report
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
 from octave_mcp.server.schemas import GENERATE_PERSONAS
+from octave_mcp.sources.read import FilesRefused, RequestWithFiles, read_files
 
 __all__ = ["Unusable", "read_request"]
 
@@ -27,12 +28,19 @@ _COLUMNS = ("name", "source", "type")
 BODY = 'such as {"personas": [{"name": "CISO", "sources": [{"type": "TEXT", "value": "notes"}]}]}'
 
 
+READING_SECONDS = 120.0
+"""Time for all source files: nobody waits for an answer here as a client does, and long PDFs take a minute."""
+
+
 class Unusable(Exception):
     """The input cannot be used, and nothing was sent. The text says why."""
 
 
-def read_request(source: str, most: int) -> GenerateRequest:
-    """Read a file, or stdin for `-`, that asks for at most `most` personas. Raises Unusable."""
+def read_request(source: str, most: int, folders: Sequence[Path] = ()) -> GenerateRequest:
+    """Read a file, or stdin for `-`, that asks for at most `most` personas. Raises Unusable.
+
+    Sources that are files in one of the folders become their text, and stderr says what was read.
+    """
     name = "stdin" if source == "-" else shorten(clean(source), 200)
     content = _content(source, name)
     if not content.strip():
@@ -42,7 +50,8 @@ def read_request(source: str, most: int) -> GenerateRequest:
     if not isinstance(body, dict):
         raise _invalid([f"the body must be a JSON object, {BODY}"])
     try:
-        request, adjusted = read_arguments(body, GENERATE_PERSONAS, GenerateRequest)
+        kind = RequestWithFiles if folders else GenerateRequest
+        request, adjusted = read_arguments(body, GENERATE_PERSONAS, kind)
     except ArgumentsError as error:
         raise _invalid(error.problems) from None
     if adjusted.dropped:  # there is no client here that could have added it
@@ -50,6 +59,17 @@ def read_request(source: str, most: int) -> GenerateRequest:
     if (asked := len(request.personas)) > most:
         advice = "split the file, or set OCTAVE_MCP_MAX_PERSONAS_PER_CALL higher"
         raise _invalid([f"personas: {asked} are asked for, and the limit for one command is {most}: {advice}"])
+    return _with_files(request, folders) if folders else request
+
+
+def _with_files(request: GenerateRequest, folders: Sequence[Path]) -> GenerateRequest:
+    try:
+        request, files = read_files(request, folders, seconds=READING_SECONDS)
+    except FilesRefused as error:
+        raise _invalid([shorten(clean(problem), 400) for problem in error.problems]) from None
+    for file in dict.fromkeys(files.values()):
+        note = f" ({file.note})" if file.note else ""
+        report(clean(f"Read: {file.name}, {file.characters:,} characters{note}"))
     return request
 
 

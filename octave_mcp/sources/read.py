@@ -156,7 +156,7 @@ def _plain_text(file: FileContent) -> tuple[str, str]:
 
 def _raise(problems: Mapping[str, str], places: Mapping[Place, str]) -> None:
     """Raise FilesRefused if there are problems, each with the first place of its file."""
-    first = {address: place for place, address in reversed(places.items())}
+    first = {address: place for place, address in reversed(list(places.items()))}
     lines = [
         "personas[{}].sources[{}]: ".format(*first[address]) + f"{address[:200]} {problem}"
         for address, problem in problems.items()
