@@ -8,7 +8,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 BIN := .venv/bin
 
-.PHONY: demo picture test soak bench bench-chat bench-load bundle check format docs lock lock-npm clean
+.PHONY: demo picture test soak bench bench-chat bench-files bench-load bundle check format docs lock lock-npm clean
 .DEFAULT_GOAL := test
 
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
@@ -30,7 +30,10 @@ test: check  ## every gate: formatting, lint, types, tests, branch coverage
 soak: .venv/ready  ## the counting of tests/soak, for longer
 	@SOAK_ROUNDS=$${SOAK_ROUNDS:-2000} $(BIN)/python -m pytest -q tests/soak
 
-bench: bench-chat bench-load  ## beside what else there is; BENCH has options, and --help tells those of each
+bench-files: .venv/ready  ## tokens that a model writes for one persona from a long text, and from a file
+	@PYTHONPATH=tests $(BIN)/python -m bench.files
+
+bench: bench-chat bench-load bench-files  ## beside what else there is; BENCH has options, and --help tells those of each
 
 bench-chat bench-load: bench-%: .venv/ready tests/bench/.venv/ready tests/bench/.plain/ready  ## stdio; HTTP under load
 	@PYTHONPATH=tests $(BIN)/python -m bench.$* $(BENCH)

@@ -112,7 +112,12 @@ def _line(row: Mapping[str, Any]) -> str:
     marks = [row["type"]] if "type" in row else []
     marks += [name for name, value in row.items() if value is True]
     about = f": {row['description']}" if "description" in row else ""
-    return f"- {row['name']} ({', '.join([row['oId'] or 'no oId', *marks])}){about}"
+    own = (
+        [row["oId"] or "no oId"]
+        if "oId" in row
+        else [row[name] for name in ("value", "size", "changed") if name in row]
+    )
+    return f"- {row['name']} ({', '.join([*own, *marks])}){about}"
 
 
 def _call(tool: str, arguments: Mapping[str, Any], offset: int) -> str:

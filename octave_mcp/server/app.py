@@ -66,12 +66,13 @@ def make_server(settings: Settings, **options: Any) -> MCPServer[Any]:
 
     `options` are those of `MCPServer`; with its lifespan or a middleware they give each request its `CallState`.
     """
+    files = bool(settings.folders)
     server = _Server(
         "octave-personas",
         title="Octave personas" + (" (sandbox)" if settings.sandbox else ""),
         version=__version__,
         instructions=INSTRUCTIONS + (SANDBOX_INSTRUCTIONS if settings.sandbox else ""),
-        tools=[generate_personas_tool(), get_generation_tool(), *lookup_tools()],
+        tools=[generate_personas_tool(files=files), get_generation_tool(), *lookup_tools(files=files)],
         log_level=settings.log_level,
         **options,
     )

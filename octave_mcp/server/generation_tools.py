@@ -18,6 +18,7 @@ from octave_mcp.results.generation_failures import FailureWriter
 from octave_mcp.results.generation_list import generation_list_result
 from octave_mcp.results.receipts import receipt
 from octave_mcp.results.wording import general_notes
+from octave_mcp.server.file_sources import GENERATE_WITH_FILES, MATERIAL_IN_FILES, files_note, read_sources
 from octave_mcp.server.schemas import (
     GENERATE_PERSONAS,
     GENERATE_PERSONAS_RESULT,
@@ -26,6 +27,7 @@ from octave_mcp.server.schemas import (
 )
 from octave_mcp.server.services import CallRefused, CallState
 from octave_mcp.server.tool_adapter import Arguments, make_tool, read
+from octave_mcp.sources.read import RequestWithFiles
 
 __all__ = ["generate_personas_tool", "get_generation_tool"]
 
@@ -51,6 +53,9 @@ is unknown. Free. Waits up to 45 seconds by default, so one call is enough where
 Without a generationId it lists the latest calls and the state of each persona: for when a call timed out or its \
 result was lost."""
 
+READING_SHARE = 0.6
+"""Share of a call's time in which its files have to be read: the rest is for Octave."""
+
 _RECORD_LOST = (
     f"{MAY_EXIST} Do not ask for these personas again before the user has looked: when the record can be read again, "
     "get_generation without arguments lists them, and list_personas shows what Octave has."
@@ -61,13 +66,16 @@ _NO_SUCH_GENERATION = (
 )
 
 
-def generate_personas_tool() -> Tool:
-    """Return `generate_personas`, which writes, is not idempotent, and reaches out."""
+def generate_personas_tool(*, files: bool) -> Tool:
+    """Return `generate_personas`, which writes, is not idempotent, and reaches out.
+
+    `files`: whether files can be sources.
+    """
     return make_tool(
         generate_personas,
         "Generate personas",
-        GENERATE_PERSONAS_DESCRIPTION,
-        (GENERATE_PERSONAS, GENERATE_PERSONAS_RESULT),
+        GENERATE_PERSONAS_DESCRIPTION + (MATERIAL_IN_FILES if files else ""),
+        (GENERATE_WITH_FILES if files else GENERATE_PERSONAS, GENERATE_PERSONAS_RESULT),
         ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True),
     )
 
@@ -88,11 +96,12 @@ async def generate_personas(arguments: dict[str, Any], context: Context[CallStat
     state = context.request_context.lifespan_context
     settings = state.settings
     try:
-        request, notes = read(arguments, state, GENERATE_PERSONAS, GenerateRequest, consequence=NOTHING_SENT)
+        started, kind = time.monotonic(), RequestWithFiles if settings.folders else GenerateRequest
+        request, notes = read(arguments, state, GENERATE_PERSONAS, kind, consequence=NOTHING_SENT)
         _limit_call(settings.max_personas_per_call, len(request.personas))
-        generation = await state.usable.generation.generate(
-            request, seconds=settings.window_seconds, progress=_progress(context)
-        )
+        request, files = await read_sources(request, settings.folders, seconds=settings.window_seconds * READING_SHARE)
+        left = max(0.0, settings.window_seconds - (time.monotonic() - started))
+        generation = await state.usable.generation.generate(request, seconds=left, progress=_progress(context))
     except CallRefused as refused:
         return _failed(refused.failure)
     except LimitReached as reached:
@@ -101,7 +110,8 @@ async def generate_personas(arguments: dict[str, Any], context: Context[CallStat
         return _failed(Failure(Code.OUTCOME_UNKNOWN, f"{error} {_RECORD_LOST}", may_exist=True))
     except LedgerError as error:
         return _failed(Failure(Code.NOT_SENT, f"{error} {NOTHING_SENT}", Retry.AFTER_CHANGE))
-    return _result(generation, state, notes, request)
+    sent = files_note(files)
+    return _result(generation, state, [*notes, *([sent] if sent else [])], request)
 
 
 async def get_generation(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:

@@ -5,6 +5,7 @@ by word, in the whole list; if nothing matches even so, everything is listed.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial, wraps
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,13 @@ from octave_mcp.results.failures import explain_lookup, failure_result
 from octave_mcp.results.lookups import Rows, page_result, persona_result, row_of
 from octave_mcp.results.wording import general_notes
 from octave_mcp.results.workspace import workspace_result
+from octave_mcp.server.file_sources import (
+    FILES,
+    LIBRARY_RESULT_WITH_FILES,
+    LIBRARY_WITH_FILES,
+    THE_FILES,
+    file_rows,
+)
 from octave_mcp.server.name_search import Match, find_rows
 from octave_mcp.server.schemas import (
     CHECK_WORKSPACE,
@@ -94,15 +102,20 @@ class _ListLibrary(_Page):
     text: Text | None = None
 
 
+class _ListLibraryWithFiles(_ListLibrary):
+    kind: Literal[(*KINDS, FILES)]  # type: ignore[valid-type]
+
+
 Function = Callable[[dict[str, Any], Context[CallState, Any]], Awaitable[CallToolResult]]
 
 
-def lookup_tools() -> list[Tool]:
-    """Return the four tools, in the order in which they are listed."""
+def lookup_tools(*, files: bool) -> list[Tool]:
+    """Return the four tools, in the order in which they are listed. `files`: whether files can be sources."""
+    library = (LIBRARY_WITH_FILES, LIBRARY_RESULT_WITH_FILES) if files else (LIST_LIBRARY, LIST_LIBRARY_RESULT)
     tools: list[tuple[Function, str, str, Schema, Schema]] = [
         (get_persona, "Get a persona", GET_PERSONA_DESCRIPTION, GET_PERSONA, GET_PERSONA_RESULT),
         (list_personas, "List personas", LIST_PERSONAS_DESCRIPTION, LIST_PERSONAS, LIST_PERSONAS_RESULT),
-        (list_library, "List the library", LIST_LIBRARY_DESCRIPTION, LIST_LIBRARY, LIST_LIBRARY_RESULT),
+        (list_library, "List the library", LIST_LIBRARY_DESCRIPTION + (THE_FILES if files else ""), *library),
         (
             check_workspace,
             "Check the workspace",
@@ -161,7 +174,14 @@ async def list_personas(arguments: dict[str, Any], context: Context[CallState, A
 async def list_library(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
     """Return a page of a library's list, or of what matches a text."""
     state = context.request_context.lifespan_context
-    wanted, notes = read(arguments, state, LIST_LIBRARY, _ListLibrary)
+    folders = state.settings.folders
+    accepted = (LIBRARY_WITH_FILES, _ListLibraryWithFiles) if folders else (LIST_LIBRARY, _ListLibrary)
+    wanted, notes = read(arguments, state, *accepted)
+    if wanted.kind == FILES:
+        asked = wanted.model_dump(exclude_unset=True, exclude_none=True)
+        rows = await file_rows(folders, wanted.text, asked, limit=wanted.limit, offset=wanted.offset)
+        rows = replace(rows, notes=(*general_notes(state.settings, notes), *rows.notes))
+        return page_result(rows, budget=state.settings.result_tokens)
     found = await _library(state.lookups, KINDS[wanted.kind], wanted)
     return _page(state, found, ("rows", "list_library"), wanted, notes)
 

@@ -14,7 +14,7 @@ from octave_mcp.sources.folders import FileContent, FileRefused, is_file_address
 from octave_mcp.sources.formats import DOCUMENTS, Format
 from octave_mcp.sources.text import MAX_PLAIN_BYTES, NotText, check_sendable, decode, without_time_stamps
 
-__all__ = ["FilesRefused", "ReadFile", "RequestWithFiles", "read_files"]
+__all__ = ["FilesRefused", "Place", "ReadFile", "RequestWithFiles", "read_files"]
 
 MAX_CALL_CHARACTERS = 2_000_000
 """Most characters of all file sources of a call together, each as often as it is used."""

@@ -23,7 +23,7 @@ _MARKS = (  # the longer ones first, as one of UTF-16 begins one of UTF-32
 )
 """Byte order marks, the codec that each stands for, and the encoding's name for people."""
 
-_SAMPLE_BYTES = 4096
+_SAMPLE_BYTES, _MIN_PAIRS = 4096, 8
 _MIN_ZEROS = 0.4
 """Share of zero bytes at even, or at odd, places from which text is UTF-16 without a mark: most text has over 0.9."""
 
@@ -84,7 +84,7 @@ def _unmarked_utf16(sample: bytes) -> str | None:
     pairs = len(sample) // 2
     for first, codec in ((1, "utf-16-le"), (0, "utf-16-be")):
         zeros, others = sample[first::2].count(0), sample[1 - first :: 2].count(0)
-        if pairs and zeros / pairs >= _MIN_ZEROS and others == 0:
+        if pairs >= _MIN_PAIRS and zeros / pairs >= _MIN_ZEROS and others == 0:
             return codec
     return None
 

@@ -2,19 +2,10 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from mcp import Client
-from mcp.types import CallToolResult, TextContent
-from pydantic import SecretStr
-from support.upstream import Upstream, by_the_page, upstream
-
-from octave_mcp.server.app import build_server
-from octave_mcp.settings import Settings
+from support.file_server import asking, file_server, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -125,28 +116,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-@asynccontextmanager
-async def server(folder: Path | None, **settings: Any) -> AsyncIterator[tuple[Client, Upstream]]:
-    """Run a server that may read a folder, in front of a stand-in for Octave."""
-    folders = (folder,) if folder else ()
-    async with upstream(by_the_page) as octave:
-        configured = Settings(
-            base_url=octave.url, api_key=SecretStr("sk-canary-0123456789"), folders=folders, **settings
-        )
-        async with Client(build_server(configured)) as client:
-            yield client, octave
-
-
-def asking(*sources: str) -> dict[str, Any]:
-    """Return arguments for one persona from these addresses."""
-    return {"personas": [{"name": "Ada", "sources": [{"type": "URL", "value": source} for source in sources]}]}
-
-
-def text_of(result: CallToolResult) -> str:
-    """Return the text of a result."""
-    return "".join(block.text for block in result.content if isinstance(block, TextContent))
-
-
 def test_there_are_more_than_forty_ways() -> None:
     """As many as were asked for, all of them different."""
     assert len({*OUTSIDE.values(), *NEVER_READ.values()}) == len(OUTSIDE) + len(NEVER_READ)
@@ -160,7 +129,7 @@ async def test_no_way_leads_outside_and_nothing_is_sent(base: Path, monkeypatch:
     monkeypatch.chdir(base / "material")
     listening.bind("socket.md")
     wrong = {}
-    async with server(base / "material") as (client, octave):
+    async with file_server(base / "material") as (client, octave):
         for way, template in {**OUTSIDE, **NEVER_READ}.items():
             address = template.format(base=base, bare=str(base).lstrip("/"))
             result = await client.call_tool("generate_personas", asking("file:notes.md", address))
@@ -175,7 +144,7 @@ async def test_no_way_leads_outside_and_nothing_is_sent(base: Path, monkeypatch:
 
 async def test_without_folders_a_file_address_is_an_error_that_says_what_to_configure(base: Path) -> None:
     """And neither schema nor descriptions mention files."""
-    async with server(None) as (client, octave):
+    async with file_server() as (client, octave):
         result = await client.call_tool("generate_personas", asking(f"file:{base}/material/notes.md"))
         listed = (await client.list_tools()).tools
         wrong_kind = await client.call_tool("list_library", {"kind": "files"})
