@@ -152,8 +152,8 @@ async def test_the_sandbox_flag_needs_neither_key_nor_network_and_says_that_it_m
         assert "SANDBOX" in (client.instructions or "")
         result = await client.call_tool("generate_personas", ARGUMENTS)
     assert not result.is_error
-    assert "made-up data" in str(result.content)
-    assert "made-up data" in str(result.structured_content)
+    assert "sample data" in str(result.content)
+    assert "sample data" in str(result.structured_content)
     assert "close of the quarter" in str(result.structured_content).lower()
 
 
@@ -162,7 +162,7 @@ def test_the_demo_shows_three_personas(capsys: pytest.CaptureFixture[str]) -> No
     anyio.run(run_demo)
     told = capsys.readouterr().out
     assert len(re.findall(r"^A persona ", told, re.MULTILINE)) == 3
-    for words in ("generate_personas", "CISO", "hospital", "Procurement Lead", "regional bank", "nothing was paid for"):
+    for words in ("generate_personas", "CISO", "hospital", "Procurement Lead", "regional bank", "nothing was charged"):
         assert words in told
 
 

@@ -45,7 +45,7 @@ async def test_a_framework_takes_a_model_from_a_misspelt_field_to_a_record_in_fu
     assert_named(first["tools"])
     refused, pending, collected, read = (line["shown"] for line in middle)
     assert "personas[0].sourcs: unknown argument; did you mean sources?" in refused
-    assert "nothing was paid for" in refused
+    assert "nothing was charged" in refused
     assert "get_generation" in pending
     made = [record(number * 10) for number in range(2)]
     assert all(one["oId"] in collected for one in made)
