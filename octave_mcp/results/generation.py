@@ -127,6 +127,8 @@ class _Report:
         """Return how many were created, and what was charged."""
         one = self.generation
         parts = [f"{len(one.personas)} of {one.asked} personas created"]
+        earlier = len(self._in({State.CREATED}, joined=True))
+        parts += [f"{earlier} of them by an earlier call"] if earlier else []
         parts += [f"{one.live} still being written"] if one.live else []
         parts += [f"{one.unknown} more may exist"] if one.unknown else []
         parts += [self._usage()] if one.usage is not None else []
@@ -140,16 +142,19 @@ class _Report:
     def _last_line(self) -> str:
         """Return which were created and which were not, by name, for hosts that show a person the end of a text."""
         kinds = {
-            "Created": {State.CREATED},
-            "still being written": {State.QUEUED, State.SENT},
-            "outcome unknown": {State.UNKNOWN},
-            "failed": {State.FAILED},
+            "created": self._in({State.CREATED}, joined=False),
+            "created earlier": self._in({State.CREATED}, joined=True),
+            "still being written": self._in({State.QUEUED, State.SENT}),
+            "outcome unknown": self._in({State.UNKNOWN}),
+            "failed": self._in({State.FAILED}),
         }
-        parts = [f"{kind}: {names_of(found)}" for kind, states in kinds.items() if (found := self._in(states))]
-        return f"Status {self.status}. {'; '.join(parts)}."
+        parts = [f"{kind}: {names_of(found)}" for kind, found in kinds.items() if found]
+        return f"Status {self.status}; {'; '.join(parts)}."
 
-    def _in(self, states: Collection[State]) -> list[tuple[int, Part]]:
-        return [(place, part) for place, part in enumerate(self.generation.parts) if part.state in states]
+    def _in(self, states: Collection[State], *, joined: bool | None = None) -> list[tuple[int, Part]]:
+        """Return the parts in these states, with their places; only those that were joined, or were not, if given."""
+        parts = enumerate(self.generation.parts)
+        return [one for one in parts if one[1].state in states and joined in {None, one[1].joined}]
 
     def _pending(self) -> list[str]:
         kinds = {"Being written": State.SENT, "Waiting for their turn": State.QUEUED}
@@ -167,17 +172,21 @@ class _Report:
             notes.append(f"{created - len(shown)} more were created than fit here; list_personas lists them.")
         if created != self.generation.created:
             notes.append(f"Octave created {created} personas where {self.generation.created} were asked for.")
-        found = [(n, part) for n, part in enumerate(self.generation.parts) if part.outcome and part.outcome.identified]
-        if found:
+        created_parts = self._in({State.CREATED})
+        if found := [(place, part) for place, part in created_parts if part.outcome and part.outcome.identified]:
             notes.append(
                 f"The answer was lost, and the persona was found in Octave's list: {places(found)}. What it cost is "
                 "not known; check_workspace tells the balance."
             )
+        if unchecked := [
+            (place, part) for place, part in created_parts if part.outcome and part.outcome.name_unchecked
+        ]:
+            notes.append(f"Octave's list could not be searched for a persona of the same name: {places(unchecked)}.")
         return [*notes, *([self.receipt] if self.receipt else [])]
 
     def _earlier(self) -> list[str]:
         """Return what earlier calls had asked for already."""
-        joined = [(place, part) for place, part in self._in({State.CREATED}) if part.joined]
+        joined = self._in({State.CREATED}, joined=True)
         notes = []
         if joined:
             times = sorted(part.item.settled_at or part.item.created_at for _, part in joined)
@@ -188,6 +197,6 @@ class _Report:
             paid = "" if earlier is None else f" (charged then, in credits: {plain_number(earlier)})"
             nothing = "nothing was sent or charged for it now"
             notes.append(f"Created earlier, {when}{paid}; {nothing}: {places(joined)}. {ANOTHER_ONE}")
-        if waiting := [one for one in self._in({State.QUEUED, State.SENT}) if one[1].joined]:
+        if waiting := self._in({State.QUEUED, State.SENT}, joined=True):
             notes.append(f"Asked for by an earlier call already, and not sent again: {places(waiting)}.")
         return notes

@@ -105,13 +105,15 @@ class FailureWriter:
         return Retry.AFTER_SECONDS, left, [*said, _DO_NOT_REPEAT, *self._one_call(settles, left)]
 
     def _one_call(self, settles: float, left: int) -> list[str]:
-        call = f"Call get_generation with this generationId once: it waits up to {self.window:.0f} seconds"
-        when = f"{clock_time(settles)} (in {left} seconds)" if left else "the next complete reading of Octave's list"
+        call = f"Call get_generation with this generationId once: it waits up to {_seconds(self.window)}"
+        if not left:
+            return [f"{call}, and knows whether it was created as soon as Octave's list can be read to its end."]
+        when = f"from {clock_time(settles)} on (in {_seconds(left)})"
         if left <= self.window:
-            return [f"{call}, and settles this after {when} at the latest: created, or not created."]
+            return [f"{call}, and {when} it knows whether the persona was created."]
         return [
             f"{call}, and returns the persona as soon as Octave lists it.",
-            f"If it is unknown even then, tell the user that get_generation settles it after {when} at the latest.",
+            f"If it is still unknown then, tell the user: {when} get_generation knows whether it was created.",
         ]
 
     def _unnamed(self) -> str:
@@ -147,6 +149,11 @@ def _summed_up(parts: Sequence[Part]) -> Failure:
         problem = f"Other problems. {MAY_EXIST} {_DO_NOT_REPEAT} Call get_generation with this generationId once."
         return Failure(Code.OUTCOME_UNKNOWN, problem, Retry.SAME_CALL, may_exist=True)
     return Failure(Code.NOT_CREATED, f"Other problems, not listed here. {NOTHING_CREATED}", Retry.AFTER_CHANGE)
+
+
+def _seconds(number: float) -> str:
+    whole = max(1, round(number))
+    return f"{whole} second{'' if whole == 1 else 's'}"
 
 
 def _place(one: tuple[int, Part]) -> int:

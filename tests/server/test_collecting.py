@@ -65,7 +65,7 @@ async def test_the_first_and_the_last_line_say_what_happened() -> None:
     async with upstream(refusing("B")) as octave, Client(build_server(settings(octave.url))) as client:
         lines = text_of(await generate(client, "A", "B")).splitlines()
     assert lines[0].startswith("Status partial: 1 of 2 personas created; 1 credit charged. generationId: gen_")
-    assert lines[-1] == 'Status partial. Created: "A"; failed: "B".'
+    assert lines[-1] == 'Status partial; created: "A"; failed: "B".'
 
 
 async def test_what_an_earlier_result_showed_does_not_push_out_what_is_new() -> None:
@@ -105,6 +105,8 @@ async def test_the_same_call_again_returns_what_was_created_earlier_and_charges_
             again = await generate(client, "A", "B")
             content = structured(again)
             assert content["status"] == "complete"
+            assert text_of(again).startswith("Status complete: 2 of 2 personas created; 2 of them by an earlier call.")
+            assert text_of(again).endswith('Status complete; created earlier: "A", "B".')
             assert "usage" not in content
             assert [one["oId"] for one in content["personas"]] == [one["oId"] for one in first["personas"]]
             (note,) = (note for note in content["notes"] if note.startswith("Created earlier, "))
@@ -164,6 +166,16 @@ async def test_a_name_that_octave_has_is_not_created_unnoticed() -> None:
     assert [one["name"] for one in octave.asked] == ["CFO"]
 
 
+async def test_a_list_that_cannot_be_searched_for_the_name_holds_up_nothing_and_the_result_says_so() -> None:
+    """The persona is created all the same."""
+    async with upstream(by_the_page) as octave, Client(build_server(settings(octave.url, wait_seconds=5))) as client:
+        octave.look_up = always(b"<html>", status=502)
+        result = await generate(client, "CISO")
+    note = 'Octave\'s list could not be searched for a persona of the same name: personas[0] "CISO".'
+    assert note in structured(result)["notes"]
+    assert note in text_of(result)
+
+
 # --- Unknown outcomes -------------------------------------------------------------------------------------------------
 
 
@@ -177,7 +189,7 @@ async def test_an_unknown_outcome_says_since_when_what_was_looked_at_and_the_one
         assert text_of(result).startswith(
             "Status partial: 1 of 2 personas created; 1 more may exist; 1 credit charged."
         )
-        assert text_of(result).endswith('Status partial. Created: "CISO"; outcome unknown: "Auditor".')
+        assert text_of(result).endswith('Status partial; created: "CISO"; outcome unknown: "Auditor".')
         (failed,) = structured(result)["failed"]
     assert (failed["code"], failed["mayExist"], failed["retry"]) == ("outcome_unknown", True, "after_seconds")
     assert 95 <= failed["retryAfterSeconds"] <= 100
@@ -186,8 +198,11 @@ async def test_an_unknown_outcome_says_since_when_what_was_looked_at_and_the_one
     assert re.search(read, failed["problem"])
     for words in (MAY_EXIST, sent, "Do not ask for it again meanwhile"):
         assert words in failed["problem"]
-    assert "Call get_generation with this generationId once: it waits up to 0 seconds" in failed["problem"]
-    assert f"(in {failed['retryAfterSeconds']} seconds) at the latest" in failed["problem"]
+    assert "Call get_generation with this generationId once: it waits up to 1 second, and" in failed["problem"]
+    assert (
+        f"on (in {failed['retryAfterSeconds']} seconds) get_generation knows whether it was created"
+        in failed["problem"]
+    )
 
 
 async def test_one_call_settles_an_unknown_outcome_that_its_window_covers(monkeypatch: pytest.MonkeyPatch) -> None:
