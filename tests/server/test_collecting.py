@@ -16,6 +16,7 @@ from support.tokens import channels, o200k
 from support.upstream import (
     HoldsTheSlow,
     Request,
+    always,
     answer,
     by_the_page,
     error_envelope,
