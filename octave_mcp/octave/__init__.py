@@ -1,1 +1,1 @@
-"""What Octave says: its requests, its answers, its errors, and the one client. Knows nothing of MCP."""
+"""Octave's API: its requests, answers and errors as models, and the client that calls it. Knows nothing of MCP."""

@@ -41,7 +41,7 @@ class SendGate:
         self.error: Exception | None = None
         self._opened = anyio.Event()
         self._socks: Any = None
-        self._connected: Callable[[], None] = _nothing
+        self._connected: Callable[[], None] | None = None
 
     async def open_after(self, before_send: BeforeSend) -> None:
         """Await `before_send`, then open. Its exception is kept in `error`, and nothing is sent."""
@@ -69,7 +69,8 @@ class SendGate:
 
     async def wait(self) -> None:
         """Return when the request may be sent. Raises `Withheld` if `before_send` failed."""
-        self._connected()
+        if self._connected is not None:
+            self._connected()
         await self._opened.wait()
         if self.error is not None:
             raise Withheld
@@ -105,7 +106,3 @@ async def send_after(before_send: BeforeSend | None, send: Callable[[SendGate], 
     for failure in filter(None, (gate.error, *failures)):
         raise failure
     return results[0]
-
-
-def _nothing() -> None:
-    pass

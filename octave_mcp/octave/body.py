@@ -18,7 +18,7 @@ MAX_LOOK_UP_BYTES = 4 * 1024 * 1024
 """Bounds the answer to a look-up: no page has more than a hundred records, and reading more would delay other calls."""
 
 _INPUT_BYTES, _OUTPUT_BYTES = 1024, 64 * 1024
-"""How much is inflated at a time, compressed and inflated: all that came before damaged data can be read."""
+"""Bytes that are inflated at a time, before and after: small, so that what came before damaged data can be read."""
 
 _REGISTERED = frozenset({"br", "compress", "dcb", "dcz", "deflate", "gzip", "x-compress", "x-gzip", "zstd"})
 """The content codings in IANA's registry."""

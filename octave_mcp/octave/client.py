@@ -27,7 +27,7 @@ LOOK_UP_SECONDS = 20.0
 """Bounds a look-up from the call to the last byte. It may be repeated, so it need not be waited for."""
 
 QueryType = Literal["ALL", "TEAM", "MINE"]
-"""Whose personas a list has: everybody's in the workspace, the team's, or those of the key's owner."""
+"""The personas that a list has: those of everybody in the workspace, of the team, or of the key's owner."""
 
 _GENERATE = "/api/v2/persona/generate"
 _GET = "/api/v2/persona/get"

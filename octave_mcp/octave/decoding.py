@@ -1,7 +1,7 @@
-"""JSON from a wire that promises nothing, made safe for every wire that follows.
+"""Decoding of JSON that may be malformed or hostile, into values that can be encoded again.
 
-Python's own parser accepts what no strict peer does: NaN and Infinity, and lone surrogates, of which a single one ends
-a stdio server when it is written out as UTF-8. Both are put right here, once, so that nothing behind needs to know.
+Python's own parser accepts what strict parsers refuse: NaN and Infinity, and lone surrogates, of which a single one
+ends a stdio server when it is written out as UTF-8. Both are replaced here, once, for all code that follows.
 """
 
 import json
@@ -14,30 +14,30 @@ from typing import Any
 __all__ = ["REMOVED", "decode", "well_formed"]
 
 REMOVED = "[key removed]"
-"""Stands where a secret was."""
+"""Replaces a secret that the peer echoed."""
 
 _SHORTEST_SECRET = 8
-"""Characters. A shorter secret may be a common word, and taking it out would damage what was paid for."""
+"""Characters of the shortest secret that is removed: a shorter one may be a word of a persona."""
 
 
 MAX_DEPTH = 100
-"""Levels of nesting. A record of Octave's has five; some hundreds are more than what comes after this can write."""
+"""Bounds the levels of nesting. A record of Octave's has five; some hundreds cannot be encoded again."""
 
 _OF_A_KEY = (string.ascii_letters + string.digits + "-._").encode()
 _NOT_OF_A_KEY = bytes(set(range(256)) - set(_OF_A_KEY))
 _NOT_PRINTED_ASCII = re.compile(r"[^!-~]+")
-"""What no key has: settings accept printable ASCII without spaces."""
+"""Characters that no key has: settings accept printable ASCII without spaces."""
 
 _ESCAPED = re.compile(rb"\\(?:u[0-9A-Fa-f]{4}|.)")
 _IN_NEED = re.compile(rb"\\u(?:00[0-7]|[Dd][89A-Fa-f])")
-"""Escaped ASCII, of which a secret may be, and escaped surrogates, which may be alone."""
+"""Escapes that need a closer look: ASCII, which a secret is made of, and surrogates, which may be alone."""
 
 
 def decode(content: bytes, *, secret: str | None = None) -> Any:
     """Parse `content` (UTF-8, 16 or 32, with or without a byte order mark) as JSON.
 
-    NaN, Infinity and numbers too large for a float become None; lone surrogates become U+FFFD; `secret` is taken out of
-    every string, should the peer echo it. Raises ValueError for whatever cannot be read, nesting too deep included.
+    NaN, Infinity and numbers too large for a float become None; lone surrogates become U+FFFD; `secret` is removed from
+    every string, as a peer may echo it. Raises ValueError if it cannot be read, or is nested too deep.
     """
     try:
         text = content.decode(json.detect_encoding(content))
@@ -52,7 +52,7 @@ def decode(content: bytes, *, secret: str | None = None) -> Any:
 
 
 def well_formed(text: str) -> str:
-    """`text` with each lone surrogate replaced by U+FFFD, so that it can be encoded."""
+    """Return `text` with each lone surrogate replaced by U+FFFD, so that it can be encoded."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -72,7 +72,7 @@ def _finite(digits: str) -> float | None:
 
 
 def _is_clean(content: bytes, secret: str | None) -> bool:
-    """Whether no string of this JSON needs a look of its own, as is so of most: told from its bytes, all at once.
+    """Return whether no string of this JSON needs to be looked at, judging by its bytes all at once: most answers.
 
     True only where no surrogate can be, and where the secret is not there even with all else than a key's characters
     left out, so that nothing can hide it.
@@ -90,7 +90,7 @@ def _is_clean(content: bytes, secret: str | None) -> bool:
 
 
 def _measure(values: Iterable[Any], levels: int) -> None:
-    """Raises ValueError where there are more levels than that."""
+    """Raise ValueError if there are more levels than `levels`."""
     for value in values:
         if not levels:
             raise ValueError("nested too deep")

@@ -53,7 +53,7 @@ class OctaveError(Exception):
     """
 
     affects_every_call = False
-    """Whether the next call would fail in the same way, so that a batch should stop here."""
+    """True if the next call would fail in the same way, so that a batch should stop here."""
 
     def __init__(self, text: str, **details: Unpack[Details]) -> None:
         """Take our own words for what happened, and the details."""

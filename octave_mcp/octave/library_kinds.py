@@ -30,10 +30,10 @@ class Kind:
     """Words in an error message of Octave's that point to this kind, in lower case."""
 
     searchable: bool = False
-    """Whether Octave's list takes `text`. The others are read to their end and searched here."""
+    """True if Octave's list takes `text`. The others are read to their end and searched here."""
 
     nested: bool = False
-    """Whether Octave answers with the whole page inside of `data`. The client reads any shape; the sandbox has this."""
+    """True if Octave puts the whole page inside of `data`. The client reads any shape; the sandbox has this one."""
 
 
 OFFERINGS = Kind(

@@ -21,7 +21,7 @@ from octave_mcp.octave.models import Persona
 __all__ = ["LookupClient"]
 
 TRIES = 3
-"""How often a look-up is sent at most: a fault that outlasts three tries lasts longer than anybody waits."""
+"""Bounds how often a look-up is sent: a fault that outlasts three tries lasts longer than anybody waits."""
 
 PAUSE_SECONDS = 0.4
 """Pause before the second try, in seconds: doubled for the third, and up to as much again at random."""

@@ -1,10 +1,10 @@
-"""The wire, as the API's page has it: strict in what is sent, tolerant in what is understood.
+"""Models of `POST /api/v2/persona/generate`: requests are validated strictly, answers are read leniently.
 
-Source: the page of `POST /api/v2/persona/generate`, and Octave's API reference for `RESOURCE` sources, which the page
-leaves out. Field names are the API's own, so a model's field is what travels.
+Source: the API's page, and Octave's API reference for `RESOURCE` sources, which the page leaves out. Fields have the
+API's own names.
 
-Requests refuse what the API does not have. Answers are read from whatever arrives: unknown fields are kept, and a
-missing, null or mistyped one becomes empty, because by then the persona has been paid for.
+A request with anything that the API does not have is an error. In an answer, unknown fields are kept, and a missing,
+null or mistyped one becomes empty: by then the persona has been paid for.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ __all__ = [
     "Source",
 ]
 
-# --- What is sent -----------------------------------------------------------------------------------------------------
+# --- Requests ---------------------------------------------------------------------------------------------------------
 
 
 def _usable(value: str) -> str:
@@ -57,13 +57,13 @@ NonBlank = Annotated[str, StringConstraints(strict=True), AfterValidator(_usable
 
 
 class _Request(BaseModel):
-    """Base of what is sent: no unknown fields, no coercion, no change after the check."""
+    """Base of all requests: no unknown fields, no coercion, no change after validation."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class Source(_Request):
-    """One piece of material that a persona is written from."""
+    """One piece of the material that a persona is written from."""
 
     takes_files: ClassVar[bool] = False
     """Whether an address may be a `file:` address: only in `octave_mcp.sources`, which puts the file's text here."""
@@ -96,14 +96,14 @@ _NO_FOLDERS = (
 
 
 class PersonaRequest(_Request):
-    """What one persona is asked for with; each makes one persona."""
+    """One requested persona: the name it shall have, if any, and its material."""
 
     name: NonBlank | None = None
     sources: list[Source] = Field(min_length=1)
 
 
 class LinkingStrategy(_Request):
-    """Which offerings the personas are linked to: `ALL`, or `SPECIFIC` ones, named by oId."""
+    """The offerings that the personas are linked to: `ALL` of them, or `SPECIFIC` ones by their oIds."""
 
     mode: Literal["ALL", "SPECIFIC"]
     offeringOIds: list[NonBlank] | None = None
@@ -127,7 +127,7 @@ class GenerateRequest(_Request):
     brandVoiceOId: NonBlank | None = None
 
     def body(self) -> dict[str, Any]:
-        """The JSON to send. What was left out, or given as None, is absent and never null."""
+        """Return the JSON to send. What was left out, or given as None, is absent and never null."""
         return self.model_dump(exclude_none=True)
 
 
@@ -137,24 +137,24 @@ def _is_web_address(value: str) -> bool:
     try:
         parts = urlsplit(value)
         _ = parts.port
-    except ValueError:  # such as a bracket without its twin, or a port that is none
+    except ValueError:  # such as an unclosed bracket, or a port that is no number
         return False
     host = parts.hostname or ""
     return parts.scheme.lower() in {"http", "https"} and any(map(str.isalnum, host)) and "," not in host
 
 
-# --- What is understood -----------------------------------------------------------------------------------------------
+# --- Answers ----------------------------------------------------------------------------------------------------------
 
 
 def _custom_fields(value: object) -> list[object]:
-    """Custom fields as the page has them (a list of title and value), or as an object of title to value."""
+    """Return custom fields as a list of title and value, as on the page, also if they came as an object."""
     if isinstance(value, Mapping):
         return [{"title": title, "value": content} for title, content in value.items()]
     return mappings(value)
 
 
 class QualifyingQuestion(Answer):
-    """A question that tells a good fit from a bad one.
+    """A question that shows whether somebody fits the persona.
 
     `fitType` (GOOD, BAD) and `weight` (LOW, MEDIUM, HIGH, INSTANT_DISQUALIFIER) are open sets.
     """
@@ -203,7 +203,7 @@ class WorkspaceRef(Answer):
 
 
 class Persona(Answer):
-    """One persona. Dates are seen both as `2021-01-01` and as full timestamps, so they stay text."""
+    """One persona. Dates stay text: they come both as `2021-01-01` and as full timestamps."""
 
     oId: Text = None
     name: Text = None
@@ -223,11 +223,11 @@ class Persona(Answer):
 
 
 def _personas(value: object) -> list[object]:
-    """The answer's `data`: a list, null, or (seen on such wires) one object alone."""
+    """Return the personas in the answer's `data`, which is a list, null, or one persona alone."""
     return mappings(value if isinstance(value, list) else [value])
 
 
 class GenerateAnswer(WithMetadata):
-    """The answer of `POST /api/v2/persona/generate`. `data` is empty where Octave said null."""
+    """The answer of `POST /api/v2/persona/generate`. `data` is empty if Octave sent null."""
 
     data: Annotated[list[Persona], BeforeValidator(_personas)] = []

@@ -17,7 +17,7 @@ __all__ = ["LIST_SECTIONS", "SECTIONS", "Content", "Section"]
 
 
 class Content(Enum):
-    """What a section is in Octave's record of a persona."""
+    """The place and form of a section in Octave's record of a persona."""
 
     TEXT = auto()
     """One text, in the persona's own field."""
@@ -40,7 +40,7 @@ class Section:
     label: str
     content: Content
     shown: int
-    """How many items a condensed persona shows where there is room; sentences of a text."""
+    """Items that a condensed persona shows if there is room; of a text, sentences."""
 
 
 SECTIONS = (

@@ -44,7 +44,7 @@ KEPT_SECONDS = 4.0
 seconds, and a connection that is kept for long may be dead, as laptops sleep and networks change."""
 
 MAX_UNREADABLE_BYTES = 64 * 1024
-"""How much of an answer that cannot be read is kept: a dozen personas."""
+"""Bounds what is kept of an answer that cannot be read: a dozen personas."""
 
 _ANSWERS = frozenset({"data", "oId", "valid"})
 """An answer with none of these and a message is an error, whatever its status."""
@@ -65,15 +65,16 @@ class Transport:
         """
         self._api_key = api_key
         self._in_process = app is not None
-        self._route = route_to(base_url) if app is None else Route()
+        self._route = Route()
         self._http: dict[str, httpx.AsyncClient] = {}
-        self._failures: tuple[type[Exception], ...] = (*_FOREIGN, *_socks_errors(self._route.proxy))
-        for problem in self._route.ignored:
-            logger.warning("This proxy setting is ignored: %s", problem)
         try:
+            self._route = route_to(base_url) if app is None else self._route
             self._http = _http_clients(base_url, api_key, app, self._route.proxy)
         except (ValueError, httpx.InvalidURL) as error:
             logger.warning("The HTTP client cannot be set up: %s", type(error).__name__)
+        for problem in self._route.ignored:
+            logger.warning("This proxy setting is ignored: %s", problem)
+        self._failures: tuple[type[Exception], ...] = (*_FOREIGN, *_socks_errors(self._route.proxy))
 
     async def __aenter__(self) -> Self:
         """Open the HTTP clients."""

@@ -330,6 +330,14 @@ async def test_an_address_without_a_server_was_never_reached() -> None:
         await generate(octave.url)
 
 
+@pytest.mark.parametrize("url", ["https://a\x7fb", "https://a\x01"])
+async def test_a_base_url_that_cannot_be_read_is_a_setup_problem_of_each_call(url: str) -> None:
+    """The client is there all the same: a server has to start, and to say what is wrong."""
+    async with OctaveClient(url, SecretStr(KEY)) as client:
+        with pytest.raises(errors.SetupProblem, match="base URL"):
+            await client.list_personas(limit=1, offset=0)
+
+
 async def test_a_name_that_is_nowhere_was_never_reached() -> None:
     """`.invalid` is reserved for that."""
     with pytest.raises(errors.Unreachable):
