@@ -63,12 +63,12 @@ def generation_result(
     budget: int,
     notes: Sequence[str] = (),
     receipt: str = "",
-    seen: Collection[str] = (),
+    already_shown: Collection[str] = (),
 ) -> CallToolResult:
     """Return a generation in at most `budget` estimated tokens, both channels together.
 
-    `notes` stand before the result's own ones. `seen` has the oIds of personas that an earlier result of this
-    generation showed: if not all fit in full, these are shown by name only.
+    `notes` stand before the result's own ones. `already_shown` has the oIds of personas that an earlier
+    result of this generation showed: if not all fit in full, these are shown by name only.
     """
     for explanations, said_characters in FAILURE_DETAIL:
         failures = tuple(writer.failures(generation, explanations, said_characters))
@@ -76,7 +76,7 @@ def generation_result(
         spent = report.cost()
         if spent <= budget // 2:
             break
-    new = [place for place, persona in enumerate(generation.personas) if persona.oId not in seen]
+    new = [place for place, persona in enumerate(generation.personas) if persona.oId not in already_shown]
     shown, left_out = condense(generation.personas, budget - spent, in_full=new or None)
     return CallToolResult(
         content=[TextContent(type="text", text=report.text(shown, left_out))],

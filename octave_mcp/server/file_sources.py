@@ -15,7 +15,7 @@ from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.results.failures import NOTHING_SENT, Code, Failure, Retry
 from octave_mcp.results.lookups import Rows
-from octave_mcp.server.name_search import Match, find_rows
+from octave_mcp.server.name_search import MatchLevel, find_rows
 from octave_mcp.server.schemas import GENERATE_PERSONAS, LIST_LIBRARY, LIST_LIBRARY_RESULT, Schema
 from octave_mcp.server.services import CallRefused
 from octave_mcp.sources.listing import ListedFile, list_files
@@ -124,7 +124,7 @@ async def file_rows(
         notes.append(CUT_SHORT)
     if text is not None and listed:
         found, match = find_rows(listed, text, lambda row: (row.name.replace("_", " "), ""))
-        notes += [] if match is Match.ALL_WORDS else [SOME_WORDS if found else NO_MATCH]
+        notes += [] if match is MatchLevel.ALL_WORDS else [SOME_WORDS if found else NO_MATCH]
         listed = found or listed
     end = offset + limit
     return Rows(

@@ -101,7 +101,7 @@ async def generate_personas(arguments: dict[str, Any], context: Context[CallStat
         _limit_call(settings.max_personas_per_call, len(request.personas))
         request, files = await read_sources(request, settings.folders, seconds=settings.window_seconds * READING_SHARE)
         left = max(0.0, settings.window_seconds - (time.monotonic() - started))
-        generation = await state.usable.generation.generate(request, seconds=left, progress=_progress(context))
+        generation = await state.generation.generate(request, seconds=left, progress=_progress(context))
     except CallRefused as refused:
         return _failed(refused.failure)
     except LimitReached as reached:
@@ -109,7 +109,7 @@ async def generate_personas(arguments: dict[str, Any], context: Context[CallStat
     except RecordLost as error:
         return _failed(Failure(Code.OUTCOME_UNKNOWN, f"{error} {_RECORD_LOST}", may_exist=True))
     except LedgerError as error:
-        return _failed(Failure(Code.NOT_SENT, f"{error} {NOTHING_SENT}", Retry.AFTER_CHANGE))
+        return _failed(Failure(Code.NOT_SENT, f"{error} {NOTHING_SENT}", Retry.SAME_CALL))
     sent = files_note(files)
     return _result(generation, state, [*notes, *([sent] if sent else [])], request)
 
@@ -120,7 +120,7 @@ async def get_generation(arguments: dict[str, Any], context: Context[CallState, 
     settings = state.settings
     try:
         wanted, notes = read(arguments, state, GET_GENERATION, _GetGeneration)
-        service = state.usable.generation
+        service = state.generation
         if wanted.generationId is None:
             return generation_list_result(
                 await service.latest(), budget=settings.result_tokens, notes=general_notes(settings, notes)
@@ -132,7 +132,7 @@ async def get_generation(arguments: dict[str, Any], context: Context[CallState, 
         return _failed(refused.failure)
     except LedgerError as error:
         problem = f"{error} Nothing is lost: call get_generation again when that is mended."
-        return _failed(Failure(Code.NOT_SENT, problem, Retry.AFTER_CHANGE))
+        return _failed(Failure(Code.SETUP_PROBLEM, problem, Retry.SAME_CALL))
     if generation is None:
         return _failed(Failure(Code.NOT_FOUND, _NO_SUCH_GENERATION, Retry.AFTER_CHANGE))
     return _result(generation, state, notes)
@@ -147,12 +147,12 @@ class _GetGeneration(Arguments):
 def _result(
     generation: Generation, state: CallState, notes: Sequence[str], request: GenerateRequest | None = None
 ) -> CallToolResult:
-    settings, seen = state.settings, state.usable.seen
+    settings, shown = state.settings, state.require_services().shown_oids
     writer = FailureWriter(
         window=settings.window_seconds,
         replay=settings.replay_seconds,
         now=time.time(),
-        known_oids=request is not None and seen.named(_oids_in(request)),
+        known_oids=request is not None and shown.has_all(_oids_in(request)),
     )
     return generation_result(
         generation,
@@ -160,7 +160,7 @@ def _result(
         budget=settings.result_tokens,
         notes=general_notes(settings, notes),
         receipt=receipt(request) if request else "",
-        seen=seen.show(generation.id, (persona.oId for persona in generation.personas)),
+        already_shown=shown.add_personas(generation.id, (persona.oId for persona in generation.personas)),
     )
 
 

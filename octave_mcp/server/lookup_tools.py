@@ -31,7 +31,7 @@ from octave_mcp.server.file_sources import (
     THE_FILES,
     file_rows,
 )
-from octave_mcp.server.name_search import Match, find_rows
+from octave_mcp.server.name_search import MatchLevel, find_rows
 from octave_mcp.server.schemas import (
     CHECK_WORKSPACE,
     CHECK_WORKSPACE_RESULT,
@@ -142,9 +142,9 @@ def _bounded(function: Function) -> Function:
         except CallRefused as refused:
             return failure_result(refused.failure)
         except OctaveError as error:
-            seen = context.request_context.lifespan_context.usable.seen
+            shown = context.request_context.lifespan_context.require_services().shown_oids
             subject = SUBJECTS[function.__name__].format(kind=str(arguments.get("kind")).replace("_", " "))
-            return failure_result(explain_lookup(error, subject, known_oid=seen.named([arguments.get("oId")])))
+            return failure_result(explain_lookup(error, subject, known_oid=shown.has_all([arguments.get("oId")])))
 
     return bounded
 
@@ -208,7 +208,7 @@ def _page(
     state: CallState, found: _Found, names: tuple[str, str], wanted: _Page, notes: Sequence[str]
 ) -> CallToolResult:
     rows, total, following, more_notes = found
-    state.usable.seen.name(row.oId for row in rows)
+    state.require_services().shown_oids.add(row.oId for row in rows)
     shown = Rows(
         [row_of(one) for one in rows],
         *names,
@@ -253,8 +253,8 @@ def _matching(
     ignored: Sequence[str] | set[str] = (),
 ) -> _Found:
     """Return a page of the rows that match the text, or of all rows if none does."""
-    found, match = find_rows(rows, text, words_of, ignored)
-    notes = [] if match is Match.ALL_WORDS or not rows else [SOME_WORDS_NOTE if found else NO_MATCH_NOTE]
+    found, level = find_rows(rows, text, words_of, ignored)
+    notes = [] if level is MatchLevel.ALL_WORDS or not rows else [SOME_WORDS_NOTE if found else NO_MATCH_NOTE]
     if not complete:
         notes.append(f"Octave's list is longer than {len(rows)}; only those were searched.")
     shown = found or rows

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from enum import IntEnum
 from typing import TypeVar
 
-__all__ = ["Match", "find_rows"]
+__all__ = ["MatchLevel", "find_rows"]
 
 _Row = TypeVar("_Row")
 
@@ -20,7 +20,7 @@ MIN_ACRONYM = 3
 """Letters of the shortest acronym: two letters would be the initials of too many names."""
 
 
-class Match(IntEnum):
+class MatchLevel(IntEnum):
     """How well the rows found match the text."""
 
     NONE = 0
@@ -30,7 +30,7 @@ class Match(IntEnum):
 
 def find_rows(
     rows: Sequence[_Row], text: str, words_of: Callable[[_Row], tuple[str, str]], ignored: Collection[str] = ()
-) -> tuple[list[_Row], Match]:
+) -> tuple[list[_Row], MatchLevel]:
     """Return the rows that match `text`: those with all its words, or else those with some, the best first.
 
     `words_of` returns the name of a row, which an acronym can stand for, and what else is searched. `ignored` has more
@@ -39,7 +39,7 @@ def find_rows(
     words = [word for word in re.findall(r"\w+", _folded(text)) if not word.isascii() or len(word) > 1]
     telling = [word for word in words if word not in _COMMON_WORDS and word.removesuffix("s") not in ignored] or words
     if not telling:
-        return [], Match.NONE
+        return [], MatchLevel.NONE
     initials = "".join(word[0] for word in telling)
     hits = []
     for row in rows:
@@ -47,9 +47,9 @@ def find_rows(
         is_acronym = len(initials) >= MIN_ACRONYM and initials in re.findall(r"\w+", name)
         hits.append(len(telling) if is_acronym else sum(_matches(word, name, more) for word in telling))
     if best := [row for row, count in zip(rows, hits, strict=True) if count == len(telling)]:
-        return best, Match.ALL_WORDS
+        return best, MatchLevel.ALL_WORDS
     order = sorted((place for place, count in enumerate(hits) if count), key=lambda place: -hits[place])
-    return [rows[place] for place in order], Match.SOME_WORDS if order else Match.NONE
+    return [rows[place] for place in order], MatchLevel.SOME_WORDS if order else MatchLevel.NONE
 
 
 def _matches(word: str, name: str, more: str) -> bool:

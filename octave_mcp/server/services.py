@@ -22,7 +22,7 @@ from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.results.failures import Code, Failure, Retry
 from octave_mcp.server.completions import Completer
-from octave_mcp.server.seen import Seen
+from octave_mcp.server.shown_oids import ShownOids
 from octave_mcp.settings import Settings
 
 __all__ = [
@@ -40,8 +40,8 @@ __all__ = [
 
 NO_KEY = (
     "No Octave API key is set for this server. Ask the user to set OCTAVE_API_KEY in this server's configuration to "
-    "the key of their Octave workspace, and to restart the server. Started with --sandbox, it needs no key and makes "
-    "example data."
+    "the key of their Octave workspace (in Octave: Settings > API Keys), and to restart the server. With --sandbox it "
+    "needs no key and returns sample data."
 )
 
 
@@ -71,7 +71,7 @@ class TenantServices:
     generation: GenerationService
     lookups: LookupClient
     completer: Completer
-    seen: Seen = field(default_factory=Seen)
+    shown_oids: ShownOids = field(default_factory=ShownOids)
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ class CallState:
     services: TenantServices | None
     refusal: Failure = NO_KEY_FAILURE
 
-    @property
-    def usable(self) -> TenantServices:
+    def require_services(self) -> TenantServices:
         """Return the services. Raises CallRefused if there are none."""
         if self.services is None:
             raise CallRefused(self.refusal)
@@ -92,12 +91,12 @@ class CallState:
     @property
     def generation(self) -> GenerationService:
         """Return the service that creates personas. Raises CallRefused if there are no services."""
-        return self.usable.generation
+        return self.require_services().generation
 
     @property
     def lookups(self) -> LookupClient:
         """Return the look-up client. Raises CallRefused if there are no services."""
-        return self.usable.lookups
+        return self.require_services().lookups
 
 
 current_state: ContextVar[CallState] = ContextVar("current_state")

@@ -67,7 +67,7 @@ def test_text_that_happens_to_be_json_stays_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ADDED_BY_HOSTS))
-def test_what_hosts_add_is_dropped_and_told(name: str) -> None:
+def test_what_hosts_add_is_dropped_and_reported(name: str) -> None:
     """n8n and Gemini CLI add these beside the model's arguments."""
     request, adjusted = read_arguments(GOOD | {name: "x"}, GENERATE_PERSONAS, GenerateRequest)
     assert (request.body(), adjusted.dropped) == (GOOD, [name])
@@ -105,7 +105,7 @@ def test_a_lone_surrogate_is_replaced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         ({}, ["personas: missing (required)"]),
         ({"personas": None}, ["personas: must be an array"]),
@@ -156,13 +156,13 @@ def test_a_lone_surrogate_is_replaced() -> None:
         ),
     ],
 )
-def test_each_problem_is_told_by_its_path_in_the_apis_terms(arguments: dict[str, Any], told: list[str]) -> None:
+def test_each_problem_is_reported_by_its_path_in_the_apis_terms(arguments: dict[str, Any], reported: list[str]) -> None:
     """In words that say what to change."""
-    assert problems(arguments) == told
+    assert problems(arguments) == reported
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (GOOD | {"brandVoiceOid": "bv_1"}, "brandVoiceOid: unknown argument; did you mean brandVoiceOId?"),
         (
@@ -182,20 +182,20 @@ def test_each_problem_is_told_by_its_path_in_the_apis_terms(arguments: dict[str,
         (GOOD | {"workspace": None}, "workspace: unknown argument; known here: personas, primaryOfferingOId, "),
     ],
 )
-def test_an_unknown_argument_is_refused_with_the_nearest_known_name(arguments: dict[str, Any], told: str) -> None:
+def test_an_unknown_argument_is_refused_with_the_nearest_known_name(arguments: dict[str, Any], reported: str) -> None:
     """At any depth; the API would drop it without a word."""
     (problem,) = problems(arguments)
-    assert problem.startswith(told)
+    assert problem.startswith(reported)
 
 
-def test_all_problems_are_told_at_once_and_many_are_counted() -> None:
-    """A model mends what it is told."""
-    told = problems(GOOD | {f"wrong{letter}": 1 for letter in "abcdefghijklmnop"})
-    assert len(told) == MAX_PROBLEMS + 1
-    assert told[-1] == f"and {16 - MAX_PROBLEMS} more"
+def test_all_problems_are_reported_at_once_and_many_are_counted() -> None:
+    """A model mends what it is reported."""
+    reported = problems(GOOD | {f"wrong{letter}": 1 for letter in "abcdefghijklmnop"})
+    assert len(reported) == MAX_PROBLEMS + 1
+    assert reported[-1] == f"and {16 - MAX_PROBLEMS} more"
 
 
-def test_a_problem_of_many_items_is_told_once() -> None:
+def test_a_problem_of_many_items_is_reported_once() -> None:
     """With how many more there are like it."""
     assert problems({"personas": [{"sources": [{"type": "TEXT", "valu": "x"}]}] * 15}) == [
         "personas[0].sources[0].value: missing (required) (and 14 more like it)",
@@ -211,12 +211,12 @@ def test_a_problem_of_many_items_is_told_once() -> None:
         ("type", "personas[].sources[].type"),
     ],
 )
-def test_an_argument_in_the_wrong_place_is_told_where_it_belongs(name: str, home: str) -> None:
+def test_an_argument_in_the_wrong_place_is_reported_where_it_belongs(name: str, home: str) -> None:
     """The nearest name here could mean something else, and be paid for."""
     assert problems(GOOD | {name: ["x"]}) == [f"{name}: unknown argument; it belongs at {home}"]
 
 
-def test_a_name_of_any_sort_is_told_cleaned_and_bounded() -> None:
+def test_a_name_of_any_sort_is_reported_cleaned_and_bounded() -> None:
     """It goes back to the model, and into a log."""
     (problem,) = problems(GOOD | {"x\n\u202e" + "y" * 5000: 1})
     assert len(problem) < 250

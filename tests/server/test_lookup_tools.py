@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mcp import Client
 from pydantic import SecretStr
-from support.calls import KEY, generate, structured, text_of
+from support.calls import KEY, asking, generate, structured, text_of
 from support.library import Library, rows
 from support.records import TEXTS, record
 from support.tokens import channels, o200k
@@ -26,6 +26,7 @@ from support.upstream import (
 )
 
 from octave_mcp.octave import lookup_client
+from octave_mcp.results.failures import ANSWERS_DISAGREE
 from octave_mcp.results.lookups import NOTHING_IN_SECTIONS
 from octave_mcp.results.workspace import NO_CREDITS_NOTE
 from octave_mcp.server.app import build_server
@@ -124,8 +125,8 @@ async def test_paging_is_honest_and_each_page_names_the_call_for_the_next() -> N
             pages = 0
             more = f"{tool} with {json.dumps(arguments)}"
             while more:
-                name, _, told = more.partition(" with ")
-                content, shown = await call(client, name, **json.loads(told))
+                name, _, reported = more.partition(" with ")
+                content, shown = await call(client, name, **json.loads(reported))
                 assert content["total"] == 7
                 assert f"Showing {len(seen) + 1} to {len(seen) + len(content[key])} of 7." in shown
                 seen += [row["oId"] for row in content[key]]
@@ -270,6 +271,26 @@ async def test_a_persona_is_shown_in_full_or_by_sections() -> None:
         content, shown = await call(client, "get_persona", oId=raw["oId"], sections='["painPoints", "details"]')
         assert set(content) == {"oId", "name", "painPoints", "details", "notes"}
         assert "Objectives" not in shown
+
+
+async def test_an_oid_that_a_list_named_a_moment_ago_is_not_called_wrong_when_octave_does_not_find_it() -> None:
+    """Octave's answers disagree; neither the model nor the user made a mistake."""
+    library = Library()
+    async with connected(library) as (client, octave):
+        oid = record(1)["oId"]
+        for listed in (False, True):
+            if listed:
+                await call(client, "list_personas")
+                await call(client, "list_library", kind="offerings")
+            library.personas = [] if listed else library.personas
+            result = await client.call_tool("get_persona", {"oId": oid if listed else "pe_unknown"})
+            assert result.is_error
+            assert (ANSWERS_DISAGREE in text_of(result)) == listed
+        octave.respond = always(error_envelope("No such offering"), status=404)
+        result = await client.call_tool("generate_personas", asking("A") | {"primaryOfferingOId": "o_1"})
+        assert ANSWERS_DISAGREE in text_of(result)
+        result = await client.call_tool("generate_personas", asking("B") | {"primaryOfferingOId": "o_9"})
+        assert ANSWERS_DISAGREE not in text_of(result)
 
 
 async def test_a_record_that_does_not_fit_names_the_section_to_ask_for() -> None:

@@ -166,7 +166,7 @@ async def test_what_every_post_would_meet_stops_the_rest(status: int) -> None:
     assert failed["personas"] == "personas[0] to personas[19]"
 
 
-async def test_an_upstream_that_is_not_there_is_told() -> None:
+async def test_an_upstream_that_is_not_there_is_reported() -> None:
     """Nothing was sent, so the same may be asked for once more."""
     async with upstream(by_the_page) as gone:
         pass
@@ -212,7 +212,7 @@ async def test_without_a_key_the_tools_are_listed_and_each_call_says_what_to_set
 
 
 async def test_settings_that_cannot_be_used_are_reported_by_each_call() -> None:
-    """The tools are listed all the same, so that the person is told in the chat."""
+    """The tools are listed all the same, so that the person reads it in the chat."""
     problem = "OCTAVE_MCP_WAIT_SECONDS must be a number."
     configured = Settings(api_key=SecretStr(KEY))
     async with Client(build_server(configured, problem=problem)) as client:
@@ -223,7 +223,7 @@ async def test_settings_that_cannot_be_used_are_reported_by_each_call() -> None:
     assert all(result.is_error and text_of(result).startswith(problem) for result in results)
 
 
-async def test_what_a_host_added_is_dropped_and_told() -> None:
+async def test_what_a_host_added_is_dropped_and_reported() -> None:
     """And never sent on."""
     result, octave = await call(by_the_page, asking("A") | {"wait_for_previous": True, "sessionId": "s"})
     assert octave.requests[0].json == asking("A")
@@ -316,12 +316,12 @@ async def test_a_usage_that_is_no_number_costs_no_persona(usage: str) -> None:
     assert "usage" not in structured(result)
 
 
-@pytest.mark.parametrize(("usage", "told"), [(0, 0), (2.5, 2.5), ("3", 3), (-1, -1), (1e308, 1e308)])
-async def test_usage_is_told_as_octave_reported_it(usage: object, told: float) -> None:
+@pytest.mark.parametrize(("usage", "reported"), [(0, 0), (2.5, 2.5), ("3", 3), (-1, -1), (1e308, 1e308)])
+async def test_usage_is_reported_as_octave_reported_it(usage: object, reported: float) -> None:
     """In credits, a fraction where it is one."""
     result, _ = await call(always({"_metadata": {"usage": usage}, "data": [record(1)]}), asking("A"))
-    assert structured(result)["usage"] == told
-    assert f"; {told} credit" in text_of(result).splitlines()[0]
+    assert structured(result)["usage"] == reported
+    assert f"; {reported} credit" in text_of(result).splitlines()[0]
 
 
 async def test_what_octave_says_is_cleaned_bounded_and_marked_as_data() -> None:
@@ -458,8 +458,8 @@ async def test_proxy_settings_that_cannot_be_used_end_no_start(
         assert [tool.name for tool in (await client.list_tools()).tools] == TOOLS
         result = await client.call_tool("generate_personas", asking("A"))
     assert result.is_error
-    told = text_of(result)
-    assert "OCTAVE_API_KEY" in told if key is None else "proxy" in told
+    reported = text_of(result)
+    assert "OCTAVE_API_KEY" in reported if key is None else "proxy" in reported
 
 
 async def test_calls_at_the_same_time_do_not_mix() -> None:
