@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 import struct
 import time
 from dataclasses import dataclass
@@ -119,6 +120,12 @@ def raw(json_text: str, encoding: str = "utf-8") -> Respond:
     return respond
 
 
+async def gzips(request: Request, writer: asyncio.StreamWriter) -> None:
+    """Answer as the page says, compressed although nobody asked for that."""
+    content = gzip.compress(json.dumps(page_answer(request)).encode())
+    writer.write(answer(content, headers={"content-encoding": "gzip"}))
+
+
 def first(respond: Respond, times: int = 1) -> Respond:
     """Answer so at first, then as the page says."""
     left = [times]
@@ -212,6 +219,7 @@ CASES: list[Case] = [
     ),
     Case("429 without an end", busy("0"), "refused", ("Nothing was created", "Slow down"), posts=5),
     Case("wrong content type", raw('{"data": [' + _PERSONA + "}]}"), "done"),
+    Case("gzip that nobody asked for", gzips, "done"),
     Case("byte order mark", raw('\ufeff{"data": [' + _PERSONA + "}]}"), "done"),
     Case("UTF-16", raw('{"data": [' + _PERSONA + "}]}", "utf-16"), "done"),
     Case("NaN and 1e999", raw('{"_metadata": {"usage": NaN}, "data": [' + _PERSONA + ', "x": 1e999}]}'), "done"),
