@@ -4,7 +4,7 @@
     OPENAI_API_KEY=KEY python chat_agent.py notes openai:gpt-5
 
 The model is any that Pydantic AI knows, such as anthropic:claude-sonnet-4-5 with the extra `anthropic`, or one of your
-own behind an OpenAI-compatible address (`OPENAI_BASE_URL`, openai-chat:NAME). Uses made-up personas unless
+own behind an OpenAI-compatible address (`OPENAI_BASE_URL`, openai-chat:NAME). Uses sample data unless
 `OCTAVE_API_KEY` or `OCTAVE_API_KEY_FILE` is set. An empty line ends it.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from fastmcp.client.transports import StdioTransport
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.capabilities import HandleDeferredToolCalls
-from pydantic_ai.exceptions import AgentRunError
+from pydantic_ai.exceptions import AgentRunError, UserError
 from pydantic_ai.mcp import MCPToolset
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolDenied
 
@@ -61,8 +61,8 @@ def ask(_: RunContext, requests: DeferredToolRequests) -> DeferredToolResults:
     """Show what would be sent, and send it only after a yes."""
     answers: dict[str, bool | ToolDenied] = {}
     for call in requests.approvals:
-        print(f"\nTo be made in Octave, for credits: {call.args_as_json_str()}")
-        agreed = (read_line("Make them? [y/N] ") or "").lower() in {"y", "yes"}
+        print(f"\nTo be created in Octave, for credits: {call.args_as_json_str()}")
+        agreed = (read_line("Create them? [y/N] ") or "").lower() in {"y", "yes"}
         answers[call.tool_call_id] = agreed or ToolDenied("The user said no. Nothing was sent. Ask what to change.")
     return requests.build_results(approvals=answers)
 
@@ -88,7 +88,9 @@ async def chat(folder: Path, model: str) -> None:
             try:
                 result = await agent.run(said, message_history=history)
             except AgentRunError as error:  # such as a model that cannot be reached
-                print(f"\nThat ended early: {error}\nPersonas that you agreed to may be made: ask what is unfinished.")
+                print(
+                    f"\nThat ended early: {error}\nPersonas that you agreed to may be created: ask what is unfinished."
+                )
                 continue
             history = result.all_messages()
             print(f"\n{result.output}")
@@ -97,6 +99,9 @@ async def chat(folder: Path, model: str) -> None:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case [folder, model]:
-            asyncio.run(chat(Path(folder), model))
+            try:
+                asyncio.run(chat(Path(folder), model))
+            except (UserError, OSError) as error:  # such as a model or a folder that does not exist
+                sys.exit(f"{error}")
         case _:
             sys.exit("Usage: python chat_agent.py FOLDER MODEL")

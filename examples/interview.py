@@ -3,7 +3,7 @@
     pip install "pydantic-ai-slim[mcp,openai]"
     OPENAI_API_KEY=KEY python interview.py "VP of Sales" openai:gpt-5
 
-The persona is given by its name or oId, the model as for `chat_agent.py`. Uses the made-up workspace unless
+The persona is given by its name or oId, the model as for `chat_agent.py`. Uses sample data unless
 `OCTAVE_API_KEY` or `OCTAVE_API_KEY_FILE` is set. "stop" ends it with a summary, an empty line without.
 """
 
@@ -13,13 +13,13 @@ import sys
 
 from fastmcp.client.transports import StdioTransport
 from pydantic_ai import Agent
-from pydantic_ai.exceptions import AgentRunError
+from pydantic_ai.exceptions import AgentRunError, UserError
 from pydantic_ai.mcp import MCPError, MCPToolset
 from pydantic_ai.messages import TextContent
 
 
 async def brief(persona: str) -> str:
-    """What the server's prompt tells a model that plays this persona: how, and the record."""
+    """Return the server's prompt for a model that plays this persona: what to do, and the persona's record."""
     server = StdioTransport(
         command="octave-personas-mcp",
         args=[] if {"OCTAVE_API_KEY", "OCTAVE_API_KEY_FILE"} & os.environ.keys() else ["--sandbox"],
@@ -55,6 +55,8 @@ def main(persona: str, model: str) -> None:
         interview(asyncio.run(brief(persona)), model)
     except (MCPError, AgentRunError) as error:  # such as two personas of that name, or a model that cannot be reached
         sys.exit(error.message)
+    except UserError as error:  # such as a model that does not exist
+        sys.exit(f"{error}")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
     pip install "mcp>=2.3"
     python research.py segments.csv report.md
 
-The list has the columns `segment` and `source`, an address or a text; a segment may have several rows. Uses made-up
-data unless `OCTAVE_API_KEY` or `OCTAVE_API_KEY_FILE` is set.
+The table has the columns `name` and `source`, an address or a text; a name may have several rows. Uses sample data
+unless `OCTAVE_API_KEY` or `OCTAVE_API_KEY_FILE` is set.
 
-Run it again when it was interrupted, or something did not come back: a segment that has a persona of its name in the
-workspace is read and not bought, and what is still being written is waited for. Where the report says that a persona
-may have been made, look in Octave first.
+Run it again if it was interrupted, or if something failed: a name that has a persona in the workspace is read and not
+created again, and what is still being written is waited for. If the report says that a persona may exist, look in
+Octave first.
 """
 
 import asyncio
@@ -39,28 +39,56 @@ class Refused(Exception):
     """The server did not do what it was asked to; the text says why."""
 
 
+class Unusable(Exception):
+    """The table or the report cannot be used; nothing was created."""
+
+
 def main(segments: Path, report: Path) -> int:
-    """Write the report of as much as there is. 0 only if that is everything."""
-    wanted = read_segments(segments)
+    """Write the report of as much as there is. Return 0 only if that is everything."""
+    try:
+        wanted = read_segments(segments)
+        check_report(report)
+    except (OSError, Unusable) as problem:
+        sys.exit(f"{problem}")
     try:
         records, problems = asyncio.run(research(wanted))
     except KeyboardInterrupt:
         sys.exit(
-            "Interrupted. What was asked for may still be made: run the same again in a minute, which looks first."
+            "Interrupted. What was asked for may still be created: run the same again in a minute, which looks first."
         )
-    parts = ["# Personas", *map(chapter, records), *(["## Did not come back", bullets(problems)] if problems else [])]
+    parts = ["# Personas", *map(chapter, records), *(["## Failed", bullets(problems)] if problems else [])]
     report.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print("\n".join([*problems, f"{len(records)} of {len(wanted)} are in {report}"]))
     return 0 if len(records) == len(wanted) else 1
 
 
+def check_report(path: Path) -> None:
+    """Find out before paying whether the report can be written. Raises OSError."""
+    is_new = not path.exists()
+    path.open("a", encoding="utf-8").close()
+    if is_new:
+        path.unlink()
+
+
 def read_segments(path: Path) -> dict[str, Sources]:
-    """Each segment's sources, by its name."""
+    """Return the sources of each name. Raises Unusable."""
     found: dict[str, Sources] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
-            kind = "URL" if row["source"].startswith(("http://", "https://")) else "TEXT"
-            found.setdefault(row["segment"].strip(), []).append({"type": kind, "value": row["source"]})
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    except UnicodeDecodeError:
+        raise Unusable(f"{path} is not UTF-8: save it as CSV UTF-8") from None
+    head = lines[0] if lines else ""
+    rows = csv.DictReader(lines, delimiter=max(",;\t", key=head.count))  # Excel writes ; in half of Europe
+    if not {"name", "source"} <= set(rows.fieldnames or ()):
+        raise Unusable(f"{path}: the first line has to name the columns name and source")
+    for row in rows:
+        name, source = (row["name"] or "").strip(), (row["source"] or "").strip()
+        if not name or not source:
+            raise Unusable(f"{path}, line {rows.line_num}: a name or a source is missing")
+        kind = "URL" if source.startswith(("http://", "https://")) else "TEXT"
+        found.setdefault(name, []).append({"type": kind, "value": source})
+    if not found:
+        raise Unusable(f"{path} has no rows")
     return found
 
 
@@ -77,7 +105,7 @@ async def research(wanted: dict[str, Sources]) -> tuple[list[Record], list[str]]
         try:
             there = {name: await find(client, name) for name in wanted}
             missing = [name for name, oid in there.items() if not oid]
-            print(f"{len(wanted)} segments, of which {len(missing)} have no persona yet", flush=True)
+            print(f"{len(wanted)} names, of which {len(missing)} have no persona yet", flush=True)
             records += [await call(client, "get_persona", oId=oid) for oid in there.values() if oid]
             for start in range(0, len(missing), AT_ONCE):
                 made = await generate(client, {name: wanted[name] for name in missing[start : start + AT_ONCE]})
@@ -106,10 +134,9 @@ async def find(client: Client, name: str) -> str | None:
 async def call(client: Client, tool: str, **arguments: Any) -> Record:
     """What a tool answers. Raises Refused."""
     result = await client.call_tool(tool, arguments, progress_callback=show)
-    if result.structured_content is None:
+    if result.is_error and "generationId" not in (result.structured_content or {}):  # no generation that failed
         raise Refused(" ".join(block.text for block in result.content if isinstance(block, TextContent)))
-    answer: Record = result.structured_content
-    return answer
+    return result.structured_content or {}
 
 
 async def show(progress: float, total: float | None, message: str | None) -> None:

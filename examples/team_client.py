@@ -75,6 +75,9 @@ def text_of(result: CallToolResult) -> str:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case [url, *notes] if notes and "PERSONAS_TOKEN" in os.environ:
-            sys.exit(asyncio.run(main(url, [Path(name) for name in notes])))
+            try:
+                sys.exit(asyncio.run(main(url, [Path(name) for name in notes])))
+            except (OSError, UnicodeDecodeError) as error:  # such as notes that cannot be read
+                sys.exit(f"{error}")
         case _:
             sys.exit("Usage: PERSONAS_TOKEN=TOKEN python team_client.py URL NOTES...")

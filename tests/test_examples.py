@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from support.command import Ran, ended, environment
 from support.http import until
 from support.library import Library
 from support.ports import free_ports
+from support.scripted_model import scripted_model
 from support.upstream import Request, Upstream, answer, error_envelope, metadata, page_answer, upstream
 
 pytestmark = pytest.mark.anyio
@@ -32,9 +33,6 @@ with_frameworks = pytest.mark.skipif(
     not FRAMEWORKS.exists(),
     reason="the agent frameworks are not installed",
 )
-
-Says = Callable[[dict[str, Any]], str | dict[str, Any]]
-"""What a model answers to a request: a text, or the arguments of tools by their names."""
 
 
 async def begun(program: str, *arguments: object, env: dict[str, str], python: object = sys.executable) -> Process:
@@ -99,28 +97,6 @@ class Workspace:
             writer.write(answer({"_metadata": metadata(usage=0), "hasNext": False, "total": 0, "data": []}))
 
 
-@asynccontextmanager
-async def model(says: Says) -> AsyncIterator[Upstream]:
-    """A model that answers so, on loopback, as OpenAI's API does."""
-
-    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
-        said = says(request.json)
-        calls = {} if isinstance(said, str) else said
-        message: dict[str, Any] = {"role": "assistant", "content": said if isinstance(said, str) else None}
-        if calls:
-            functions = [{"name": name, "arguments": json.dumps(arguments)} for name, arguments in calls.items()]
-            message["tool_calls"] = [
-                {"id": f"call_{request.number}_{place}", "type": "function", "function": function}
-                for place, function in enumerate(functions)
-            ]
-        choice = {"index": 0, "finish_reason": "tool_calls" if calls else "stop", "message": message}
-        whole = {"id": "1", "object": "chat.completion", "created": 0, "model": "scripted", "choices": [choice]}
-        writer.write(answer(whole))
-
-    async with upstream(respond) as serving:
-        yield serving
-
-
 # --- What is there ----------------------------------------------------------------------------------------------------
 
 
@@ -128,7 +104,7 @@ def test_the_table_has_each_program_with_the_command_that_its_first_lines_have()
     """And nothing that is not there."""
     table = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \[(.+?)\]\((.+?)\) \| .+ \| `(.+)` \|$", table, re.MULTILINE)
-    programs = {one.name for one in EXAMPLES.iterdir() if one.suffix in {".py", ".sh"}}
+    programs = {one.name for one in EXAMPLES.iterdir() if one.suffix in {".py", ".sh", ".mjs"}}
     assert {name for name, _, _ in rows} == programs
     for name, link, command in rows:
         assert link == name
@@ -147,7 +123,7 @@ async def test_segments_become_a_report(tmp_path: Path) -> None:
     assert (made.code, made.err) == (0, "")
     text = report.read_text(encoding="utf-8")
     with SEGMENTS.open(encoding="utf-8", newline="") as file:
-        segments = list(dict.fromkeys(row["segment"] for row in csv.DictReader(file)))
+        segments = list(dict.fromkeys(row["name"] for row in csv.DictReader(file)))
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == segments
     assert len(re.findall(r"^oId: `pe_\w+`$", text, re.MULTILINE)) == len(segments)
     for title in ("Titles", "Objectives", "Pain points", "Why we matter to them", "Questions"):
@@ -157,7 +133,7 @@ async def test_segments_become_a_report(tmp_path: Path) -> None:
 async def test_a_second_run_of_the_research_buys_only_what_failed(tmp_path: Path) -> None:
     """What was pending is collected; what failed is told, on the terminal and in the report, as by the exit code."""
     report, segments = tmp_path / "report.md", tmp_path / "segments.csv"
-    segments.write_text("segment,source\nA <b>,notes\nB,https://example.com\nB,more\n", encoding="utf-8")
+    segments.write_text("name,source\nA <b>,notes\nB,https://example.com\nB,more\n", encoding="utf-8")
     octave = Workspace(refused={"B"})
     async with octave.serving(held=True) as sent:
         env = environment(sent, OCTAVE_MCP_WAIT_SECONDS="0.3")
@@ -170,11 +146,11 @@ async def test_a_second_run_of_the_research_buys_only_what_failed(tmp_path: Path
         assert "1 of 2 are in " in first.out
         text = report.read_text(encoding="utf-8")
         assert "## A \\<b\\>\n" in text
-        assert "The page cannot be read." in text.split("## Did not come back")[1]
+        assert "The page cannot be read." in text.split("## Failed")[1]
         octave.refused.clear()
         second = await ran("research.py", segments, report, env=environment(sent))
     assert (second.code, second.err) == (0, "")
-    assert "2 segments, of which 1 have no persona yet" in second.out
+    assert "2 names, of which 1 have no persona yet" in second.out
     assert [one["name"] for one in sent.asked] == ["A <b>", "B", "B"]
     assert sent.asked[-1]["sources"] == [
         {"type": "URL", "value": "https://example.com"},
@@ -186,7 +162,7 @@ async def test_a_second_run_of_the_research_buys_only_what_failed(tmp_path: Path
 async def test_the_research_after_ctrl_c_is_handed_what_was_asked_for(tmp_path: Path) -> None:
     """Also where Octave's list does not show it yet: the server's record does."""
     report, segments = tmp_path / "report.md", tmp_path / "segments.csv"
-    segments.write_text("segment,source\nA,notes\nB,notes\n", encoding="utf-8")
+    segments.write_text("name,source\nA,notes\nB,notes\n", encoding="utf-8")
     octave = Workspace(listing=False)
     async with octave.serving(held=True) as sent:
         first = await begun("research.py", segments, report, env=environment(sent))
@@ -201,6 +177,47 @@ async def test_the_research_after_ctrl_c_is_handed_what_was_asked_for(tmp_path: 
         second = await ran("research.py", segments, report, env=environment(sent))
     assert (second.code, second.err) == (0, "")
     assert len(sent.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"segment,source\nA,x\n", "the first line has to name the columns name and source"),
+        (b"name,source\nA\n", "line 2: a name or a source is missing"),
+        (b"name,source\n", "has no rows"),
+        (b"", "the first line has to name"),
+        ("name;source\nFührung;x\n".encode("cp1252"), "is not UTF-8"),
+        (None, "No such file"),
+    ],
+    ids=["columns", "source", "rows", "empty", "latin", "none"],
+)
+async def test_a_table_that_cannot_be_used_is_told_in_a_line(tmp_path: Path, content: bytes | None, said: str) -> None:
+    """Neither a traceback nor a report."""
+    if content is not None:
+        (tmp_path / "t.csv").write_bytes(content)
+    told = await ran("research.py", tmp_path / "t.csv", tmp_path / "report.md")
+    assert (told.code, told.out, len(told.err.splitlines())) == (1, "", 1)
+    assert said in told.err
+    assert not (tmp_path / "report.md").exists()
+
+
+async def test_a_report_that_cannot_be_written_is_told_before_anything_is_paid_for(tmp_path: Path) -> None:
+    """A semicolon is fine."""
+    (tmp_path / "t.csv").write_text("name;source\nA;notes\n", encoding="utf-8")
+    octave = Workspace()
+    async with octave.serving() as sent:
+        told = await ran("research.py", tmp_path / "t.csv", tmp_path, env=environment(sent))
+        assert (told.code, len(told.err.splitlines()), sent.requests) == (1, 1, [])
+        made = await ran("research.py", tmp_path / "t.csv", tmp_path / "report.md", env=environment(sent))
+    assert made.code == 0
+    assert [one["name"] for one in sent.asked] == ["A"]
+
+
+async def test_the_shortest_program_builds_a_persona() -> None:
+    """It starts the sandbox itself."""
+    made = await ran("hello.py")
+    assert (made.code, made.err) == (0, "")
+    assert "CISO (pe_" in made.out
 
 
 async def test_the_research_says_why_nothing_can_be_done(tmp_path: Path) -> None:
@@ -278,7 +295,7 @@ async def test_a_chat_builds_personas_from_notes_after_a_yes_and_not_after_a_no(
         shown.append(request["messages"][-1]["content"])
         return next(acts)
 
-    async with Workspace().serving() as octave, model(says) as scripted:
+    async with Workspace().serving() as octave, scripted_model(says) as scripted:
         chat = await talking("chat_agent.py", "notes", octave, scripted)
         talk = await ended(chat, b"Build one.\nn\nAs before.\ny\ny\ny\n\n")
     assert (talk.code, talk.err) == (0, "")
@@ -287,7 +304,7 @@ async def test_a_chat_builds_personas_from_notes_after_a_yes_and_not_after_a_no(
     assert ["did you mean sources?" in one for one in shown[4:]] == [False, True, True, False]
     assert '"status":"complete"' in shown[7]
     assert [request.json for request in octave.requests] == [body]
-    assert talk.out.count("To be made in Octave, for credits: ") == 4
+    assert talk.out.count("To be created in Octave, for credits: ") == 4
     assert "1 of 1 ready" in talk.out
     assert "There it is." in talk.out
 
@@ -301,7 +318,7 @@ async def test_a_persona_is_interviewed_until_the_user_says_stop() -> None:
         shown.append(request["messages"][-1]["content"])
         return f"Answer {len(shown)}."
 
-    async with model(says) as scripted:
+    async with scripted_model(says) as scripted:
         interview = await talking("interview.py", "VP of Sales", None, scripted)
         talk = await ended(interview, b"What keeps you awake?\nstop\n")
     assert (talk.code, talk.err) == (0, "")

@@ -1,9 +1,5 @@
-"""An assistant played from a script, for any framework: what it does next, given the tool results that it was shown.
+"""An assistant played from a script: what it does next, given the tools and the tool results that it was shown."""
 
-It tells what it is shown, the tools first, as `support/program.py` reads it.
-"""
-
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,35 +16,27 @@ GENERATION = re.compile(r"\bgen_[\w-]+")
 OID = re.compile(r"\bpe_\w+")
 
 
-@dataclass(frozen=True)
-class Call:
-    """A tool call."""
-
-    tool: str
-    arguments: dict[str, Any]
-
-
 @dataclass
 class Assistant:
     """Misspells a field, corrects it, collects what is still being written, and reads the last persona in full."""
 
-    told: list[str] = field(default_factory=list)
+    tools: dict[str, Any] = field(default_factory=dict)
+    """Each tool's parameters, as the model is sent them."""
+    shown: Sequence[str] = ()
+    """Every tool result so far, as the model is sent it."""
 
-    def next_call(self, tools: dict[str, Any], shown: Sequence[str]) -> Call | None:
-        """The next call; None where the work is done. `tools` has each tool's parameters."""
-        if not shown:
-            tell(tools=tools)
-        for one in shown[len(self.told) :]:
-            tell(shown=one)
-        self.told = list(shown)
-        if len(shown) < 2:
-            return Call("generate_personas", WANTED if shown else MISSPELT)
-        last = shown[-1]
+    def answers(self, request: dict[str, Any]) -> str | dict[str, Any]:
+        """Return the next call, or a text when the work is done, to a request for a chat completion."""
+        functions = [tool["function"] for tool in request["tools"]]
+        self.tools = {function["name"]: function["parameters"] for function in functions}
+        self.shown = [_text(message["content"]) for message in request["messages"] if message["role"] == "tool"]
+        if len(self.shown) < 2:
+            return {"generate_personas": WANTED if self.shown else MISSPELT}
+        last = self.shown[-1]
         if "get_generation" in last:
-            return Call("get_generation", {"generationId": GENERATION.findall(last)[0]})
-        return Call("get_persona", {"oId": OID.findall(last)[-1]}) if "get_persona" in last else None
+            return {"get_generation": {"generationId": GENERATION.findall(last)[0]}}
+        return {"get_persona": {"oId": OID.findall(last)[-1]}} if "get_persona" in last else "Done."
 
 
-def tell(**what: Any) -> None:
-    """Tell one thing."""
-    print(json.dumps(what), flush=True)  # noqa: T201 - how it tells
+def _text(content: str | list[dict[str, Any]]) -> str:
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)

@@ -5,6 +5,7 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from dataclasses import dataclass
+from pathlib import Path
 
 from support.upstream import Upstream
 
@@ -48,6 +49,13 @@ async def ended(process: Process, stdin: bytes | None = None) -> Ran:
             process.kill()
     assert process.returncode is not None
     return Ran(process.returncode, out.decode(), err.decode())
+
+
+async def finished(*command: str, env: dict[str, str], cwd: Path) -> Ran:
+    """Run any program in a folder to its end."""
+    return await ended(
+        await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=env, cwd=cwd)
+    )
 
 
 async def run(*arguments: str, env: dict[str, str], stdin: str | None = None) -> Ran:
