@@ -136,10 +136,10 @@ async def test_a_second_run_of_the_research_buys_only_what_failed(tmp_path: Path
     segments.write_text("name,source\nA <b>,notes\nB,https://example.com\nB,more\n", encoding="utf-8")
     octave = Workspace(refused={"B"})
     async with octave.serving(held=True) as sent:
-        env = environment(sent, OCTAVE_MCP_WAIT_SECONDS="0.3")
+        env = environment(sent, OCTAVE_MCP_WAIT_SECONDS="2")
         running = await begun("research.py", segments, report, env=env)
         await until(lambda: len(sent.requests) == 2)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2)  # the first call answers with pending
         octave.go.set()
         first = await ended(running)
         assert (first.code, first.err) == (1, "")
