@@ -9,9 +9,9 @@ import pytest
 from support.command import environment, finished
 from support.library import Library
 from support.npm import MODULES, node
-from support.reached import TRANSPORTS, reached
 from support.records import record
 from support.scripted_model import scripted_model
+from support.server_target import TRANSPORTS, server_target
 from support.upstream import HoldsTheSlow, Upstream, by_the_page, upstream
 
 from clients.assistant import TASK, Assistant
@@ -60,7 +60,7 @@ async def test_an_agent_takes_a_model_from_a_misspelt_field_to_a_record_in_full(
         octave.look_up = Library(personas=[record(number * 10) for number in range(2)])
         state = {"OCTAVE_MCP_STATE_URL": f"sqlite:///{tmp_path}/ledger", "OCTAVE_MCP_WAIT_SECONDS": "1"}
         env = on_path(octave, **state, OPENAI_BASE_URL=f"{model.url}/v1", OPENAI_API_KEY="none")
-        async with reached(transport, env) as server:
+        async with server_target(transport, env) as server:
             url = server if transport == "http" else ()
             ran = await finished(python(), program, AGENTS[program], TASK, *url, env=env, cwd=EXAMPLES)
     assert (ran.code, ran.out.strip().splitlines()[-1]) == (0, "Done."), ran.err

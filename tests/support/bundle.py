@@ -22,7 +22,7 @@ SHIPPED = ("README.md", "LICENSE")
 
 
 def staged(folder: Path) -> Path:
-    """A folder with what is bundled, and nothing else."""
+    """Fill a folder with what is bundled, and nothing else."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "octave_mcp", folder / "octave_mcp", ignore=shutil.ignore_patterns("__pycache__"))
     for source in (*(ROOT / name for name in SHIPPED), MCPB / "manifest.json", MCPB / "icon.png"):
@@ -32,7 +32,7 @@ def staged(folder: Path) -> Path:
 
 
 def project() -> str:
-    """A `pyproject.toml` with nothing to build: what to install, in the versions that are tested."""
+    """Return a `pyproject.toml` with nothing to build: what to install, in the versions that are tested."""
     ours = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lock = (ROOT / "deploy" / "requirements.lock").read_text(encoding="utf-8")
     pins = [pin.strip() for pin in re.findall(r"^([\w.-]+==[^\\\n]+)", lock, re.MULTILINE)]

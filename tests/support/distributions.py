@@ -11,10 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 INSTALL_SECONDS = 90.0
-"""For all that the package asks for; from uv's cache it takes a second."""
+"""A bound for installing the package with all that it needs; from uv's cache it takes a second."""
 
 UNREACHABLE = ("error sending request", "dns error", "Failed to fetch", "Connection refused")
-"""What uv says where it gets no answer. Anything else that it says is a fault of what is here."""
+"""What uv prints when the package index cannot be reached. Anything else that it prints is a fault of what is here."""
 
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
@@ -29,7 +29,7 @@ def build(folder: Path) -> Path:
 
 
 def uv_path() -> Path:
-    """The uv of this machine, or the one that make fetched. Skips the test where there is neither."""
+    """Return the uv of this machine, or the one that make installed. Skips the test if there is neither."""
     found = shutil.which("uv") or shutil.which("uv", path=ROOT / ".tools" / "bin")
     if found is None:
         pytest.skip("uv is not installed. `make test` installs it")
@@ -37,7 +37,7 @@ def uv_path() -> Path:
 
 
 def uv(*arguments: str | Path) -> None:
-    """Run it, with the Python that the tests have. Skips the test where it gets no answer from its package index."""
+    """Run uv with the Python of the tests. Skips the test if the package index cannot be reached."""
     ran = subprocess.run(
         [uv_path(), *arguments, "--quiet"],
         env=ENVIRONMENT | {"UV_PYTHON": sys.executable},

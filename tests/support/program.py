@@ -1,4 +1,4 @@
-"""A client that is a program of its own, and tells what it meets: a JSON object a line."""
+"""Client programs in processes of their own, which print what they see: one JSON object a line."""
 
 import asyncio
 import json
@@ -11,22 +11,22 @@ TESTS = Path(__file__).parent.parent
 LONGEST_LINE = 2**20
 
 SECONDS = 60.0
-"""For what takes a tenth of it."""
+"""A bound for what takes a tenth of it."""
 
 
-def _nothing(_: dict[str, Any]) -> None:
+def _ignore(_: dict[str, Any]) -> None:
     pass
 
 
-async def told(
+async def run_client(
     *command: str,
     env: dict[str, str],
-    hear: Callable[[dict[str, Any]], None] = _nothing,
+    on_line: Callable[[dict[str, Any]], None] = _ignore,
     seconds: float = SECONDS,
 ) -> list[dict[str, Any]]:
-    """All that a program tells; `hear` has each as it comes. It ends well, with whatever it started.
+    """Run a client to its end, which must be good, and return all that it printed; `on_line` receives each at once.
 
-    A server that it started has its stderr, which has an end when the last that has it is gone.
+    A server that it started shares its stderr, so that both have ended when this returns.
     """
     lines = []
     program = await asyncio.create_subprocess_exec(
@@ -40,7 +40,7 @@ async def told(
                 complaints = tasks.create_task(program.stderr.read())
                 async for line in program.stdout:
                     lines.append(json.loads(line))
-                    hear(lines[-1])
+                    on_line(lines[-1])
             await program.wait()
     finally:
         if program.returncode is None:

@@ -18,7 +18,7 @@ LEASE_SECONDS = 1.5
 """In place of thirty."""
 
 BOUND_SECONDS = 60.0
-"""How long a replica may take to start, or to end, on a machine that is busy with something else."""
+"""A bound for a replica's start or end on a busy machine."""
 
 TIMES: dict[str, float | tuple[float, ...]] = {
     "LEASE_SECONDS": LEASE_SECONDS,
@@ -43,7 +43,7 @@ sys.exit(main(["http", "--port", sys.argv[1]]))
 
 @dataclass
 class Replica:
-    """A place for a process, which may be killed and come again."""
+    """A port on which one process at a time serves; it may be killed and started again."""
 
     port: int
     program: str
@@ -53,16 +53,16 @@ class Replica:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Return its address."""
         return f"http://127.0.0.1:{self.port}/mcp"
 
     @property
     def logged(self) -> str:
-        """All that its processes wrote."""
+        """Return all that its processes wrote."""
         return self.log.read_text(encoding="utf-8")
 
     async def start(self) -> None:
-        """Have it there, and ready."""
+        """Start it, and wait until it is ready."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", self.program, str(self.port), stdout=log, stderr=log, env=self.env
@@ -77,7 +77,7 @@ class Replica:
                     await asyncio.sleep(0.05)
 
     async def end(self, number: int) -> None:
-        """Have it end by a signal, and be gone."""
+        """End it by a signal, and wait until it has ended."""
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(number)

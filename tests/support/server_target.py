@@ -1,4 +1,4 @@
-"""The server as a client reaches it: started by its command, or over HTTP."""
+"""The server as a client program is given it: a command to start, or a URL."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -10,8 +10,8 @@ TRANSPORTS = ("stdio", "http")
 
 
 @asynccontextmanager
-async def reached(transport: str, env: dict[str, str]) -> AsyncIterator[tuple[str, ...]]:
-    """The words that name it to a client program: a command, which has `env` from the client, or a URL."""
+async def server_target(transport: str, env: dict[str, str]) -> AsyncIterator[tuple[str, ...]]:
+    """Yield a client program's arguments: a command, started with `env` by the client, or a running server's URL."""
     if transport == "stdio":
         yield sys.executable, "-m", "octave_mcp"
         return
