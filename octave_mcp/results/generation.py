@@ -70,8 +70,8 @@ def generation_result(
     `notes` stand before the result's own ones. `already_shown` has the oIds of personas that an earlier
     result of this generation showed: if not all fit in full, these are shown by name only.
     """
-    for explanations, said_characters in FAILURE_DETAIL:
-        failures = tuple(writer.failures(generation, explanations, said_characters))
+    for explanations, message_characters in FAILURE_DETAIL:
+        failures = tuple(writer.failures(generation, explanations, message_characters))
         report = _Report(generation, failures, tuple(notes), receipt)
         spent = report.cost()
         if spent <= budget // 2:
@@ -105,8 +105,8 @@ class _Report:
 
     def structured(self, shown: Sequence[Condensed], left_out: str) -> dict[str, Any]:
         parts: dict[str, Any] = {"generationId": self.generation.id, "status": self.status}
-        if self.generation.usage is not None:
-            parts["usage"] = plain_number(self.generation.usage)
+        if self._usage is not None:
+            parts["usage"] = plain_number(self._usage)
         if self.failures:
             parts["failed"] = [{"personas": where, **failure.structured()} for where, failure in self.failures]
         if pending := self._pending():
@@ -131,13 +131,15 @@ class _Report:
         parts += [f"{earlier} of them by an earlier call"] if earlier else []
         parts += [f"{one.live} still being written"] if one.live else []
         parts += [f"{one.unknown} more may exist"] if one.unknown else []
-        parts += [self._usage()] if one.usage is not None else []
+        if self._usage is not None:
+            so_far = " so far" if one.live else ""
+            parts.append(f"{plain_number(self._usage)} credit{'' if self._usage == 1 else 's'} charged{so_far}")
         return "; ".join(parts)
 
-    def _usage(self) -> str:
-        usage = self.generation.usage or 0
-        so_far = " so far" if self.generation.live else ""
-        return f"{plain_number(usage)} credit{'' if usage == 1 else 's'} charged{so_far}"
+    @property
+    def _usage(self) -> float | None:
+        """Credits of this call: none if earlier calls had asked for everything; unknown if Octave reported none."""
+        return 0 if all(part.joined for part in self.generation.parts) else self.generation.usage
 
     def _last_line(self) -> str:
         """Return which were created and which were not, by name, for hosts that show a person the end of a text."""

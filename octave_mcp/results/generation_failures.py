@@ -55,29 +55,29 @@ class FailureWriter:
     known_oids: bool = False
 
     def failures(
-        self, generation: Generation, explanations: int, said_characters: int
+        self, generation: Generation, explanations: int, message_characters: int
     ) -> Iterator[tuple[str, Failure]]:
         """Yield places of the request with their failure: at most `explanations`, and one for all others."""
         groups: dict[Hashable, _Group] = {}
         for place, part in enumerate(generation.parts):
             if error := part.outcome and part.outcome.error:
-                groups.setdefault(self._reason(part, error, said_characters), []).append((place, part))
+                groups.setdefault(self._reason(part, error, message_characters), []).append((place, part))
         for group in list(groups.values())[:explanations]:
-            yield places(group), self._explain(group, said_characters)
+            yield places(group), self._explain(group, message_characters)
         if rest := sorted((one for group in list(groups.values())[explanations:] for one in group), key=_place):
             yield places(rest), _summed_up([part for _, part in rest])
 
-    def _reason(self, part: Part, error: OctaveError, said_characters: int) -> Hashable:
+    def _reason(self, part: Part, error: OctaveError, message_characters: int) -> Hashable:
         """Return what failures that are reported together have in common."""
         if isinstance(error, NameExists):
             return NameExists
         if isinstance(error, OutcomeUnknown):
             return str(error), error.octave_message, part.item.name is None, part.search and part.search.finding
-        return explain(error, said_characters=said_characters, known_oids=self.known_oids)
+        return explain(error, message_characters=message_characters, known_oids=self.known_oids)
 
-    def _explain(self, group: _Group, said_characters: int) -> Failure:
+    def _explain(self, group: _Group, message_characters: int) -> Failure:
         errors = [part.outcome.error for _, part in group if part.outcome and part.outcome.error]
-        failure = explain(errors[0], said_characters=said_characters, known_oids=self.known_oids)
+        failure = explain(errors[0], message_characters=message_characters, known_oids=self.known_oids)
         if failure.code is Code.NAME_EXISTS:
             return _existing(errors, [part for _, part in group])
         if not failure.may_exist:
@@ -89,20 +89,22 @@ class FailureWriter:
     def _advice(self, parts: Sequence[Part]) -> tuple[Retry, float | None, list[str]]:
         """Return when calling again helps, after how many seconds, and the sentences about an unknown outcome."""
         sent = min(part.item.sent_at or part.item.created_at for part in parts)
-        said = [f"It was sent at {utc(sent)}."]
+        sentences = [f"It was sent at {utc(sent)}."]
         if parts[0].item.name is None:
-            return Retry.AFTER_CHANGE, None, [*said, self._unnamed()]
+            return Retry.AFTER_CHANGE, None, [*sentences, self._unnamed()]
         search = max((part.search for part in parts if part.search), key=_when, default=None)
         if search and search.finding in _FINDINGS:
             times = "once" if search.reads == 1 else f"{search.reads} times"
             finding = _FINDINGS[search.finding]
-            said.append(f"Octave's list was read {times} since, last at {clock_time(search.looked_at)}: {finding}.")
+            sentences.append(
+                f"Octave's list was read {times} since, last at {clock_time(search.looked_at)}: {finding}."
+            )
         if search and search.finding == "ambiguous":
-            said.append("Show the user those of this name with list_personas. Do not ask for it again.")
-            return Retry.NEVER, None, said
+            sentences.append("Show the user those of this name with list_personas. Do not ask for it again.")
+            return Retry.NEVER, None, sentences
         settles = max(part.settles_at or self.now for part in parts)
         left = max(0, math.ceil(settles - self.now))
-        return Retry.AFTER_SECONDS, left, [*said, _DO_NOT_REPEAT, *self._one_call(settles, left)]
+        return Retry.AFTER_SECONDS, left, [*sentences, _DO_NOT_REPEAT, *self._one_call(settles, left)]
 
     def _one_call(self, settles: float, left: int) -> list[str]:
         call = f"Call get_generation with this generationId once: it waits up to {_seconds(self.window)}"
