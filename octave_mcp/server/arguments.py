@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from octave_mcp.octave.decoding import well_formed
+from octave_mcp.octave.text import is_blank
 from octave_mcp.personas.cleaning import clean, shorten
 
 __all__ = ["ADDED_BY_HOSTS", "MAX_PROBLEMS", "Adjustments", "ArgumentsError", "read_arguments"]
@@ -71,7 +72,7 @@ class Adjustments:
     def notes(self) -> list[str]:
         """Return a note about each sort of adjustment."""
         notes = [f"Ignored arguments that the host added: {_listed(self.dropped)}."] if self.dropped else []
-        return [*notes, *([f"Taken as left out, since empty: {_listed(self.empty)}."] if self.empty else [])]
+        return [*notes, *([f"Empty, so taken as left out: {_listed(self.empty)}."] if self.empty else [])]
 
 
 def _listed(names: list[str]) -> str:
@@ -117,17 +118,17 @@ def _conform(value: Any, schema: Mapping[str, Any], path: str, empty: list[str])
         if name in properties and name not in required:
             if item is None:
                 continue
-            if item == [] or (isinstance(item, str) and not clean(item)):
+            if _decoded(item) == [] or (isinstance(item, str) and is_blank(item)):
                 empty.append(inner)
                 continue
         kept[well_formed(name)] = _conform(item, properties.get(name, {}), inner, empty)
     return kept
 
 
-def _decoded(text: str) -> Any:
-    """Return the object or array that a JSON string holds, or the string itself if it holds neither."""
+def _decoded(text: Any) -> Any:
+    """Return the object or array that a JSON string holds, or the value itself if it is nothing of that kind."""
     try:
-        value = json.loads(text)
+        value = json.loads(text) if isinstance(text, str) and text.lstrip()[:1] in {"[", "{"} else text
     except (ValueError, RecursionError):
         return text
     return value if isinstance(value, dict | list) else text

@@ -90,13 +90,13 @@ def test_null_for_an_optional_field_is_the_field_left_out() -> None:
 @pytest.mark.parametrize("empty", ["", "  ", "\u200b"])
 def test_an_empty_optional_field_is_the_field_left_out_and_a_note_says_so(empty: str) -> None:
     """Hosts in strict mode cannot leave an argument out. A required field that is empty stays an error."""
-    linking = {"mode": "ALL", "offeringOIds": []}
+    linking = {"mode": "ALL", "offeringOIds": "[]" if empty else []}
     arguments = {"personas": [{"name": empty, "sources": [TEXT]}], "playbookOId": empty, "linkingStrategy": linking}
     request, adjusted = read_arguments(arguments, GENERATE_PERSONAS, GenerateRequest)
     assert request.body() == {"personas": [{"sources": [TEXT]}], "linkingStrategy": {"mode": "ALL"}}
     assert adjusted.empty == ["personas[0].name", "playbookOId", "linkingStrategy.offeringOIds"]
     (note,) = adjusted.notes()
-    assert note == "Taken as left out, since empty: personas[0].name, playbookOId, linkingStrategy.offeringOIds."
+    assert note == "Empty, so taken as left out: personas[0].name, playbookOId, linkingStrategy.offeringOIds."
 
 
 def test_a_lone_surrogate_is_replaced() -> None:

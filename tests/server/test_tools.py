@@ -237,7 +237,7 @@ async def test_empty_optional_arguments_count_as_left_out_and_a_note_says_so() -
     empty = {"primaryOfferingOId": "", "playbookOId": " ", "linkingStrategy": {"mode": "ALL", "offeringOIds": []}}
     result, octave = await call(by_the_page, asking("A") | empty | {"brandVoiceOId": None})
     assert octave.requests[0].json == asking("A") | {"linkingStrategy": {"mode": "ALL"}}
-    note = "Taken as left out, since empty: primaryOfferingOId, playbookOId, linkingStrategy.offeringOIds."
+    note = "Empty, so taken as left out: primaryOfferingOId, playbookOId, linkingStrategy.offeringOIds."
     assert note in structured(result)["notes"]
     assert note in text_of(result)
 
