@@ -39,7 +39,7 @@ class Seen:
         content = result.structured_content
         if self.foreign and self.foreign in result.model_dump_json():
             self.problems.append(f"another tenant's: {result.model_dump_json()}")
-        if not isinstance(content, dict) or "status" not in content:
+        if not isinstance(content, dict) or "generationId" not in content:
             if not refusals and result.is_error and "shutting down" not in text:
                 self.problems.append(f"a call was refused: {text}")
             return
