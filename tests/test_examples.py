@@ -54,6 +54,11 @@ async def talking(program: str, about: str, octave: Upstream | None, scripted: U
     return await begun(program, about, "openai-chat:scripted", env=env, python=FRAMEWORKS)
 
 
+def quiet(octave: Upstream) -> dict[str, str]:
+    """Return an environment in which a look-up that is tried again logs nothing."""
+    return environment(octave, OCTAVE_MCP_LOG_LEVEL="ERROR")
+
+
 async def ran(program: str, *arguments: object, env: dict[str, str] | None = None) -> Ran:
     """An example, run to its end."""
     return await ended(await begun(program, *arguments, env=env or environment()))
@@ -136,7 +141,7 @@ async def test_a_second_run_of_the_research_buys_only_what_failed(tmp_path: Path
     segments.write_text("name,source\nA <b>,notes\nB,https://example.com\nB,more\n", encoding="utf-8")
     octave = Workspace(refused={"B"})
     async with octave.serving(held=True) as sent:
-        env = environment(sent, OCTAVE_MCP_WAIT_SECONDS="2")
+        env = environment(sent, OCTAVE_MCP_WAIT_SECONDS="2", OCTAVE_MCP_LOG_LEVEL="ERROR")
         running = await begun("research.py", segments, report, env=env)
         await until(lambda: len(sent.requests) == 2)
         await asyncio.sleep(2)  # the first call answers with pending
@@ -148,7 +153,7 @@ async def test_a_second_run_of_the_research_buys_only_what_failed(tmp_path: Path
         assert "## A \\<b\\>\n" in text
         assert "The page cannot be read." in text.split("## Failed")[1]
         octave.refused.clear()
-        second = await ran("research.py", segments, report, env=environment(sent))
+        second = await ran("research.py", segments, report, env=quiet(sent))
     assert (second.code, second.err) == (0, "")
     assert "2 names, of which 1 have no persona yet" in second.out
     assert [one["name"] for one in sent.asked] == ["A <b>", "B", "B"]
@@ -165,7 +170,7 @@ async def test_the_research_after_ctrl_c_is_handed_what_was_asked_for(tmp_path: 
     segments.write_text("name,source\nA,notes\nB,notes\n", encoding="utf-8")
     octave = Workspace(listing=False)
     async with octave.serving(held=True) as sent:
-        first = await begun("research.py", segments, report, env=environment(sent))
+        first = await begun("research.py", segments, report, env=quiet(sent))
         await until(lambda: len(sent.requests) == 2)
         first.send_signal(signal.SIGINT)
         await asyncio.sleep(1)  # it hears that before the answers come, and its server waits longer than that for them
@@ -174,7 +179,7 @@ async def test_the_research_after_ctrl_c_is_handed_what_was_asked_for(tmp_path: 
         assert stopped.code == 1
         assert stopped.err.startswith("Interrupted.")
         assert not report.exists()
-        second = await ran("research.py", segments, report, env=environment(sent))
+        second = await ran("research.py", segments, report, env=quiet(sent))
     assert (second.code, second.err) == (0, "")
     assert len(sent.requests) == 2
 
@@ -206,9 +211,9 @@ async def test_a_report_that_cannot_be_written_is_told_before_anything_is_paid_f
     (tmp_path / "t.csv").write_text("name;source\nA;notes\n", encoding="utf-8")
     octave = Workspace()
     async with octave.serving() as sent:
-        told = await ran("research.py", tmp_path / "t.csv", tmp_path, env=environment(sent))
+        told = await ran("research.py", tmp_path / "t.csv", tmp_path, env=quiet(sent))
         assert (told.code, len(told.err.splitlines()), sent.requests) == (1, 1, [])
-        made = await ran("research.py", tmp_path / "t.csv", tmp_path / "report.md", env=environment(sent))
+        made = await ran("research.py", tmp_path / "t.csv", tmp_path / "report.md", env=quiet(sent))
     assert made.code == 0
     assert [one["name"] for one in sent.asked] == ["A"]
 
