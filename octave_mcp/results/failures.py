@@ -41,6 +41,7 @@ class Code(StrEnum):
     INVALID_ARGUMENTS = "invalid_arguments"
     INPUT_REJECTED = "input_rejected"
     NAME_EXISTS = "name_exists"
+    DECLINED = "declined"
     NOT_FOUND = "not_found"
     KEY_PROBLEM = "key_problem"
     NO_CREDITS = "no_credits"

@@ -7,12 +7,12 @@ from mcp.types import CallToolResult, TextContent
 
 from octave_mcp.generation.records import LedgerError, Spending
 from octave_mcp.generation.service import GenerationService
-from octave_mcp.octave.lookups import Workspace
+from octave_mcp.octave.lookups import Credits, Workspace
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.tokens import cost
 from octave_mcp.results.wording import plain_number
 
-__all__ = ["NO_CREDITS_NOTE", "workspace_result"]
+__all__ = ["NO_CREDITS_NOTE", "balance_of", "workspace_result"]
 
 NO_CREDITS_NOTE = "Octave reported no credits."
 
@@ -52,10 +52,16 @@ async def workspace_result(
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
 
 
+def balance_of(credit: Credits) -> float | None:
+    """Return how many credits are left, or None if Octave did not report it."""
+    return next((left for name in _BALANCES if (left := getattr(credit, name)) is not None), None)
+
+
 def _shown(workspace: Workspace, notes: Sequence[str], characters: int) -> tuple[dict[str, Any], str]:
     counts = {name: getattr(workspace.credits, name) for name in _CREDITS}
     figures = {name: plain_number(value) for name, value in counts.items() if value is not None}
-    balance = next((figures[name] for name in _BALANCES if name in figures), None)
+    left = balance_of(workspace.credits)
+    balance = None if left is None else plain_number(left)
     names = {name: shorten(clean((getattr(workspace, name) or "")[:400]), characters) for name in _NAMES}
     names = {name: value for name, value in names.items() if value}
     structured: dict[str, Any] = {} if balance is None else {"balance": balance}

@@ -6,6 +6,7 @@ from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, GetPromptResult, InputRequiredResult
 
@@ -66,20 +67,31 @@ def make_server(settings: Settings, **options: Any) -> MCPServer[Any]:
 
     `options` are those of `MCPServer`; with its lifespan or a middleware they give each request its `CallState`.
     """
-    files = bool(settings.folders)
+    files, asks = bool(settings.folders), settings.confirm != "never"
     server = _Server(
         "octave-personas",
         title="Octave personas" + (" (sandbox)" if settings.sandbox else ""),
         version=__version__,
         instructions=INSTRUCTIONS + (SANDBOX_INSTRUCTIONS if settings.sandbox else ""),
-        tools=[generate_personas_tool(files=files), get_generation_tool(), *lookup_tools(files=files)],
+        tools=[
+            generate_personas_tool(files=files, asks=asks),
+            get_generation_tool(),
+            *lookup_tools(files=files),
+        ],
         log_level=settings.log_level,
+        request_state_security=_request_state_security(settings),
         **options,
     )
     add_resources(server)
     add_prompts(server)
     add_completions(server, _completer)
     return server
+
+
+def _request_state_security(settings: Settings) -> RequestStateSecurity | None:
+    """Seal the state of a question with the key that replicas share; without one, with a key of this process."""
+    key = settings.request_state_key
+    return RequestStateSecurity(keys=[key.get_secret_value()]) if key else None
 
 
 class _Server(MCPServer[CallState]):

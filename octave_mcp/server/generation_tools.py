@@ -1,7 +1,7 @@
 """The tools that create personas and collect them: their descriptions, and what they do."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mcp.server.mcpserver import Context
@@ -18,6 +18,7 @@ from octave_mcp.results.generation_failures import FailureWriter
 from octave_mcp.results.generation_list import generation_list_result
 from octave_mcp.results.receipts import receipt
 from octave_mcp.results.wording import general_notes
+from octave_mcp.server.confirmation import ask_first
 from octave_mcp.server.file_sources import GENERATE_WITH_FILES, MATERIAL_IN_FILES, files_note, read_sources
 from octave_mcp.server.schemas import (
     GENERATE_PERSONAS,
@@ -27,7 +28,7 @@ from octave_mcp.server.schemas import (
 )
 from octave_mcp.server.services import CallRefused, CallState
 from octave_mcp.server.tool_adapter import Arguments, make_tool, read
-from octave_mcp.sources.read import RequestWithFiles
+from octave_mcp.sources.read import Place, ReadFile, RequestWithFiles
 
 __all__ = ["generate_personas_tool", "get_generation_tool"]
 
@@ -66,13 +67,13 @@ _NO_SUCH_GENERATION = (
 )
 
 
-def generate_personas_tool(*, files: bool) -> Tool:
+def generate_personas_tool(*, files: bool, asks: bool) -> Tool:
     """Return `generate_personas`, which writes, is not idempotent, and reaches out.
 
-    `files`: whether files can be sources.
+    `files`: whether files can be sources. `asks`: whether the person may have to be asked first.
     """
     return make_tool(
-        generate_personas,
+        ask_first(generate_personas, _readable_request, _failed) if asks else generate_personas,
         "Generate personas",
         GENERATE_PERSONAS_DESCRIPTION + (MATERIAL_IN_FILES if files else ""),
         (GENERATE_WITH_FILES if files else GENERATE_PERSONAS, GENERATE_PERSONAS_RESULT),
@@ -96,10 +97,8 @@ async def generate_personas(arguments: dict[str, Any], context: Context[CallStat
     state = context.request_context.lifespan_context
     settings = state.settings
     try:
-        started, kind = time.monotonic(), RequestWithFiles if settings.folders else GenerateRequest
-        request, notes = read(arguments, state, GENERATE_PERSONAS, kind, consequence=NOTHING_SENT)
-        _limit_call(settings.max_personas_per_call, len(request.personas))
-        request, files = await read_sources(request, settings.folders, seconds=settings.window_seconds * READING_SHARE)
+        started = time.monotonic()
+        request, files, notes = await _read_request(arguments, state)
         left = max(0.0, settings.window_seconds - (time.monotonic() - started))
         generation = await state.generation.generate(request, seconds=left, progress=_progress(context))
     except CallRefused as refused:
@@ -112,6 +111,22 @@ async def generate_personas(arguments: dict[str, Any], context: Context[CallStat
         return _failed(Failure(Code.NOT_SENT, f"{error} {NOTHING_SENT}", Retry.SAME_CALL))
     sent = files_note(files)
     return _result(generation, state, [*notes, *([sent] if sent else [])], request)
+
+
+async def _read_request(
+    arguments: dict[str, Any], state: CallState
+) -> tuple[GenerateRequest, Mapping[Place, ReadFile], list[str]]:
+    """Return the request with the text of its files, the files, and notes. Raises CallRefused."""
+    settings = state.settings
+    kind = RequestWithFiles if settings.folders else GenerateRequest
+    request, notes = read(arguments, state, GENERATE_PERSONAS, kind, consequence=NOTHING_SENT)
+    _limit_call(settings.max_personas_per_call, len(request.personas))
+    request, files = await read_sources(request, settings.folders, seconds=settings.window_seconds * READING_SHARE)
+    return request, files, notes
+
+
+async def _readable_request(arguments: dict[str, Any], state: CallState) -> GenerateRequest:
+    return (await _read_request(arguments, state))[0]
 
 
 async def get_generation(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:

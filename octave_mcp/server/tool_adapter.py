@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar
 
+from mcp.server.mcpserver.resolve import build_resolver_plans, find_resolved_parameters
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.types import CallToolResult, ToolAnnotations
@@ -46,6 +47,7 @@ def make_tool(
 ) -> Tool:
     """Return a tool named as its function, with the given schemas of its arguments and of its result."""
     arguments, result = schemas
+    resolved = find_resolved_parameters(function)
     return Tool(
         fn=_counted(function),
         name=function.__name__,
@@ -55,6 +57,8 @@ def make_tool(
         fn_metadata=FuncMetadata(arg_model=_RawArguments, output_schema=result),
         is_async=True,
         context_kwarg="context",
+        resolved_params=resolved,
+        resolver_plans=build_resolver_plans(resolved, {"arguments"}),
         annotations=annotations,
     )
 

@@ -1,0 +1,45 @@
+"""The question that a person answers before personas are created: how many, from what, at what price."""
+
+from collections.abc import Sequence
+
+from octave_mcp.generation.records import Spending
+from octave_mcp.octave.models import GenerateRequest, Persona
+from octave_mcp.results.receipts import receipt
+from octave_mcp.results.wording import plain_number, quoted
+
+__all__ = ["question"]
+
+MAX_SIMILAR = 5
+"""Similar personas that are named; more are counted."""
+
+
+def question(
+    request: GenerateRequest, spending: Spending | None, balance: float | None, similar: Sequence[Persona]
+) -> str:
+    """Return the question whether to create the personas of `request`.
+
+    `spending` is what personas have cost here so far, and `balance` the credits left; None if they are not known.
+    `similar` are personas in Octave whose names are like those asked for.
+    """
+    count = len(request.personas)
+    lines = [f"Create {count} persona{'' if count == 1 else 's'} in Octave?", receipt(request)]
+    lines.append(f"{_price(spending, count)} {_left(balance)}")
+    if similar:
+        names = ", ".join(f"{quoted(one.name)} ({one.oId})" for one in similar[:MAX_SIMILAR])
+        more = f" and {len(similar) - MAX_SIMILAR} more" if len(similar) > MAX_SIMILAR else ""
+        lines.append(f"Similar personas exist already: {names}{more}.")
+    return "\n".join(lines)
+
+
+def _price(spending: Spending | None, count: int) -> str:
+    if spending is None or spending.credits is None or not spending.priced:
+        return "The price is not known: no persona was created here in the last 7 days."
+    each = spending.credits / spending.priced
+    return (
+        f"Personas have cost {plain_number(round(each, 1))} credits each here in the last 7 days, "
+        f"so expect about {plain_number(round(each * count, 1))}."
+    )
+
+
+def _left(balance: float | None) -> str:
+    return "The credits left are not known." if balance is None else f"Credits left: {plain_number(balance)}."
