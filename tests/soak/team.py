@@ -130,8 +130,6 @@ async def _count(playing: Team, player: Player) -> tuple[list[str], Counter[str]
     rows = postgres_rows(playing.database)
     tenant = Tenant(SecretStr(player.key), playing.octave_url).id
     with anyio.fail_after(COLLECT_SECONDS + LIFE_SECONDS):
-        async with player.start(playing.url, MODES[0])() as speaking:
-            host = Host(player.seen, random.Random(0), patient=True)
-            await settle(speaking, host, lambda: recorded(rows, tenant))
+        await settle(player.start(playing.url, MODES[0]), player.seen, lambda: recorded(rows, tenant))
         await player.octave.finish()
     return compare(player.octave, recorded(rows, tenant), player.seen)
