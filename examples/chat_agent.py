@@ -26,11 +26,11 @@ personas. Give a persona the text of its notes as a TEXT source, word for word. 
 
 
 def build_agent(folder: Path, model: str) -> Agent:
-    """An agent with the notes and the server's tools, of which the one that costs credits waits for a yes."""
+    """Return an agent with the notes and the server's tools, of which the one that costs credits waits for a yes."""
     notes = {path.name: path for path in folder.iterdir() if path.suffix in {".md", ".txt"}}
 
     def list_notes() -> list[str]:
-        """List the notes that there are."""
+        """List the notes."""
         return sorted(notes)
 
     def read_note(name: str) -> str:
@@ -73,7 +73,7 @@ async def show(progress: float, total: float | None, message: str | None) -> Non
 
 
 def read_line(prompt: str) -> str:
-    """A line from the user, empty at the end of input. Nothing else has to go on while the user thinks."""
+    """Return a line from the user, empty at the end of input. Nothing else has to go on while the user thinks."""
     try:
         return input(prompt).strip()
     except EOFError:

@@ -42,7 +42,7 @@ def interview(briefing: str, model: str) -> None:
 
 
 def read_line(prompt: str) -> str:
-    """A line from the user, empty at the end of input."""
+    """Return a line from the user, empty at the end of input."""
     try:
         return input(prompt).strip()
     except EOFError:

@@ -93,7 +93,7 @@ def read_segments(path: Path) -> dict[str, Sources]:
 
 
 async def research(wanted: dict[str, Sources]) -> tuple[list[Record], list[str]]:
-    """The personas that there are and those that are made, in full; and why others are not."""
+    """Return the personas that exist and those that are created, in full; and why others are not."""
     records: list[Record] = []
     problems: list[str] = []
     server = StdioServerParameters(
@@ -126,13 +126,13 @@ async def generate(client: Client, wanted: dict[str, Sources]) -> Record:
 
 
 async def find(client: Client, name: str) -> str | None:
-    """The oId of the persona of that name, if the workspace has one."""
+    """Return the oId of the persona of that name, if the workspace has one."""
     page = await call(client, "list_personas", text=name)
     return next((one["oId"] for one in page["personas"] if one["name"].casefold() == name.casefold()), None)
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> Record:
-    """What a tool answers. Raises Refused."""
+    """Return what a tool answers. Raises Refused."""
     result = await client.call_tool(tool, arguments, progress_callback=show)
     if result.is_error and "generationId" not in (result.structured_content or {}):  # no generation that failed
         raise Refused(" ".join(block.text for block in result.content if isinstance(block, TextContent)))
@@ -145,7 +145,7 @@ async def show(progress: float, total: float | None, message: str | None) -> Non
 
 
 def chapter(record: Record) -> str:
-    """A persona as the report has it."""
+    """Return a persona as a chapter of the report."""
     parts = [f"## {plain(record['name'])}", f"oId: `{record['oId']}`", plain(record.get("description", ""))]
     for key, title in SECTIONS.items():
         if items := record.get(key):
@@ -156,17 +156,17 @@ def chapter(record: Record) -> str:
 
 
 def question(asked: dict[str, str]) -> str:
-    """A question, and whether a yes speaks against a purchase."""
+    """Return a question, marked if a yes disqualifies."""
     return asked["question"] + (" (disqualifies)" if asked.get("fitType") == "BAD" else "")
 
 
 def bullets(items: list[str]) -> str:
-    """A list."""
+    """Return a list in Markdown."""
     return "\n".join(f"- {plain(item)}" for item in items)
 
 
 def plain(text: str) -> str:
-    """A text in which nothing is markup: a model wrote it from pages that anyone may have written."""
+    """Return a text in which nothing is markup: a model wrote it from pages that anyone may have written."""
     return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", " ".join(text.split()))
 
 

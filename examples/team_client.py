@@ -22,7 +22,7 @@ SECONDS = 60  # the server answers within 45, with what is ready
 
 
 async def main(url: str, notes: list[Path]) -> int:
-    """Show what there is, then what was made. 0 only if everything came back."""
+    """Show what exists, then what was created. Return 0 only if everything was created."""
     headers = {"Authorization": f"Bearer {os.environ['PERSONAS_TOKEN']}"}
     async with httpx2.AsyncClient(headers=headers, timeout=SECONDS) as http:
         if problem := await unready(http, url):
@@ -34,7 +34,7 @@ async def main(url: str, notes: list[Path]) -> int:
 
 
 async def unready(http: httpx2.AsyncClient, url: str) -> str:
-    """Why the server cannot be asked now; nothing if it can. The SDK's client tells only that there was an error."""
+    """Return why the server cannot be asked now, or nothing: the SDK's client only says that there was an error."""
     try:
         ready = await http.get(httpx2.URL(url).join("/readyz"))
         known = await http.post(url)
@@ -42,7 +42,7 @@ async def unready(http: httpx2.AsyncClient, url: str) -> str:
         return f"{url} cannot be reached: {error}"
     if ready.is_error:
         return f"The server is not ready (HTTP {ready.status_code}); its log says why."
-    return "The server does not know this token." if known.status_code == httpx2.codes.UNAUTHORIZED else ""
+    return "The server rejected this token." if known.status_code == httpx2.codes.UNAUTHORIZED else ""
 
 
 async def build(client: Client, notes: list[Path]) -> int:
@@ -63,12 +63,12 @@ async def build(client: Client, notes: list[Path]) -> int:
 
 
 def made_in(result: CallToolResult) -> dict[str, Any]:
-    """A result for a program."""
+    """Return a result for a program."""
     return result.structured_content or {}
 
 
 def text_of(result: CallToolResult) -> str:
-    """The same for a person."""
+    """Return a result for a person."""
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 

@@ -261,7 +261,7 @@ async def test_a_team_is_served_to_whoever_has_a_token(tmp_path: Path) -> None:
     assert (let_in.code, let_in.err) == (0, "")
     assert "VP of Sales (pe_" in let_in.out
     assert f"Status complete: {len(NOTES)} of {len(NOTES)} personas created" in let_in.out
-    assert (turned_away.code, turned_away.err) == (1, "The server does not know this token.\n")
+    assert (turned_away.code, turned_away.err) == (1, "The server rejected this token.\n")
     assert token not in stopped.out + stopped.err
     assert stopped.code == 128 + signal.SIGTERM
 

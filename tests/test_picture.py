@@ -16,12 +16,12 @@ NUMBERS = r"\d{2,}"
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, without what differs from one run of the demo to the next."""
+    """Return the words of a text, without what differs from one run of the demo to the next."""
     return re.sub(NUMBERS, "0", re.sub(IDS, "id", text.replace("\N{NO-BREAK SPACE}", " "))).split()
 
 
 def drawn(svg: str) -> str:
-    """What stands in an SVG, in the order in which it is read."""
+    """Return what stands in an SVG, in the order in which it is read."""
     texts = ET.fromstring(svg).iter(f"{SVG}text")
     return "".join("".join(text.itertext()) for text in texts)
 
@@ -38,7 +38,7 @@ def test_the_picture_has_the_words_that_the_demo_prints() -> None:
 
 
 def test_every_word_that_is_to_be_drawn_is_drawn() -> None:
-    """Marks that have a meaning in XML or in the drawing library's own language among them."""
+    """Some marks have a meaning in XML or in the drawing library's own language."""
     text = "Head\n----\n  wants: <b>[bold]x[/bold]</b> & \N{LEFT DOUBLE QUOTATION MARK}more\n- personas[0].name: gone"
     assert words(drawn(draw(text))) == [word for word in text.split() if word != "----"]
 

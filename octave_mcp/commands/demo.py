@@ -138,7 +138,7 @@ def _heading(text: str) -> None:
 
 
 def _wrapped(text: str, *, indent: str = "") -> str:
-    """In lines of the demo's width; what goes on in a second line is indented, so that first words stand out."""
+    """Return a text in lines of the demo's width. Further lines are indented, so that first words stand out."""
     further = f"{indent}  "
     lines = (
         textwrap.fill(line, _WIDTH, initial_indent=indent, subsequent_indent=further) for line in text.splitlines()

@@ -174,20 +174,21 @@ def check_clock(report: Report, workspace: Workspace | None, answered_at: float)
         return
     theirs = _seconds(workspace.metadata.timestamp)
     if theirs is None:
-        report.skip("Octave's answer does not tell the time", "clock")
+        report.skip("Octave's answer does not have the time", "clock")
         return
     ahead = answered_at - theirs
     if abs(ahead) > MAX_CLOCK_SECONDS:
         apart = f"{abs(ahead):.0f} seconds {'ahead of' if ahead > 0 else 'behind'} Octave's"
         report.warn(
-            "clock", f"{apart}: set this machine's clock, as a persona whose answer was lost is looked for by its time"
+            "clock",
+            f"{apart}: set this machine's clock, as personas whose answers were lost are found by time",
         )
     else:
         report.ok("clock", "agrees with Octave's")
 
 
 def _seconds(timestamp: str | None) -> float | None:
-    """A time as Octave writes it, in seconds since the epoch; None for a day alone, or for nonsense."""
+    """Return a time as Octave writes it, in seconds since the epoch; None for a day alone, or for nonsense."""
     if timestamp is None or "T" not in timestamp:
         return None
     try:

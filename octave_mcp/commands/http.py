@@ -55,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
         )
     address = f"http://{bracketed(options.host)}:{sockets[0].getsockname()[1]}/mcp"
     print(f"MCP over HTTP at {address}. Press Ctrl-C to stop.", file=sys.stderr, flush=True)
+    if not (settings.sandbox or settings.api_key or settings.caller_keys or settings.subject_keys_file):
+        print("No Octave API key is set (OCTAVE_API_KEY), so each call will be refused.", file=sys.stderr, flush=True)
     exit_code = ExitCode()
     shut_down_on_signals(lambda: None, exit_code)  # until the web server takes them over
     try:

@@ -35,7 +35,7 @@ _SET_ORIGIN = f"set OCTAVE_BASE_URL to Octave's own origin, by default {DEFAULT_
 
 
 async def check_octave(report: Report, settings: Settings) -> tuple[Workspace | None, float]:
-    """Check the key and the way to Octave. Returns Octave's answer, if there is one, and when it came."""
+    """Check the key and the way to Octave. Return Octave's answer, if there is one, and when it came."""
     has_key = settings.sandbox or settings.api_key is not None
     reached = await _origin(report, settings)
     if not (has_key and reached):
@@ -66,7 +66,7 @@ async def check_octave(report: Report, settings: Settings) -> tuple[Workspace | 
 
 
 async def _origin(report: Report, settings: Settings) -> bool:
-    """Whether there is something at the base URL, or at the proxy on the way there."""
+    """Return whether something answers at the base URL, or at the proxy on the way there."""
     if settings.sandbox:
         report.ok("origin", "the sandbox, in this process")
         return True
@@ -106,7 +106,7 @@ def _client(settings: Settings) -> OctaveClient:
 
 
 def _certificate(report: Report, settings: Settings, problem: OctaveError | None) -> bool:
-    """Whether the certificate is none of the problems."""
+    """Return whether the certificate is none of the problems."""
     if settings.sandbox or urlsplit(settings.base_url).scheme == "http":
         report.ok("certificate", "not needed")
     elif problem is None or problem.status is not None:
@@ -119,12 +119,12 @@ def _certificate(report: Report, settings: Settings, problem: OctaveError | None
         )
         return False
     else:
-        report.skip("no answer that would tell", "certificate")
+        report.skip("there was no answer", "certificate")
     return True
 
 
 def _advised(problem: OctaveError) -> str:
-    """What happened, in Octave's words too, and what to do."""
+    """Return what happened, in Octave's words too, and what to do."""
     said = f" Octave says: {_shown(problem.octave_message)}." if problem.octave_message else ""
     if isinstance(problem, KeyProblem) and problem.status == FORBIDDEN:
         advice = f"The workspace's plan may not include the API: ask Octave. Otherwise look at the key, then {SET_KEY}"
@@ -159,5 +159,5 @@ def _credits(report: Report, credit: Credits) -> None:
 
 
 def _shown(text: str | None) -> str:
-    """A text of Octave's, made safe to show."""
+    """Return a text of Octave's, made safe to show."""
     return shorten(clean((text or "")[: MESSAGE_CHARACTERS * 2]), MESSAGE_CHARACTERS)

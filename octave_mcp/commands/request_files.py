@@ -118,7 +118,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _looks_like_a_table(content: bytes) -> bool:
-    """Whether what comes on stdin, which has no name, begins with the names of columns."""
+    """Return whether what comes on stdin, which has no name, begins with the names of columns."""
     head = content[:400].replace(b"\x00", b"").lstrip(b"\xef\xbb\xbf\xff\xfe").lower()
     return not head.lstrip().startswith((b"{", b"[")) and b"source" in head.splitlines()[0]
 

@@ -23,25 +23,25 @@ class Ran:
 
 
 def unmeasured() -> dict[str, str]:
-    """This process's environment, for processes of which many start: measuring coverage would slow each."""
+    """Return this process's environment without the measuring of coverage, which would slow many processes."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 def environment(octave: Upstream | None = None, **settings: str) -> dict[str, str]:
-    """This process's environment, with a key and the upstream's address, and settings on top."""
+    """Return this process's environment, with a key and the upstream's address, and settings on top."""
     own = {} if octave is None else {"OCTAVE_API_KEY": "sk-canary-0123456789", "OCTAVE_BASE_URL": octave.url}
     return {**os.environ, "PYTHONUNBUFFERED": "1", **own, **settings}
 
 
 async def started(*arguments: str, env: dict[str, str], stdin: bool = False) -> Process:
-    """The command, under way."""
+    """Start the command."""
     given = PIPE if stdin else DEVNULL
     command = (sys.executable, "-m", "octave_mcp", *arguments)
     return await asyncio.create_subprocess_exec(*command, stdin=given, stdout=PIPE, stderr=PIPE, env=env)
 
 
 async def ended(process: Process, stdin: bytes | None = None) -> Ran:
-    """How it ends."""
+    """Wait for a process, and return how it ended."""
     try:
         out, err = await asyncio.wait_for(process.communicate(stdin), SECONDS)
     finally:

@@ -66,18 +66,18 @@ _FORMAT = """\
 
 
 def told() -> str:
-    """What the demo prints."""
+    """Return what the demo prints."""
     command = [sys.executable, "-m", "octave_mcp", "demo"]
     return subprocess.run(command, capture_output=True, check=True, text=True, encoding="utf-8", timeout=SECONDS).stdout
 
 
 def sections(words: str) -> list[str]:
-    """What the demo printed, a section each: a heading, the line under it, and what follows."""
+    """Return what the demo printed, a section each: a heading, the line under it, and what follows."""
     return re.split(r"\n(?=.+\n-{3,}\n)", words)[1:]
 
 
 def excerpt(words: str) -> str:
-    """The sections that are drawn, in their order, with a mark where others are left out."""
+    """Return the sections that are drawn, in their order, with a mark where others are left out."""
     drawn = [PROMPT]
     for section in sections(words):
         if section.startswith(DRAWN):
@@ -88,7 +88,7 @@ def excerpt(words: str) -> str:
 
 
 def draw(words: str) -> str:
-    """The words as an SVG."""
+    """Return the words as an SVG."""
     console = Console(record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     lines = words.splitlines()
     for line, below in zip(lines, [*lines[1:], ""], strict=True):
