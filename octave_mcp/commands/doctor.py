@@ -64,9 +64,12 @@ def run(options: argparse.Namespace) -> int:
         except ValueError as problem:
             print(f"octave-personas-mcp doctor: {problem}")
             return BAD_SETTINGS
-        report = anyio.run(_examine_client, client, options.name)
-    else:
-        report = anyio.run(partial(_examine, sandbox=options.sandbox))
+        return _ended(anyio.run(_examine_client, client, options.name))
+    return _ended(anyio.run(partial(_examine, sandbox=options.sandbox)))
+
+
+def _ended(report: Report) -> int:
+    """Print the verdict. Return the exit code."""
     report.verdict(ASK)
     return BAD_SETTINGS if report.settings_unusable else FAILED if report.failed else 0
 

@@ -64,16 +64,7 @@ def run(options: argparse.Namespace) -> int:
     if problem := _problem(settings, options):
         report(problem)
         return BAD_SETTINGS
-    found = anyio.run(_read, settings, options.oids, options.text)
-    if isinstance(found, OctaveError):
-        report(f"{found} Nothing was written.")
-        return FAILED
-    personas, total = found
-    if not write(_written(personas, options), options.output):
-        report(f"{options.output or 'stdout'} could not be written to")
-        return FAILED
-    report(f"{len(personas)} of {total} persona{'' if total == 1 else 's'} written.")
-    return 0 if len(personas) >= total else FAILED
+    return _written(anyio.run(_read, settings, options.oids, options.text), options)
 
 
 def _problem(settings: Settings, options: argparse.Namespace) -> str:
@@ -85,7 +76,20 @@ def _problem(settings: Settings, options: argparse.Namespace) -> str:
     return NO_KEY if settings.api_key is None and not settings.sandbox else ""
 
 
-def _written(personas: Sequence[Persona], options: argparse.Namespace) -> str:
+def _written(found: tuple[list[Persona], int] | OctaveError, options: argparse.Namespace) -> int:
+    """Write what was read, or say why there is nothing. Return the exit code."""
+    if isinstance(found, OctaveError):
+        report(f"{found} Nothing was written.")
+        return FAILED
+    personas, total = found
+    if not write(_text(personas, options), options.output):
+        report(f"{options.output or 'stdout'} could not be written to")
+        return FAILED
+    report(f"{len(personas)} of {total} persona{'' if total == 1 else 's'} written.")
+    return 0 if len(personas) >= total else FAILED
+
+
+def _text(personas: Sequence[Persona], options: argparse.Namespace) -> str:
     if options.job_titles:
         return job_titles_csv(personas)
     form = options.format or (format_of(options.output) if options.output else "markdown")

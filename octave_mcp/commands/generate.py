@@ -121,7 +121,11 @@ def _before_spending(settings: Settings, request: GenerateRequest, options: argp
     asks = not options.yes and not settings.sandbox and _is_terminal()
     if not options.dry_run and not asks:
         return None
-    count, text = anyio.run(preview_of, settings, request, options.new)
+    return _after_preview(*anyio.run(preview_of, settings, request, options.new), options)
+
+
+def _after_preview(count: int | None, text: str, options: argparse.Namespace) -> int | None:
+    """Show the preview, and ask unless it was all that is wanted. Return the exit code, or None to go on."""
     if count is None:
         report(f"{text} {NOTHING_SENT}")
         return FAILED

@@ -570,3 +570,38 @@ def test_a_folder_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[s
     """No traceback."""
     (tmp_path / ".cursor").mkdir(mode=0o500)
     assert run(capsys, "cursor", "--sandbox", "--write").code == 1
+
+
+def test_what_cannot_be_read_or_added_to_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A folder in the file's place, a file of another size than settings have, questions that are no list."""
+    path = tmp_path / ".cursor" / "mcp.json"
+    path.mkdir(parents=True)
+    ran = run(capsys, "cursor", "--sandbox", "--write")
+    assert (ran.code, "cannot be read" in ran.err) == (1, True)
+    path.rmdir()
+    path.write_bytes(b" " * 16_000_001)
+    ran = run(capsys, "cursor", "--sandbox", "--write")
+    assert (ran.code, "too large" in ran.err) == (1, True)
+    path = client_file(BY_NAME["vscode"]) or path
+    path.parent.mkdir(parents=True)
+    path.write_text('{"inputs": {}}', encoding="utf-8")
+    ran = run(capsys, "vscode", "--write")
+    assert (ran.code, "inputs in this file is not a list" in ran.err) == (1, True)
+
+
+def test_a_file_that_cannot_be_replaced_stays(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A full disk leaves the file as it was, and nothing beside it but the backup."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / ".cursor" / "mcp.json"
+    path.parent.mkdir()
+    path.write_text("{}", encoding="utf-8")
+    monkeypatch.setattr("shutil.copymode", full)
+    ran = run(capsys, "cursor", "--sandbox", "--write")
+    assert (ran.code, "No space left on device" in ran.err) == (1, True)
+    assert path.read_text(encoding="utf-8") == "{}"
+    assert sorted(one.suffix for one in path.parent.iterdir()) == [".bak", ".json"]
