@@ -27,7 +27,10 @@ from support.upstream import (
 )
 
 from octave_mcp import cli
-from octave_mcp.commands.request_files import read_request
+from octave_mcp.commands import output
+from octave_mcp.commands.request_files import Unusable, read_request
+from octave_mcp.generation.outcome import NameExists
+from octave_mcp.octave.errors import Busy, InputProblem, KeyProblem, NoCredits, OctaveError, OutcomeUnknown
 
 pytestmark = pytest.mark.anyio
 
@@ -410,3 +413,61 @@ async def test_on_a_terminal_a_bar_shows_how_far_it_is() -> None:
     assert process.returncode == 0, (shown, out)
     assert "0 of 2 ready" in shown
     assert "2 of 2 ready" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("b.json", b"\xff\xfe\x00", "is not UTF-8"),
+        ("b.json", '{"personas": "Köln"}'.encode("latin-1"), "is not UTF-8: save it as UTF-8"),
+        ("b.json", b"[" * 100_000, "is not JSON that can be read"),
+        ("t.csv", b"name,source\nA,\x81\x8d", "is not text that can be read"),
+        ("\0", None, "there can be no such name"),
+    ],
+    ids=["bytes", "latin", "deep", "no text", "no name"],
+)
+def test_a_file_that_is_not_text_of_its_kind_is_refused(
+    tmp_path: Path, name: str, content: bytes | None, words: str
+) -> None:
+    """The message says what it is not, and what to do."""
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(Unusable, match=words):
+        read_request(str(tmp_path / name), 25)
+
+
+def test_a_closed_stdin_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A launcher may close it."""
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(Unusable, match="stdin is closed"):
+        read_request("-", 25)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (NoCredits("The workspace has no credits left."), "Add credits in Octave"),
+        (NameExists("It is there.", oid="pe_1"), "It has the oId pe_1. Nothing was charged. --new creates another"),
+        (KeyProblem("Octave rejected this API key."), "octave-personas-mcp doctor says what to do"),
+        (Busy("Octave asks to wait."), "Run the same command again"),
+        (InputProblem("It is too long."), "Change what this is about"),
+        (OutcomeUnknown("The answer was lost.", request_id="req_7"), "(Octave's request id: req_7)"),
+    ],
+)
+def test_each_kind_of_failure_says_what_to_do(error: OctaveError, words: str) -> None:
+    """It says whether a persona may exist, too."""
+    said = output._problem(error, "gen_1")
+    assert said.startswith(str(error))
+    assert words in said
+    assert ("may exist" in said) is isinstance(error, OutcomeUnknown)
+
+
+async def test_a_preview_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    """The ledger is damaged."""
+    ledger = tmp_path / "ledger"
+    ledger.write_bytes(b"no database " * 200)
+    async with upstream(by_the_page) as octave:
+        env = environment(octave, OCTAVE_MCP_STATE_URL=f"sqlite:///{ledger}")
+        ran = await run("generate", "-", "--dry-run", env=env, stdin=body("A"))
+    assert (ran.code, ran.out, octave.requests) == (1, "", [])
+    assert "Nothing was sent to Octave and nothing was charged." in ran.err
