@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from octave_mcp.commands.stdio import serve_over_stdio
+    from octave_mcp.commands.stdio import serve_over_stdio  # noqa: PLC0415 - no other command needs it
 
     return serve_over_stdio(sandbox=options.sandbox, folders=options.folder)
 
