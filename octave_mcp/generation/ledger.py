@@ -5,21 +5,28 @@ Each is repeatable: run a second time, because the outcome of the first commit w
 
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from dataclasses import fields
 from functools import partial, wraps
-from itertools import groupby
 from secrets import token_urlsafe
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
 from octave_mcp.generation import records
+from octave_mcp.generation.queries import (
+    ITEM_COLUMNS,
+    check_limits,
+    end_leases,
+    find_earlier,
+    forget,
+    item_from,
+    read_generation,
+    read_generations,
+    spending,
+)
 from octave_mcp.generation.records import (
-    DAY_SECONDS,
     Database,
     GenerationRecord,
     Item,
     LedgerError,
-    LimitReached,
     Match,
     RequestedPersona,
     Spending,
@@ -40,16 +47,11 @@ RIVAL_SECONDS = 3600.0
 """A persona in Octave's list may belong to another unknown item of the same name, if that item was sent at most this
 long before. A generation takes minutes at most."""
 
-_COLUMNS = tuple(field.name for field in fields(Item))
-_ITEM = ", ".join(f"items.{column}" for column in _COLUMNS)
 _ASKED_FOR = (
     "SELECT 1 FROM places JOIN generations ON generations.id = places.generation "
     "WHERE places.item = items.id AND generations.given_up = 0"
 )
 """Whether a call that was not given up asks for an item."""
-
-_JOIN_ORDER = (State.CREATED, State.SENT, State.QUEUED, State.UNKNOWN)
-"""Which of several earlier items of one fingerprint is joined."""
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -113,17 +115,17 @@ class Ledger:
         LimitReached if the new items do not fit the limits.
         """
         transaction.lock(tenant)
-        record = _read_generation(transaction, tenant, generation)  # it exists if this is the second run
+        record = read_generation(transaction, tenant, generation)  # it exists if this is the second run
         if record is None:
-            _forget(transaction)
-            earlier = _find_earlier(transaction, tenant, requested, replay_seconds)
-            _check_limits(transaction, tenant, earlier.count(None), limits)
+            forget(transaction)
+            earlier = find_earlier(transaction, tenant, requested, replay_seconds)
+            check_limits(transaction, tenant, earlier.count(None), limits)
             transaction.execute("INSERT INTO generations VALUES (?, ?, ?, 0)", (generation, tenant, transaction.now))
             for place, (persona, found) in enumerate(zip(requested, earlier, strict=True)):
                 item = found.id if found else self._insert(transaction, tenant, persona)
                 row = (generation, place, item, int(found is not None))
                 transaction.execute("INSERT INTO places VALUES (?, ?, ?, ?)", row)
-            record = _read_generation(transaction, tenant, generation)
+            record = read_generation(transaction, tenant, generation)
             assert record is not None  # noqa: S101 - it was recorded just now
         return Started(record, tuple(n for n, item in enumerate(record.items) if item.id not in record.joined))
 
@@ -142,7 +144,7 @@ class Ledger:
         self, transaction: Transaction, tenant: str, requested: Sequence[RequestedPersona], *, replay_seconds: float
     ) -> list[Item | None]:
         """Return the earlier item that each requested persona would join, in order. Nothing is recorded."""
-        return _find_earlier(transaction, tenant, requested, replay_seconds)
+        return find_earlier(transaction, tenant, requested, replay_seconds)
 
     # --- Sending ------------------------------------------------------------------------------------------------------
 
@@ -239,11 +241,11 @@ class Ledger:
         """
         transaction.lock("adopt")
         row = transaction.execute(
-            f"SELECT name_key, {_ITEM} FROM items WHERE id = ? AND state IN ('unknown', 'created')", (item_id,)
+            f"SELECT name_key, {ITEM_COLUMNS} FROM items WHERE id = ? AND state IN ('unknown', 'created')", (item_id,)
         ).fetchone()
         if row is None:
             return "absent"
-        item = _item(row[1:])
+        item = item_from(row[1:])
         if item.state is State.CREATED:  # adopted by the first run, or found by another process
             return "matched"
         claim = "SELECT 1 FROM claims WHERE oid = ?"
@@ -274,18 +276,18 @@ class Ledger:
     @_operation(durable=False)
     def generation(self, transaction: Transaction, tenant: str, generation: str) -> GenerationRecord | None:
         """Return a generation, or None if this tenant has none of that id."""
-        return _read_generation(transaction, tenant, generation)
+        return read_generation(transaction, tenant, generation)
 
     @_operation(durable=False)
     def latest(self, transaction: Transaction, tenant: str, limit: int) -> list[GenerationRecord]:
         """Return the tenant's latest generations, the newest first."""
         newest = "SELECT id FROM generations WHERE tenant = ? ORDER BY created_at DESC, id LIMIT ?"
-        return _read_generations(transaction, f"generations.id IN ({newest})", (tenant, limit))
+        return read_generations(transaction, f"generations.id IN ({newest})", (tenant, limit))
 
     @_operation(durable=False)
     def spending(self, transaction: Transaction, tenant: str) -> Spending:
         """Return what a tenant's personas have cost."""
-        return _spending(transaction, tenant)
+        return spending(transaction, tenant)
 
     # --- The database -------------------------------------------------------------------------------------------------
 
@@ -303,113 +305,8 @@ class Ledger:
         If the database cannot be used, that happens when the leases run out.
         """
         try:
-            await self.database.run(partial(_end_leases, condition="owner = ?", value=self.owner))
+            await self.database.run(partial(end_leases, condition="owner = ?", value=self.owner))
         except LedgerError as error:
             logger.warning("The end of this process is not recorded: %s", error)
         finally:
             await self.database.close()
-
-
-# --- Parts of operations ----------------------------------------------------------------------------------------------
-
-
-def _end_leases(transaction: Transaction, condition: str, value: object) -> None:
-    """Settle live items that nobody works on any more."""
-    transaction.execute(
-        "UPDATE items SET state = CASE state WHEN 'sent' THEN 'unknown' ELSE 'failed' END, settled_at = ? "
-        f"WHERE state IN ('queued', 'sent') AND {condition}",
-        (transaction.now, value),
-    )
-
-
-def _find_earlier(
-    transaction: Transaction, tenant: str, requested: Sequence[RequestedPersona], replay_seconds: float
-) -> list[Item | None]:
-    _end_leases(transaction, "lease_until < ?", transaction.now)
-    rows = transaction.execute(
-        f"SELECT {_ITEM} FROM items WHERE tenant = ? AND fingerprint IN ({', '.join('?' * len(requested))})",
-        (tenant, *(persona.fingerprint for persona in requested)),
-    ).fetchall()
-    found: dict[str, Item] = {}
-    for item in map(_item, rows):
-        is_recent = item.state.is_live or (item.settled_at or 0.0) >= transaction.now - replay_seconds
-        if item.state is not State.FAILED and is_recent:
-            found[item.fingerprint] = min(found.get(item.fingerprint, item), item, key=_join_rank)
-    return [found.get(persona.fingerprint) for persona in requested]
-
-
-def _join_rank(item: Item) -> tuple[int, float]:
-    return _JOIN_ORDER.index(item.state), -item.created_at
-
-
-def _check_limits(transaction: Transaction, tenant: str, more: int, limits: SpendingLimits) -> None:
-    """Raise LimitReached if `more` personas do not fit. A persona's price is the average that was seen so far."""
-    if not more or limits == SpendingLimits():
-        return
-    row: Any = transaction.execute(
-        "SELECT count(*), count(CASE WHEN state IN ('queued', 'sent') THEN 1 END), coalesce(sum(usage), 0) FROM items "
-        "WHERE tenant = ? AND created_at > ? AND state != 'failed'",
-        (tenant, transaction.now - DAY_SECONDS),
-    ).fetchone()
-    personas, live, spent = row
-    if limits.personas_per_day is not None and personas + more > limits.personas_per_day:
-        raise LimitReached(limits.personas_per_day, max(0, limits.personas_per_day - personas), "personas")
-    if limits.credits_per_day is not None:
-        seen = _spending(transaction, tenant)
-        price = (seen.credits or 0.0) / seen.priced if seen.priced else 0.0
-        left = limits.credits_per_day - spent - price * live
-        if left <= 0 or price * more > left:
-            raise LimitReached(limits.credits_per_day, max(0.0, left), "credits")
-
-
-def _spending(transaction: Transaction, tenant: str) -> Spending:
-    day = "CASE WHEN settled_at > ? THEN"
-    since = transaction.now - DAY_SECONDS
-    row: Any = transaction.execute(
-        f"SELECT coalesce(sum({day} 1 ELSE 0 END), 0), sum({day} usage END), count(*), sum(usage), count(usage) "
-        "FROM items WHERE tenant = ? AND state = 'created'",
-        (since, since, tenant),
-    ).fetchone()
-    return Spending(*row)
-
-
-def _read_generation(transaction: Transaction, tenant: str, generation: str) -> GenerationRecord | None:
-    found = _read_generations(transaction, "generations.id = ? AND generations.tenant = ?", (generation, tenant))
-    return found[0] if found else None
-
-
-def _read_generations(transaction: Transaction, condition: str, values: Sequence[object]) -> list[GenerationRecord]:
-    _end_leases(transaction, "lease_until < ?", transaction.now)
-    rows: list[Any] = transaction.execute(
-        f"SELECT generations.id, generations.created_at, places.joined, {_ITEM} FROM generations "
-        "JOIN places ON places.generation = generations.id JOIN items ON items.id = places.item "
-        f"WHERE {condition} ORDER BY generations.created_at DESC, generations.id, places.place",
-        values,
-    ).fetchall()
-    found = []
-    for (generation, created_at), group in groupby(rows, key=lambda row: (row[0], row[1])):
-        places = [(bool(row[2]), _item(row[3:])) for row in group]
-        joined = frozenset(item.id for joined, item in places if joined)
-        found.append(GenerationRecord(generation, created_at, tuple(item for _, item in places), joined))
-    return found
-
-
-def _item(row: Sequence[Any]) -> Item:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    return Item(**{**values, "state": State(values["state"])})
-
-
-def _forget(transaction: Transaction) -> None:
-    """Delete what is older than the retention."""
-    old = "SELECT id FROM items WHERE settled_at < ?"
-    limit = (transaction.now - records.RETENTION_SECONDS,)
-    if transaction.execute(f"{old} LIMIT 1", limit).fetchone() is None:
-        return
-    transaction.execute(f"DELETE FROM claims WHERE item IN ({old})", limit)
-    transaction.execute(f"DELETE FROM places WHERE item IN ({old})", limit)
-    transaction.execute("DELETE FROM items WHERE settled_at < ?", limit)
-    transaction.execute(
-        "DELETE FROM generations WHERE created_at < ? "
-        "AND NOT EXISTS (SELECT 1 FROM places WHERE places.generation = generations.id)",
-        limit,
-    )

@@ -1,0 +1,143 @@
+"""Queries and changes that several of the ledger's operations share, in SQL for every database."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from itertools import groupby
+from typing import Any
+
+from octave_mcp.generation import records
+from octave_mcp.generation.records import (
+    DAY_SECONDS,
+    GenerationRecord,
+    Item,
+    LimitReached,
+    RequestedPersona,
+    Spending,
+    SpendingLimits,
+    State,
+    Transaction,
+)
+
+__all__ = [
+    "ITEM_COLUMNS",
+    "check_limits",
+    "end_leases",
+    "find_earlier",
+    "forget",
+    "item_from",
+    "read_generation",
+    "read_generations",
+    "spending",
+]
+
+_COLUMNS = tuple(field.name for field in fields(Item))
+ITEM_COLUMNS = ", ".join(f"items.{column}" for column in _COLUMNS)
+_JOIN_ORDER = (State.CREATED, State.SENT, State.QUEUED, State.UNKNOWN)
+"""Which of several earlier items of one fingerprint is joined."""
+
+
+def end_leases(transaction: Transaction, condition: str, value: object) -> None:
+    """Settle live items that nobody works on any more."""
+    transaction.execute(
+        "UPDATE items SET state = CASE state WHEN 'sent' THEN 'unknown' ELSE 'failed' END, settled_at = ? "
+        f"WHERE state IN ('queued', 'sent') AND {condition}",
+        (transaction.now, value),
+    )
+
+
+def find_earlier(
+    transaction: Transaction, tenant: str, requested: Sequence[RequestedPersona], replay_seconds: float
+) -> list[Item | None]:
+    """Return the earlier item that each requested persona joins: see `Ledger.begin`."""
+    end_leases(transaction, "lease_until < ?", transaction.now)
+    rows = transaction.execute(
+        f"SELECT {ITEM_COLUMNS} FROM items WHERE tenant = ? AND fingerprint IN ({', '.join('?' * len(requested))})",
+        (tenant, *(persona.fingerprint for persona in requested)),
+    ).fetchall()
+    found: dict[str, Item] = {}
+    for item in map(item_from, rows):
+        is_recent = item.state.is_live or (item.settled_at or 0.0) >= transaction.now - replay_seconds
+        if item.state is not State.FAILED and is_recent:
+            found[item.fingerprint] = min(found.get(item.fingerprint, item), item, key=_join_rank)
+    return [found.get(persona.fingerprint) for persona in requested]
+
+
+def _join_rank(item: Item) -> tuple[int, float]:
+    return _JOIN_ORDER.index(item.state), -item.created_at
+
+
+def check_limits(transaction: Transaction, tenant: str, more: int, limits: SpendingLimits) -> None:
+    """Raise LimitReached if `more` personas do not fit. A persona's price is the average that was seen so far."""
+    if not more or limits == SpendingLimits():
+        return
+    row: Any = transaction.execute(
+        "SELECT count(*), count(CASE WHEN state IN ('queued', 'sent') THEN 1 END), coalesce(sum(usage), 0) FROM items "
+        "WHERE tenant = ? AND created_at > ? AND state != 'failed'",
+        (tenant, transaction.now - DAY_SECONDS),
+    ).fetchone()
+    personas, live, spent = row
+    if limits.personas_per_day is not None and personas + more > limits.personas_per_day:
+        raise LimitReached(limits.personas_per_day, max(0, limits.personas_per_day - personas), "personas")
+    if limits.credits_per_day is not None:
+        seen = spending(transaction, tenant)
+        price = (seen.credits or 0.0) / seen.priced if seen.priced else 0.0
+        left = limits.credits_per_day - spent - price * live
+        if left <= 0 or price * more > left:
+            raise LimitReached(limits.credits_per_day, max(0.0, left), "credits")
+
+
+def spending(transaction: Transaction, tenant: str) -> Spending:
+    """Return what a tenant's personas have cost."""
+    day = "CASE WHEN settled_at > ? THEN"
+    since = transaction.now - DAY_SECONDS
+    row: Any = transaction.execute(
+        f"SELECT coalesce(sum({day} 1 ELSE 0 END), 0), sum({day} usage END), count(*), sum(usage), count(usage) "
+        "FROM items WHERE tenant = ? AND state = 'created'",
+        (since, since, tenant),
+    ).fetchone()
+    return Spending(*row)
+
+
+def read_generation(transaction: Transaction, tenant: str, generation: str) -> GenerationRecord | None:
+    """Return a generation, or None if this tenant has none of that id."""
+    found = read_generations(transaction, "generations.id = ? AND generations.tenant = ?", (generation, tenant))
+    return found[0] if found else None
+
+
+def read_generations(transaction: Transaction, condition: str, values: Sequence[object]) -> list[GenerationRecord]:
+    """Return the generations that meet a condition, the newest first."""
+    end_leases(transaction, "lease_until < ?", transaction.now)
+    rows: list[Any] = transaction.execute(
+        f"SELECT generations.id, generations.created_at, places.joined, {ITEM_COLUMNS} FROM generations "
+        "JOIN places ON places.generation = generations.id JOIN items ON items.id = places.item "
+        f"WHERE {condition} ORDER BY generations.created_at DESC, generations.id, places.place",
+        values,
+    ).fetchall()
+    found = []
+    for (generation, created_at), group in groupby(rows, key=lambda row: (row[0], row[1])):
+        places = [(bool(row[2]), item_from(row[3:])) for row in group]
+        joined = frozenset(item.id for joined, item in places if joined)
+        found.append(GenerationRecord(generation, created_at, tuple(item for _, item in places), joined))
+    return found
+
+
+def item_from(row: Sequence[Any]) -> Item:
+    """Return the item of a row of `ITEM_COLUMNS`."""
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return Item(**{**values, "state": State(values["state"])})
+
+
+def forget(transaction: Transaction) -> None:
+    """Delete what is older than the retention."""
+    old = "SELECT id FROM items WHERE settled_at < ?"
+    limit = (transaction.now - records.RETENTION_SECONDS,)
+    if transaction.execute(f"{old} LIMIT 1", limit).fetchone() is None:
+        return
+    transaction.execute(f"DELETE FROM claims WHERE item IN ({old})", limit)
+    transaction.execute(f"DELETE FROM places WHERE item IN ({old})", limit)
+    transaction.execute("DELETE FROM items WHERE settled_at < ?", limit)
+    transaction.execute(
+        "DELETE FROM generations WHERE created_at < ? "
+        "AND NOT EXISTS (SELECT 1 FROM places WHERE places.generation = generations.id)",
+        limit,
+    )
