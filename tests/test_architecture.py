@@ -69,7 +69,7 @@ LIBRARIES = {
 ENVIRONMENT = {"octave_mcp.settings", "octave_mcp.observability.environment"}
 """The modules that touch the environment: one reads all settings, the other removes what OpenTelemetry cannot load."""
 
-UNMIRRORED = {"bench", "clients", "conformance", "deploy", "npm", "soak", "support"}
+UNMIRRORED = {"app", "bench", "clients", "conformance", "deploy", "npm", "soak", "support"}
 """Folders of `tests` that are about more than one room, or about none."""
 
 

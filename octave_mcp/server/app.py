@@ -14,6 +14,7 @@ from octave_mcp import __version__
 from octave_mcp.server.completions import Completer, add_completions
 from octave_mcp.server.generation_tools import generate_personas_tool, get_generation_tool
 from octave_mcp.server.lookup_tools import lookup_tools
+from octave_mcp.server.personas_app import personas_app
 from octave_mcp.server.prompts import add_prompts
 from octave_mcp.server.resources import add_resources
 from octave_mcp.server.services import CallState, current_state, open_call_state
@@ -78,6 +79,7 @@ def make_server(settings: Settings, **options: Any) -> MCPServer[Any]:
             get_generation_tool(),
             *lookup_tools(files=files),
         ],
+        extensions=[personas_app()],
         log_level=settings.log_level,
         request_state_security=_request_state_security(settings),
         **options,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from octave_mcp.observability.telemetry import count_call
 from octave_mcp.results.failures import Code, Failure, Retry
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
+from octave_mcp.server.personas_app import app_meta
 from octave_mcp.server.services import CallRefused, CallState
 
 __all__ = ["Arguments", "make_tool", "read"]
@@ -60,6 +61,7 @@ def make_tool(
         resolved_params=resolved,
         resolver_plans=build_resolver_plans(resolved, {"arguments"}),
         annotations=annotations,
+        meta=app_meta(function.__name__),
     )
 
 

@@ -1,0 +1,74 @@
+// Two or three personas side by side, with what they share marked.
+
+import { button, element, written } from "./dom.js";
+import { SECTIONS, itemsOf } from "./personas.js";
+import { markOf, sharedBy } from "./similar.js";
+
+/** @typedef {import("./main.js").App} App */
+
+/**
+ * Return the comparison of the chosen personas.
+ *
+ * @param {App} app
+ * @returns {HTMLElement[]}
+ */
+export function comparisonView(app) {
+  const personas = app.chosenPersonas();
+  const { shared, marks } = sharedBy(personas);
+  const rows = SECTIONS.map((section) => ({ section, cells: personas.map((persona) => itemsOf(persona, section)) }));
+  const isLoading = personas.some(({ key }) => app.loading.has(key));
+  const head = element(
+    "tr",
+    {},
+    element("td"),
+    personas.map((persona) => element("th", { scope: "col", dir: "auto" }, persona.name)),
+  );
+  const body = rows
+    .filter(({ cells }) => cells.some((cell) => cell.length))
+    .map(({ section, cells }) =>
+      element(
+        "tr",
+        {},
+        element("th", { scope: "row" }, section.label),
+        cells.map((cell, place) => {
+          const listed = cell.map((text) => {
+            const persona = personas[place];
+            const isShared = persona && marks.has(markOf(persona, section.key, text));
+            const words = written("span", text);
+            return element("li", { class: isShared && "shared" }, isShared && element("b", {}, "Shared: "), words);
+          });
+          return element("td", {}, listed.length > 0 && element("ul", {}, listed));
+        }),
+      ),
+    );
+  return [
+    element("h1", { tabindex: -1, key: "heading" }, `Comparison of ${personas.length} personas`),
+    summary(shared, personas.length),
+    isLoading && element("p", { class: "quiet" }, "Loading the full records …"),
+    element(
+      "div",
+      { class: "scrolls", role: "region", "aria-label": "Comparison", tabindex: 0, key: "comparison" },
+      element("table", {}, element("thead", {}, head), element("tbody", {}, body)),
+    ),
+    element(
+      "div",
+      { class: "actions" },
+      button("Back to the cards", "back", () => app.goBack()),
+      button("Export", "export", () => void app.openExport()),
+      app.host.canTell() && button("Tell the assistant", "tell", () => void app.tell(personas)),
+    ),
+  ].filter((part) => part instanceof HTMLElement);
+}
+
+/**
+ * @param {import("./similar.js").Shared[]} shared
+ * @param {number} count
+ */
+function summary(shared, count) {
+  if (!shared.length) return element("p", {}, "They share no item in these words.");
+  const lines = shared.map((one) => {
+    const by = count > 2 ? ` (${one.personas} of ${count})` : "";
+    return element("li", {}, `${one.section}: `, written("span", one.text), by);
+  });
+  return element("section", {}, element("h2", {}, "What they share"), element("ul", {}, lines));
+}

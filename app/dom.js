@@ -1,0 +1,92 @@
+// Elements of the page. What a persona says is only ever set as text: nothing in this page parses markup.
+
+/**
+ * @typedef {Node | string | number | null | undefined | false} Child
+ * @typedef {Record<string, unknown> & {on?: Record<string, (event: Event) => void>}} Attributes
+ *   Attributes by name; `on` has listeners by event. An attribute that is null, undefined or false is left out.
+ */
+
+/**
+ * Return an element with its attributes and children. `key` names the element, so that it keeps the focus when the
+ * page is drawn anew.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Attributes} [attributes]
+ * @param {...(Child | Child[])} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "on") {
+      for (const [event, listener] of Object.entries(attributes.on ?? {})) made.addEventListener(event, listener);
+    } else if (name === "key") {
+      made.dataset.key = String(value);
+    } else if (value !== null && value !== undefined && value !== false) {
+      made.setAttribute(name, value === true ? "" : String(value));
+    }
+  }
+  for (const child of children.flat()) {
+    if (child || child === 0) made.append(child instanceof Node ? child : String(child));
+  }
+  return made;
+}
+
+/**
+ * Return an element with a text that others wrote: its direction is that of the text.
+ *
+ * @param {keyof HTMLElementTagNameMap} tag
+ * @param {string} text
+ * @param {Attributes} [attributes]
+ */
+export function written(tag, text, attributes = {}) {
+  return element(tag, { dir: "auto", ...attributes }, text);
+}
+
+/**
+ * Return a button.
+ *
+ * @param {string} label
+ * @param {string} key
+ * @param {() => void} press
+ * @param {Attributes} [attributes]
+ */
+export function button(label, key, press, attributes = {}) {
+  return element("button", { type: "button", key, on: { click: press }, ...attributes }, label);
+}
+
+/**
+ * Return such as "1 persona" or "3 personas".
+ *
+ * @param {number} count
+ * @param {string} one
+ * @param {string} [many]
+ */
+export function counted(count, one, many = `${one}s`) {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/**
+ * Put new children into a container. What had the focus keeps it: the element of the same key, and its selection.
+ *
+ * @param {Element} container
+ * @param {...(Child | Child[])} children
+ */
+export function redraw(container, ...children) {
+  const active = document.activeElement;
+  const key = active instanceof HTMLElement && container.contains(active) ? active.dataset.key : undefined;
+  container.replaceChildren(...children.flat().filter((child) => child instanceof Node));
+  if (key) focusOn(container, key);
+}
+
+/**
+ * Move the focus to the element of a key, if there is one.
+ *
+ * @param {Element} container
+ * @param {string} key
+ */
+export function focusOn(container, key) {
+  const found = container.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  if (found instanceof HTMLElement) found.focus({ preventScroll: key.startsWith("card") });
+}
