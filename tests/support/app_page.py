@@ -8,10 +8,9 @@ import json
 import subprocess
 from pathlib import Path
 
-from support.npm import node, script
-
 from octave_mcp.octave.sections import SECTIONS, Content
 from octave_mcp.server.personas_app import PAGE
+from support.npm import node, script
 
 __all__ = ["SOURCES", "build"]
 
