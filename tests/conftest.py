@@ -20,9 +20,11 @@ settings.load_profile("any machine")  # one that is busy with something else fin
 
 
 def pytest_configure() -> None:
-    """Have what tests start end at Ctrl-C, also where a shell has all that it starts in the background ignore it."""
+    """Have what tests start end at Ctrl-C and at SIGHUP, also if a shell or `nohup` has its children ignore them."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)

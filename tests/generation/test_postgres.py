@@ -196,9 +196,9 @@ async def test_another_versions_tables_are_left_alone(database: Database, ledger
     await begin(ledger, "A")
     database.execute("UPDATE octave_personas.version SET version = 99")
     other = open_ledger(database.url, None)
-    for operation in (begin(other, "A"), other.close()):
-        with pytest.raises(LedgerError, match="another version"):
-            await operation
+    with pytest.raises(LedgerError, match="another version"):
+        await begin(other, "A")
+    await other.close()
 
 
 @pytest.mark.parametrize(
@@ -215,8 +215,7 @@ async def test_an_address_that_leads_nowhere_is_reported(postgres: PostgresServe
     with pytest.raises(LedgerError, match=reason) as caught:
         await ledger.check()
     assert "127.0.0.1" not in str(caught.value)
-    with pytest.raises(LedgerError):
-        await ledger.close()
+    await ledger.close()
 
 
 def test_an_address_that_cannot_be_read_is_reported() -> None:

@@ -234,6 +234,7 @@ async def test_a_span_tells_what_became_of_its_post(
 async def test_a_look_up_is_a_span_without_its_query(seen: Seen) -> None:
     """Which has what somebody looked for."""
     async with upstream(by_the_page) as octave:
+        octave.library.append({"oId": "pe_1", "name": "marker-text"})
         async with Client(build_server(Settings(base_url=octave.url, api_key=SecretStr(KEY)))) as client:
             await client.call_tool("list_personas", {"text": "marker-text"})
         assert octave.looked_up[0].query["text"] == "marker-text"
