@@ -17,7 +17,7 @@ from octave_mcp import __version__
 from octave_mcp.commands import COMMANDS, WITH_SANDBOX
 from octave_mcp.commands.process import FAILED, INTERRUPTED
 from octave_mcp.observability.environment import drop_unusable_variables
-from octave_mcp.streams import open_standard_descriptors
+from octave_mcp.streams import prepare_standard_streams
 
 __all__ = ["main"]
 
@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A signal's code is 128 and its number: 130 for Ctrl-C.
     """
-    open_standard_descriptors()
+    os.umask(0o077)  # what any command writes is this user's alone, from its first byte
+    prepare_standard_streams()
     drop_unusable_variables()  # before anything imports OpenTelemetry
     options = _parser().parse_args(arguments)
     try:
@@ -59,6 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # whoever read stdout is gone
+        return FAILED
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in sys.stdlib_module_names:
+            raise
+        sys.stderr.write(f"octave-personas-mcp: this Python has no module {error.name}: use another Python.\n")
         return FAILED
     finally:
         _leave_stdout()

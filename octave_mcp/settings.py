@@ -198,7 +198,7 @@ class Settings(BaseSettings):
         """Make each absolute. Whether it exists is found out when it is used, as a drive may be mounted later."""
         try:
             folders = tuple(Path(os.path.abspath(folder.expanduser())) for folder in value)  # noqa: PTH100 - keeps links
-        except (RuntimeError, ValueError):  # a home folder of nobody's, or a NUL
+        except (OSError, RuntimeError, ValueError):  # a current folder that was removed, no such home folder, a NUL
             raise ValueError(f"must be paths of folders, separated by {os.pathsep}") from None
         if any(folder == folder.parent for folder in folders):
             raise ValueError("must not have the root of a drive: name the folders that hold your material")
@@ -259,6 +259,17 @@ class Settings(BaseSettings):
             raise ValueError("OCTAVE_API_KEY and OCTAVE_API_KEY_FILE are both set: remove one of them")
         return self
 
+    @model_validator(mode="after")
+    def _has_a_place_for_the_ledger(self) -> Self:
+        try:
+            self.ledger_path  # noqa: B018 - its folder may depend on the user's home
+        except RuntimeError:
+            raise ValueError(
+                "OCTAVE_MCP_STATE_URL must be sqlite:///PATH or postgresql://USER@HOST:PORT/DATABASE, as no home "
+                "folder of this user is known; or set HOME"
+            ) from None
+        return self
+
     @property
     def window_seconds(self) -> float:
         """Return how long to wait for Octave, so that the answer itself is out within `wait_seconds`."""
@@ -266,7 +277,7 @@ class Settings(BaseSettings):
 
     @property
     def ledger_path(self) -> Path | None:
-        """Return the file of the ledger; None for memory and PostgreSQL."""
+        """Return the file of the ledger; None for memory and PostgreSQL. Raises RuntimeError without a home folder."""
         if self.state_url is None:
             return None if self.sandbox else platformdirs.user_data_path("octave-personas-mcp") / "ledger.sqlite3"
         if self.state_url == MEMORY or self.state_url.startswith(POSTGRES):

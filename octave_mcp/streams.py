@@ -1,5 +1,6 @@
 """The process's standard descriptors: all three open, and written by threads that nobody has to wait for."""
 
+import io
 import os
 import queue
 import sys
@@ -7,17 +8,18 @@ import threading
 import time
 from collections.abc import Callable
 
-__all__ = ["RETRY_SECONDS", "BackgroundWriter", "open_standard_descriptors"]
+__all__ = ["RETRY_SECONDS", "BackgroundWriter", "prepare_standard_streams"]
 
 RETRY_SECONDS = 0.02
 """Pause before using a descriptor again that does not block and is not ready."""
 
 
-def open_standard_descriptors() -> None:
-    """Open the null device in place of each standard descriptor that this process was started without.
+def prepare_standard_streams() -> None:
+    """Make printing safe, whatever this process was started with.
 
-    Otherwise the next file or socket gets the number of stdout or stderr, and is written to by whatever prints. With
-    no stderr, `sys.stderr` is the null device too; `sys.stdin` and `sys.stdout` stay None, so that commands can say so.
+    Each standard descriptor that is missing becomes the null device: otherwise the next file or socket gets its number,
+    and is written to by whatever prints. With no stderr, `sys.stderr` is the null device too; `sys.stdin` and
+    `sys.stdout` stay None, so that commands can say so. A letter that a terminal lacks is printed as another.
     """
     for descriptor in (0, 1, 2):
         try:
@@ -26,6 +28,9 @@ def open_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open as long as the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 class BackgroundWriter:

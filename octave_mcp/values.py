@@ -35,6 +35,14 @@ def without_quotes(text: str) -> str:
     return text
 
 
+def expand_home(path: str | Path) -> Path:
+    """Return a path with its `~` expanded. Raises ValueError if there is no such home folder."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{path} begins with a home folder that is not known: set HOME, or write it out") from None
+
+
 def secret_in(path: Path | None) -> SecretStr | None:
     """Return the content of a key file. Raises ValueError, which does not show it."""
     if path is None:

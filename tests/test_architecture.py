@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "results": EVERYWHERE | {"generation", "octave", "personas"},
     "server": EVERYWHERE | {"generation", "octave", "personas", "results", "sandbox", "sources"},
     "http": EVERYWHERE | {"generation", "octave", "personas", "sandbox", "server", "sources"},
-    "clients": set(),
+    "clients": {"values"},
     "commands": EVERYWHERE | {"clients", "generation", "http", "octave", "personas", "sandbox", "server", "sources"},
     "cli": EVERYWHERE | {"commands"},
     "__main__": {"cli"},

@@ -17,6 +17,7 @@ from typing import Any
 
 from octave_mcp.clients.entries import configuration, document
 from octave_mcp.clients.model import Client, Connection, Entry
+from octave_mcp.values import expand_home
 
 __all__ = ["CannotWrite", "client_file", "read_servers", "write_entry"]
 
@@ -34,9 +35,12 @@ class CannotWrite(Exception):
 
 
 def client_file(client: Client, *, project: bool = False) -> Path | None:
-    """Return the file of a client: for all projects, or for the project in this folder; None if it has none here."""
+    """Return the file of a client: for all projects, or for the project in this folder; None if it has none here.
+
+    Raises ValueError if the home folder is not known.
+    """
     text = client.project if project else client.file(sys.platform)
-    return Path(os.path.expandvars(text)).expanduser().absolute() if text else None
+    return expand_home(os.path.expandvars(text)).absolute() if text else None
 
 
 def read_servers(client: Client, path: Path, *, lenient: bool = False) -> dict[str, Entry]:

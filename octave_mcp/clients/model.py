@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from octave_mcp.values import expand_home
+
 __all__ = ["KEY", "NAME", "TOKEN", "Client", "Connection", "Entry", "Secret"]
 
 NAME = "octave-personas"
@@ -110,8 +112,8 @@ class Client:
         return self.home.get(platform, self.home.get("", ""))
 
     def own_path(self) -> Path | None:
-        """Return the file that its own command writes, if that is another one."""
-        return Path(self.own_file).expanduser() if self.own_file else None
+        """Return the file that its own command writes, if that is another one. Raises ValueError without a home."""
+        return expand_home(self.own_file) if self.own_file else None
 
     def places(self, platform: str) -> list[str]:
         """Return in words where its configuration may go, the place for all projects first."""

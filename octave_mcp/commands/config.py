@@ -20,7 +20,7 @@ from octave_mcp.clients.entries import configuration
 from octave_mcp.clients.files import CannotWrite, client_file, write_entry
 from octave_mcp.clients.model import KEY, NAME, TOKEN, Client, Connection, Secret
 from octave_mcp.clients.table import BY_NAME, CLIENTS
-from octave_mcp.values import address_in, this_machine
+from octave_mcp.values import address_in, expand_home, this_machine
 
 __all__ = ["add_arguments", "client_named", "run", "started_by"]
 
@@ -127,14 +127,14 @@ def _connection(client: Client, options: argparse.Namespace) -> Connection:
 
 
 def _key_file(path: str) -> str:
-    absolute = Path(path).expanduser().absolute()
+    absolute = expand_home(path).absolute()
     if absolute.is_dir():
         raise ValueError(f"--key-file takes a file, and {absolute} is a folder")
     return str(absolute)
 
 
 def _folders(client: Client, options: argparse.Namespace) -> tuple[str, ...]:
-    folders = [Path(folder).expanduser().absolute() for folder in options.folder or ()]
+    folders = [expand_home(folder).absolute() for folder in options.folder or ()]
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"--folder takes a folder, and there is none at {folder}")
@@ -190,7 +190,10 @@ def _source() -> tuple[str, ...]:
 
 
 def _write(client: Client, connection: Connection, options: argparse.Namespace) -> int:
-    path = client_file(client, project=options.project)
+    try:
+        path = client_file(client, project=options.project)
+    except ValueError as problem:
+        return _refused(str(problem), UNUSABLE)
     if path is None:
         own = _own_command(client, connection)
         place = "for a project" if options.project else "for all projects on this platform"

@@ -27,7 +27,7 @@ from octave_mcp.commands.doctor_checks import (
 )
 from octave_mcp.commands.octave_checks import check_octave
 from octave_mcp.commands.process import BAD_SETTINGS, FAILED
-from octave_mcp.commands.starting import from_command_line, print_any_text
+from octave_mcp.commands.starting import from_command_line
 from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.personas.cleaning import shorten
 from octave_mcp.settings import SettingsError, environment_value, load_settings
@@ -57,7 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check everything, and print it. Return the exit code."""
-    print_any_text()
     if options.client is not None:
         try:
             client = client_named(options.client)
@@ -124,7 +123,11 @@ async def _examine_client(client: Client, name: str) -> Report:
 
 def _entry(report: Report, client: Client, name: str) -> Entry | None:
     """Return the server in the client's files, the project's first, as that one is preferred."""
-    paths = [path for path in (client_file(client, project=True), client_file(client), client.own_path()) if path]
+    try:
+        paths = [path for path in (client_file(client, project=True), client_file(client), client.own_path()) if path]
+    except ValueError as problem:
+        report.fail("file", str(problem))
+        return None
     problems = []
     for path in paths:
         try:

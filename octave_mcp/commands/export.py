@@ -10,7 +10,7 @@ import anyio
 from octave_mcp.commands.generate import NO_KEY
 from octave_mcp.commands.output import report, write
 from octave_mcp.commands.process import BAD_SETTINGS, FAILED
-from octave_mcp.commands.starting import print_any_text, usable_settings
+from octave_mcp.commands.starting import usable_settings
 from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.lookup_client import LookupClient
@@ -60,7 +60,6 @@ def run(options: argparse.Namespace) -> int:
     if settings is None:
         return BAD_SETTINGS
     configure_logging(settings.log_level, Secrets(settings.api_key))
-    print_any_text()
     if problem := _problem(settings, options):
         report(problem)
         return BAD_SETTINGS

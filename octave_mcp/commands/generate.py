@@ -16,7 +16,7 @@ from octave_mcp.commands.output import NOTHING_SENT, report
 from octave_mcp.commands.process import BAD_SETTINGS, FAILED, ExitCode, shut_down_on_signals
 from octave_mcp.commands.request_files import Unusable, read_request
 from octave_mcp.commands.spending_preview import preview_of
-from octave_mcp.commands.starting import print_any_text, usable_settings
+from octave_mcp.commands.starting import usable_settings
 from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.formats import FORMATS, format_of
@@ -80,7 +80,6 @@ def run(options: argparse.Namespace) -> int:
     if settings is None:
         return BAD_SETTINGS
     configure_logging(settings.log_level, Secrets(settings.api_key))
-    print_any_text()
     if settings.api_key is None and not settings.sandbox:
         report(f"{NO_KEY} {NOTHING_SENT}")
         return BAD_SETTINGS

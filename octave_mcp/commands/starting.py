@@ -1,6 +1,5 @@
 """What commands need to start: settings that can be used, and a terminal that shows any text."""
 
-import io
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from octave_mcp.settings import Settings
 
-__all__ = ["print_any_text", "settings_or_problem", "usable_settings"]
+__all__ = ["settings_or_problem", "usable_settings"]
 
 _Kind = TypeVar("_Kind", bound="Settings")
 
@@ -56,10 +55,3 @@ def from_command_line(*, sandbox: bool, folders: Sequence[str] | None) -> dict[s
     """Return the settings that options of the command line give, which take the place of the environment's."""
     given: dict[str, Any] = {"sandbox": True} if sandbox else {}
     return given | ({"folders": tuple(folders)} if folders else {})
-
-
-def print_any_text() -> None:
-    """Have a terminal that lacks a letter show another one instead of raising an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")

@@ -68,7 +68,7 @@ def text_of(path: Path) -> str:
     """Return the text of a file. Raises ValueError, which does not show it."""
     try:
         return path.expanduser().read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+    except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: no such home folder
         raise ValueError("names a file that cannot be read") from None
 
 
