@@ -83,17 +83,21 @@ def recorded(rows: Rows, tenant: str | None = None) -> list[Item]:
     ]
 
 
-def unsettled(items: Collection[Item]) -> list[Item]:
+def unsettled(items: Collection[Item], everyones: Collection[Item] = ()) -> list[Item]:
     """Return the items that are still to be settled.
 
-    One without a name stays unknown, and so may one beside another of its name, since a persona could be either's.
+    One without a name stays unknown, and so may one beside another of its name, also another tenant's (`everyones`
+    are all tenants' items), since a persona could be either's: two keys may belong to one workspace.
     """
-    by_name = Counter(item.name for item in items if item.state in {State.UNKNOWN, State.CREATED})
+    may_own = {State.SENT, State.UNKNOWN}
+    by_name = Counter(item.name for item in everyones or items if item.state in may_own)
     found = [item for item in items if item.state is State.UNKNOWN and item.name and by_name[item.name] == 1]
     return found + [item for item in items if item.state.is_live]
 
 
-async def settle(start: Start, seen: Seen, items: Callable[[], list[Item]]) -> None:
+async def settle(
+    start: Start, seen: Seen, items: Callable[[], list[Item]], everyones: Callable[[], list[Item]]
+) -> None:
     """Call `get_generation` until everything is settled, and everything created is reported.
 
     The search for what may stay unknown goes on in the background for a moment, so it may find a persona after the last
@@ -104,7 +108,7 @@ async def settle(start: Start, seen: Seen, items: Callable[[], list[Item]]) -> N
     while wanted and time.monotonic() < deadline:
         async with start() as client:
             host = Host(seen, random.Random(0), patient=True)
-            while (left := unsettled(items())) and time.monotonic() < deadline:
+            while (left := unsettled(items(), everyones())) and time.monotonic() < deadline:
                 await _collect(client, host, left)
             await _collect(client, host, wanted)
         wanted = [item for item in items() if item.state is State.CREATED and not item.oids <= seen.oids]
@@ -115,7 +119,9 @@ async def _collect(client: Client, host: Host, items: Collection[Item]) -> None:
         await host.call(client, "get_generation", {"generationId": generation})
 
 
-def compare(octave: Octave, items: list[Item], seen: Seen) -> tuple[list[str], Counter[str]]:
+def compare(
+    octave: Octave, items: list[Item], seen: Seen, everyones: Collection[Item] = ()
+) -> tuple[list[str], Counter[str]]:
     """Return what does not agree, and how much there was of each kind."""
     accepted: dict[str, list[Accepted]] = defaultdict(list)
     for one in octave.journal:
@@ -124,7 +130,7 @@ def compare(octave: Octave, items: list[Item], seen: Seen) -> tuple[list[str], C
     tally = Counter({"accepted": len(octave.journal)}) + Counter(item.state.value for item in items)
     keys = {item.key for item in items}
     problems += [f"accepted, and not on record: {one}" for one in octave.journal if one.key not in keys]
-    problems += [f"never settled: {item}" for item in unsettled(items)]
+    problems += [f"never settled: {item}" for item in unsettled(items, everyones)]
     problems += [f"reported, and never created: {oid}" for oid in seen.oids - {one.oid for one in octave.journal}]
     by_fingerprint = Counter[str]()
     for item in items:

@@ -168,6 +168,6 @@ async def process_round(
 async def _count(octave: Octave, seen: Seen, start: Start, ledger: Place) -> tuple[list[str], Counter[str]]:
     """Settle what is left with one more server, and compare."""
     with anyio.fail_after(COLLECT_SECONDS + LIFE_SECONDS):
-        await settle(start, seen, lambda: recorded(ledger.rows))
+        await settle(start, seen, lambda: recorded(ledger.rows), lambda: recorded(ledger.rows))
         await octave.finish()
     return compare(octave, recorded(ledger.rows), seen)

@@ -40,6 +40,10 @@ class Team:
     replicas: list[Replica]
     by_key: dict[str, Upstream] = field(default_factory=dict)
 
+    def tenant(self, key: str) -> str:
+        """Return the name that the ledger has for the holders of a key."""
+        return Tenant(SecretStr(key), self.octave_url).id
+
 
 @asynccontextmanager
 async def team(database: Database, folder: Path) -> AsyncIterator[Team]:
@@ -103,8 +107,9 @@ async def team_round(playing: Team, chance: random.Random, number: int) -> tuple
     await asyncio.gather(*(_start_again(replica) for replica in playing.replicas))
     problems: list[str] = []
     total: Counter[str] = Counter()
+    await asyncio.gather(*(_settle(playing, player) for player in players))
     for player in players:
-        found, tally = await _count(playing, player)
+        found, tally = _count(playing, player)
         problems += [f"{player.key}: {problem}" for problem in found]
         total.update(tally)
     return problems, total
@@ -125,11 +130,15 @@ async def _start_again(replica: Replica) -> None:
     await replica.start()
 
 
-async def _count(playing: Team, player: Player) -> tuple[list[str], Counter[str]]:
-    """Settle what is left of one tenant, and compare."""
-    rows = postgres_rows(playing.database)
-    tenant = Tenant(SecretStr(player.key), playing.octave_url).id
+async def _settle(playing: Team, player: Player) -> None:
+    """Settle what is left of one tenant. All do so at once, as an item of one may stand in the way of another's."""
+    rows, tenant = postgres_rows(playing.database), playing.tenant(player.key)
     with anyio.fail_after(COLLECT_SECONDS + LIFE_SECONDS):
-        await settle(player.start(playing.url, MODES[0]), player.seen, lambda: recorded(rows, tenant))
+        start = player.start(playing.url, MODES[0])
+        await settle(start, player.seen, lambda: recorded(rows, tenant), lambda: recorded(rows))
         await player.octave.finish()
-    return compare(player.octave, recorded(rows, tenant), player.seen)
+
+
+def _count(playing: Team, player: Player) -> tuple[list[str], Counter[str]]:
+    rows = postgres_rows(playing.database)
+    return compare(player.octave, recorded(rows, playing.tenant(player.key)), player.seen, recorded(rows))
