@@ -104,7 +104,7 @@ class Recovery:
     async def _search(self, item: Item) -> None:
         try:
             reads = 0
-            while not await self._is_settled(item, reads + 1):
+            while not await self._is_settled(item):
                 reads += 1
                 if reads > len(FIRST_PAUSES) and item.id not in self._waiting:
                     return
@@ -114,8 +114,10 @@ class Recovery:
             self._running.discard(item.id)
             self._publish(item.id)
 
-    async def _is_settled(self, item: Item, reads: int) -> bool:
+    async def _is_settled(self, item: Item) -> bool:
         """Search once. Return whether the item is settled now, or can never be found."""
+        earlier = self.searches.get(item.id)
+        reads = earlier.reads + 1 if earlier else 1
         if item.name is None:
             self.searches[item.id] = Search("unnamed", self._clock.now(), 0)
             return True
