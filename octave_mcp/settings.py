@@ -8,22 +8,30 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-import platformdirs
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.config import JsonDict
-from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUseDefault
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from octave_mcp.values import KEY_RULE, UNEXPANDED, address_in, is_sendable, secret_in, this_machine, without_quotes
+from octave_mcp.values import (
+    KEY_RULE,
+    UNEXPANDED,
+    address_in,
+    allowed_values,
+    expand_home,
+    is_sendable,
+    secret_in,
+    this_machine,
+    user_data_path,
+    without_quotes,
+)
 
 __all__ = [
     "PERSON",
     "Settings",
     "SettingsError",
-    "allowed_values",
     "environment_value",
     "load",
     "load_settings",
@@ -257,17 +265,7 @@ class Settings(BaseSettings):
     def _one_key(self) -> Self:
         if self.api_key_file and self.api_key and "api_key" in self.model_fields_set:
             raise ValueError("OCTAVE_API_KEY and OCTAVE_API_KEY_FILE are both set: remove one of them")
-        return self
-
-    @model_validator(mode="after")
-    def _has_a_place_for_the_ledger(self) -> Self:
-        try:
-            self.ledger_path  # noqa: B018 - its folder may depend on the user's home
-        except RuntimeError:
-            raise ValueError(
-                "OCTAVE_MCP_STATE_URL must be sqlite:///PATH or postgresql://USER@HOST:PORT/DATABASE, as no home "
-                "folder of this user is known; or set HOME"
-            ) from None
+        self.ledger_path  # noqa: B018 - raises ValueError if it needs a home folder and there is none
         return self
 
     @property
@@ -277,12 +275,12 @@ class Settings(BaseSettings):
 
     @property
     def ledger_path(self) -> Path | None:
-        """Return the file of the ledger; None for memory and PostgreSQL. Raises RuntimeError without a home folder."""
+        """Return the file of the ledger; None for memory and PostgreSQL. Raises ValueError without a home folder."""
         if self.state_url is None:
-            return None if self.sandbox else platformdirs.user_data_path("octave-personas-mcp") / "ledger.sqlite3"
+            return None if self.sandbox else user_data_path("octave-personas-mcp") / "ledger.sqlite3"
         if self.state_url == MEMORY or self.state_url.startswith(POSTGRES):
             return None
-        return Path(self.state_url.removeprefix(SQLITE)).expanduser()
+        return expand_home(self.state_url.removeprefix(SQLITE))
 
 
 _Kind = TypeVar("_Kind", bound=Settings)
@@ -309,27 +307,6 @@ def setting_name(field: str) -> str:
         return field
     known = Settings.model_fields.get(field)
     return str(known.validation_alias) if known and known.validation_alias else f"OCTAVE_MCP_{field.upper()}"
-
-
-def allowed_values(field: FieldInfo) -> str:
-    """Return in words what a setting may be that is true or false, a number, or a choice; "" for any other."""
-    kinds = get_args(field.annotation) or (field.annotation,)
-    if bool in kinds:
-        return "true or false"
-    if int not in kinds and float not in kinds:
-        choices = [kind for kind in kinds if isinstance(kind, str)]
-        return f"{', '.join(choices[:-1])} or {choices[-1]}" if choices else ""
-    number = "a whole number" if int in kinds else "a number"
-    bounds = {
-        name: f"{getattr(one, name):.10g}"
-        for one in field.metadata
-        for name in ("ge", "gt", "le")
-        if getattr(one, name, None) is not None
-    }
-    low = f"from {bounds['ge']}" if "ge" in bounds else f"above {bounds['gt']}"
-    if "le" in bounds:
-        return f"{number} {low} to {bounds['le']}" if "ge" in bounds else f"{number} {low}, {bounds['le']} at most"
-    return f"{number} {low} up" if "ge" in bounds else f"{number} {low}"
 
 
 def misspelt_settings(known: Iterable[str], names: Iterable[str] | None = None) -> dict[str, str]:

@@ -3,11 +3,24 @@
 import ipaddress
 import re
 from pathlib import Path
+from typing import get_args
 from urllib.parse import SplitResult, urlsplit
 
+import platformdirs
 from pydantic import SecretStr
+from pydantic.fields import FieldInfo
 
-__all__ = ["KEY_RULE", "UNEXPANDED", "address_in", "is_sendable", "secret_in", "this_machine", "without_quotes"]
+__all__ = [
+    "KEY_RULE",
+    "UNEXPANDED",
+    "address_in",
+    "expand_home",
+    "is_sendable",
+    "secret_in",
+    "this_machine",
+    "user_data_path",
+    "without_quotes",
+]
 
 UNEXPANDED = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|^\$\w+(?=$|[/\\])|^%\w+%|^<.*>$")
 """A placeholder, such as `${OCTAVE_API_KEY}`, that the MCP client or its user did not replace with a value."""
@@ -41,6 +54,17 @@ def expand_home(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise ValueError(f"{path} begins with a home folder that is not known: set HOME, or write it out") from None
+
+
+def user_data_path(name: str) -> Path:
+    """Return the folder of a program's data. Raises ValueError if there is no home folder that it could be in."""
+    try:
+        return platformdirs.user_data_path(name)
+    except RuntimeError:
+        raise ValueError(
+            "OCTAVE_MCP_STATE_URL must be sqlite:///PATH or postgresql://USER@HOST:PORT/DATABASE, as no home folder of "
+            "this user is known; or set HOME"
+        ) from None
 
 
 def secret_in(path: Path | None) -> SecretStr | None:
@@ -85,3 +109,24 @@ def this_machine(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def allowed_values(field: FieldInfo) -> str:
+    """Return in words what a setting may be that is true or false, a number, or a choice; "" for any other."""
+    kinds = get_args(field.annotation) or (field.annotation,)
+    if bool in kinds:
+        return "true or false"
+    if int not in kinds and float not in kinds:
+        choices = [kind for kind in kinds if isinstance(kind, str)]
+        return f"{', '.join(choices[:-1])} or {choices[-1]}" if choices else ""
+    number = "a whole number" if int in kinds else "a number"
+    bounds = {
+        name: f"{getattr(one, name):.10g}"
+        for one in field.metadata
+        for name in ("ge", "gt", "le")
+        if getattr(one, name, None) is not None
+    }
+    low = f"from {bounds['ge']}" if "ge" in bounds else f"above {bounds['gt']}"
+    if "le" in bounds:
+        return f"{number} {low} to {bounds['le']}" if "ge" in bounds else f"{number} {low}, {bounds['le']} at most"
+    return f"{number} {low} up" if "ge" in bounds else f"{number} {low}"

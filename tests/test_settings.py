@@ -10,11 +10,11 @@ from octave_mcp.http.settings import HttpSettings
 from octave_mcp.settings import (
     Settings,
     SettingsError,
-    allowed_values,
     load_settings,
     misspelt_settings,
     setting_name,
 )
+from octave_mcp.values import allowed_values
 
 SECRET = "sk-canary-0123456789"
 
