@@ -47,7 +47,7 @@ export function cardsView(app) {
   };
   filter();
   const box = cards.length >= FILTER_FROM && filterBox(app, filter);
-  return [...(box ? [box] : []), list, none, more, ...morePages(app), ...(cards.length ? [actions(app)] : [])];
+  return [...(cards.length ? [actions(app)] : []), ...(box ? [box] : []), list, none, more, ...morePages(app)];
 }
 
 /**
@@ -66,7 +66,12 @@ function card(app, persona, place) {
     element(
       "article",
       { "aria-labelledby": heading },
-      element("h2", { id: heading, dir: "auto" }, persona.name),
+      element(
+        "header",
+        {},
+        element("h2", { id: heading, dir: "auto" }, persona.name),
+        chooser(app, persona, `${key} choose`, heading),
+      ),
       flags(persona),
       persona.description && written("p", persona.description),
       titles.length > 0 && chips("Job titles", titles),
@@ -81,7 +86,6 @@ function card(app, persona, place) {
         button("Full record", `${key} open`, () => void app.openRecord(persona), { "aria-describedby": heading }),
         app.host.canTell() &&
           button("Tell the assistant", `${key} tell`, () => void app.tell([persona]), { "aria-describedby": heading }),
-        chooser(app, persona, `${key} choose`, heading),
       ),
     ),
   );
@@ -143,7 +147,7 @@ function chips(label, texts) {
  * @param {"h2" | "h3"} heading
  */
 export function itemList(label, texts, heading) {
-  const listed = element("ul", {}, texts.map((text) => written("li", text)));
+  const listed = element("ul", { dir: "auto" }, texts.map((text) => element("li", {}, text)));
   return element("section", {}, element(heading, {}, label), listed);
 }
 

@@ -1,6 +1,6 @@
 // Two or three personas side by side, with what they share marked.
 
-import { button, element, written } from "./dom.js";
+import { button, counted, element, written } from "./dom.js";
 import { SECTIONS, itemsOf } from "./personas.js";
 import { markOf, sharedBy } from "./similar.js";
 
@@ -31,11 +31,11 @@ export function comparisonView(app) {
         {},
         element("th", { scope: "row" }, section.label),
         cells.map((cell, place) => {
+          if (section.content === "TEXT") return element("td", {}, cell.map((text) => written("p", text)));
           const listed = cell.map((text) => {
             const persona = personas[place];
             const isShared = persona && marks.has(markOf(persona, section.key, text));
-            const words = written("span", text);
-            return element("li", { class: isShared && "shared" }, isShared && element("b", {}, "Shared: "), words);
+            return element("li", { class: isShared && "shared" }, isShared && element("b", {}, "Shared: "), written("bdi", text));
           });
           return element("td", {}, listed.length > 0 && element("ul", {}, listed));
         }),
@@ -43,7 +43,7 @@ export function comparisonView(app) {
     );
   return [
     element("h1", { tabindex: -1, key: "heading" }, `Comparison of ${personas.length} personas`),
-    summary(shared, personas.length),
+    summary(shared),
     isLoading && element("p", { class: "quiet" }, "Loading the full records …"),
     element(
       "div",
@@ -60,15 +60,12 @@ export function comparisonView(app) {
   ].filter((part) => part instanceof HTMLElement);
 }
 
-/**
- * @param {import("./similar.js").Shared[]} shared
- * @param {number} count
- */
-function summary(shared, count) {
+/** @param {import("./similar.js").Shared[]} shared */
+function summary(shared) {
   if (!shared.length) return element("p", {}, "They share no item in these words.");
-  const lines = shared.map((one) => {
-    const by = count > 2 ? ` (${one.personas} of ${count})` : "";
-    return element("li", {}, `${one.section}: `, written("span", one.text), by);
+  const sections = [...new Set(shared.map(({ section }) => section))].map((section) => {
+    const count = shared.filter((one) => one.section === section).length;
+    return `${section} (${count})`;
   });
-  return element("section", {}, element("h2", {}, "What they share"), element("ul", {}, lines));
+  return element("p", {}, `They share ${counted(shared.length, "item")}: ${sections.join(", ")}.`);
 }

@@ -22,7 +22,7 @@ export function asMarkdown(personas) {
   return personas
     .map((persona) => {
       const parts = [`## ${escaped(persona.name)}`];
-      if (persona.oId) parts.push(`oId: ${escaped(persona.oId)}`);
+      if (persona.oId) parts.push(`oId: ${/^[\w-]+$/.test(persona.oId) ? `\`${persona.oId}\`` : escaped(persona.oId)}`);
       if (persona.description) parts.push(escaped(persona.description));
       for (const section of SECTIONS) {
         const lines = markdownItems(persona, section);

@@ -4,7 +4,7 @@ import { SECTIONS, itemsOf } from "./personas.js";
 
 /**
  * @typedef {import("./personas.js").Persona} Persona
- * @typedef {{section: string, text: string, personas: number}} Shared  `personas`: how many have it
+ * @typedef {{section: string, text: string}} Shared  an item, in the words of the first persona that has it
  */
 
 /** The part of two items' words that both have, from which on they say the same. */
@@ -35,7 +35,7 @@ export function sharedBy(personas) {
       const group = all.filter((other) => !grouped.has(other) && isSame(item, other));
       const owners = new Set(group.map(({ persona }) => persona.key));
       if (owners.size < 2) continue;
-      shared.push({ section: section.label, text: item.text, personas: owners.size });
+      shared.push({ section: section.label, text: item.text });
       for (const one of group) {
         grouped.add(one);
         marks.add(markOf(one.persona, section.key, one.text));

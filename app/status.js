@@ -10,6 +10,7 @@ const HEADINGS = {
   invalid_arguments: "The call was not right",
   input_rejected: "Octave rejected it",
   name_exists: "A persona of this name exists",
+  declined: "Declined, not sent",
   not_found: "Not found",
   key_problem: "The API key does not work",
   no_credits: "No credits left",

@@ -1,8 +1,7 @@
-// What the host tells of itself: theme, colours, fonts and direction; and what it is told: the size of the page.
+// What the host tells of itself: theme, colours and fonts; and what it is told: the size of the page. The page is in
+// English and runs from left to right; what a persona says runs as it is written.
 
-import { fields, text } from "./personas.js";
-
-const RIGHT_TO_LEFT = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"]);
+import { fields } from "./personas.js";
 
 /**
  * Look as the host does.
@@ -15,8 +14,6 @@ export function applyContext(context) {
   for (const [name, value] of Object.entries(fields(fields(context.styles).variables))) {
     if (name.startsWith("--") && typeof value === "string" && !/url\(/i.test(value)) root.style.setProperty(name, value);
   }
-  const language = text(context.locale).toLowerCase().split("-")[0] ?? "";
-  root.dir = RIGHT_TO_LEFT.has(language) ? "rtl" : "ltr";
 }
 
 /**
