@@ -131,7 +131,7 @@ async def test_progress_comes_before_the_end() -> None:
 
 
 async def test_a_stream_is_not_held_back() -> None:
-    """Nor where a replica does not ask for that with a header of nginx's own, as the MCP SDK's streams do."""
+    """A replica does not have to ask for that by a header, as the MCP SDK's streams do not."""
     heard = asyncio.Event()
 
     async def respond(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
