@@ -19,7 +19,7 @@ from octave_mcp.generation.records import State
 from soak.hosts import Host, Seen, Start
 from soak.octave import CREATED, Accepted, Octave
 
-COLLECT_SECONDS = 45.0
+COLLECT_SECONDS = 30.0
 """A bound for settling all that is left, which takes a tenth of it."""
 
 Rows = Callable[[str], list[tuple[Any, ...]]]

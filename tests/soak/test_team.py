@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 SEED = int(os.environ.get("SOAK_SEED") or time.time_ns() % 10**9)
 ROUNDS = max(4, int(os.environ.get("SOAK_ROUNDS") or 100) // 25)
-BATCH = 6
+BATCH = 2
 """Rounds in one test, which has to end well before the limit for all tests."""
 
 
