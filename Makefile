@@ -14,7 +14,7 @@ BIN := .venv/bin
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
 	@$(BIN)/octave-personas-mcp demo
 
-picture: .venv/ready  ## the demo as the README shows it, drawn anew
+picture: .venv/ready  ## the README's picture: a chat with the persona cards, drawn anew
 	@PYTHONPATH=tests $(BIN)/python -m support.picture
 
 app: .venv/ready  ## the page of the persona cards, from its sources in app/

@@ -4,7 +4,7 @@ import re
 from html import unescape
 from xml.etree import ElementTree as ET
 
-from support.picture import LEFT_OUT, PICTURE, PROMPT, draw, excerpt, told
+from support.demo_picture import LEFT_OUT, PICTURE, PROMPT, draw, excerpt, told
 
 MOST_BYTES = 60_000
 """A reader's browser loads it with the README."""
@@ -27,7 +27,7 @@ def drawn(svg: str) -> str:
 
 
 def test_the_picture_has_the_words_that_the_demo_prints() -> None:
-    """A picture is believed, and nobody looks whether it is of an older version: `make picture` draws it anew."""
+    """A picture is believed, and nobody looks how old it is: `python -m support.demo_picture` draws it anew."""
     printed = told()
     shown = drawn(PICTURE.read_text(encoding="utf-8"))
     assert words(shown) == words(drawn(draw(excerpt(printed))))
