@@ -29,11 +29,12 @@ MAY_IMPORT = {
     "observability": {"", "settings", "streams", "values"},
     "octave": EVERYWHERE,
     "sandbox": {"", "octave"},
+    "app": set(),
     "sources": EVERYWHERE | {"octave"},
     "generation": EVERYWHERE | {"octave"},
     "personas": EVERYWHERE | {"octave"},
     "results": EVERYWHERE | {"generation", "octave", "personas"},
-    "server": EVERYWHERE | {"generation", "octave", "personas", "results", "sandbox", "sources"},
+    "server": EVERYWHERE | {"app", "generation", "octave", "personas", "results", "sandbox", "sources"},
     "http": EVERYWHERE | {"generation", "octave", "personas", "sandbox", "server", "sources"},
     "clients": {"values"},
     "commands": EVERYWHERE | {"clients", "generation", "http", "octave", "personas", "sandbox", "server", "sources"},
@@ -49,6 +50,7 @@ The empty name is the package itself.
 LIBRARIES = {
     "httpx": {"octave_mcp.octave"},
     "mcp": {
+        "octave_mcp.app",
         "octave_mcp.results",
         "octave_mcp.server",
         "octave_mcp.http",
@@ -69,7 +71,7 @@ LIBRARIES = {
 ENVIRONMENT = {"octave_mcp.settings", "octave_mcp.observability.environment"}
 """The modules that touch the environment: one reads all settings, the other removes what OpenTelemetry cannot load."""
 
-UNMIRRORED = {"app", "bench", "clients", "conformance", "deploy", "npm", "soak", "support"}
+UNMIRRORED = {"bench", "clients", "conformance", "deploy", "npm", "soak", "support"}
 """Folders of `tests` that are about more than one room, or about none."""
 
 

@@ -11,10 +11,10 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, GetPromptResult, InputRequiredResult
 
 from octave_mcp import __version__
+from octave_mcp.app.extension import personas_app
 from octave_mcp.server.completions import Completer, add_completions
 from octave_mcp.server.generation_tools import generate_personas_tool, get_generation_tool
 from octave_mcp.server.lookup_tools import lookup_tools
-from octave_mcp.server.personas_app import personas_app
 from octave_mcp.server.prompts import add_prompts
 from octave_mcp.server.resources import add_resources
 from octave_mcp.server.services import CallState, current_state, open_call_state

@@ -11,10 +11,10 @@ from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetad
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict
 
+from octave_mcp.app.extension import app_meta
 from octave_mcp.observability.telemetry import count_call
 from octave_mcp.results.failures import Code, Failure, Retry
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
-from octave_mcp.server.personas_app import app_meta
 from octave_mcp.server.services import CallRefused, CallState
 
 __all__ = ["Arguments", "make_tool", "read"]

@@ -17,7 +17,10 @@ function ask(method, params) {
   const number = (numbers += 1);
   const answer = new Promise((resolve) => waiting.set(number, resolve));
   window.asked(JSON.stringify({ number, value: { method, params } }));
-  return answer;
+  return answer.then((value) => {
+    if (value.refused) throw new Error(value.refused);
+    return value;
+  });
 }
 
 /** Show the page in a frame as hosts do: sandboxed, of no origin, with the policy of a page that allows no address. */

@@ -10,7 +10,7 @@ from support.app_host import EVERYTHING, Host, Tool, call_result
 from support.browser import Browser
 from support.card_results import CFO, CISO, CTO, condensed, generation, record
 
-from octave_mcp.server.personas_app import PAGE
+from octave_mcp.app.extension import PAGE
 
 Opener = Callable[..., Host]
 
@@ -334,6 +334,39 @@ def test_everything_is_reached_by_keyboard(open_cards: Opener) -> None:
     host.page.press("Tab", shift=True)
     host.page.press("Space")
     assert host.page.wait("document.activeElement.checked")
+
+
+def test_what_the_host_refuses_is_said(open_cards: Opener) -> None:
+    """A record that cannot be loaded, in the words of the tool or of the host; what came is shown all the same."""
+    answers = [{"refused": "Tools are off."}, call_result(None, "Octave has no such persona.", is_error=True)]
+    host = open_cards(lambda *_: answers.pop(0))
+    host.result(generation(CISO, CFO))
+    host.click("Full record")
+    assert host.sees("Tools are off.")
+    assert host.sees("Pass every audit")
+    host.click("Back to the cards")
+    host.click("Full record", place=1)
+    assert host.sees("Octave has no such persona.")
+
+
+def test_collecting_goes_on_after_a_failed_call(open_cards: Opener) -> None:
+    """A host may be busy, or ask its person first."""
+    answers = [{"refused": "Busy."}, call_result(generation(CISO))]
+    host = open_cards(lambda *_: answers.pop(0))
+    host.result(generation(status="pending", pending=["Being written: personas[0]."]))
+    assert host.sees("The others appear here by themselves.")
+    assert host.sees("CISO decides.")
+
+
+def test_an_old_card_and_its_host_part_politely(open_cards: Opener) -> None:
+    """The host asks before it removes the page; then the page calls nothing more."""
+    host = open_cards()
+    host.result(generation(CISO))
+    host.sees("CISO")
+    assert host.page.run("host.teardownResource({})") == {}
+    host.click("Full record")
+    assert host.sees("Ask the assistant for the full record.")
+    assert host.methods("tools/call") == []
 
 
 def test_without_a_host_the_page_waits(chromium: Browser) -> None:

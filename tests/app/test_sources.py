@@ -1,11 +1,12 @@
 """The sources of the persona cards, and the page that is built from them."""
 
 import subprocess
+import sys
 
 from support.app_page import SOURCES, build
 from support.npm import node, script
 
-from octave_mcp.server.personas_app import PAGE
+from octave_mcp.app.extension import PAGE
 
 SECONDS = 60.0
 MAX_LINES = 350
@@ -29,3 +30,10 @@ def test_the_modules_are_short_and_say_what_they_are() -> None:
         text = path.read_text(encoding="utf-8")
         assert text.startswith("// "), path.name
         assert len(text.splitlines()) <= MAX_LINES, path.name
+
+
+def test_the_rules_for_mcp_apps_are_kept() -> None:
+    """Those of `mcp-app-check`, which reads the package, the page in it included, and runs nothing."""
+    command = [sys.executable, "-m", "mcp_app_check", str(PAGE.parent.parent), "--fail-on=warning"]
+    checked = subprocess.run(command, capture_output=True, check=False, text=True, encoding="utf-8", timeout=SECONDS)
+    assert not checked.returncode, checked.stdout

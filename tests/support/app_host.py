@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from octave_mcp.server.personas_app import PAGE
+from octave_mcp.app.extension import PAGE
 from support.browser import Browser, Page
 from support.npm import MODULES, node, script
 

@@ -1,4 +1,4 @@
-"""Build the page of the persona cards, `octave_mcp/server/personas.html`, from its sources in `app/`.
+"""Build the page of the persona cards, `octave_mcp/app/personas.html`, from its sources in `app/`.
 
 `python -m support.app_page`, with `tests` on the path, writes it. esbuild joins the modules. Nothing is shortened, so
 that the built file can be read, and compared with the one before.
@@ -8,8 +8,8 @@ import json
 import subprocess
 from pathlib import Path
 
+from octave_mcp.app.extension import PAGE
 from octave_mcp.octave.sections import SECTIONS, Content
-from octave_mcp.server.personas_app import PAGE
 from support.npm import node, script
 
 __all__ = ["SOURCES", "build"]

@@ -254,8 +254,10 @@ def _program() -> tuple[str, dict[str, str]]:
     if (sys.platform, platform.machine()) == ("linux", "x86_64"):
         if not (UNPACKED / "ready").exists():
             _unpack(program)
-        libraries = f"{UNPACKED}/al2023/lib"
-        return str(UNPACKED / "chromium"), {**environment, "LD_LIBRARY_PATH": libraries}
+        environment["LD_LIBRARY_PATH"] = f"{UNPACKED}/al2023/lib"
+        if not Path("/etc/fonts/fonts.conf").exists():
+            environment["FONTCONFIG_FILE"] = str(UNPACKED / "fonts.conf")
+        return str(UNPACKED / "chromium"), environment
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if found := shutil.which(name):
             return found, environment
@@ -269,6 +271,9 @@ def _unpack(program: str) -> None:
         command = [program, "--input-type=module", "--eval", _UNPACK, str(libraries)]
         environment = {**os.environ, "TMPDIR": beside}
         subprocess.run(command, cwd=MODULES.parent, env=environment, check=True, timeout=4 * SECONDS)
+        (Path(beside) / "fonts.conf").write_text(
+            f"<fontconfig><dir>{UNPACKED}/fonts</dir></fontconfig>", encoding="utf-8"
+        )
         (Path(beside) / "ready").touch()
         with suppress(OSError):  # another process was first
             Path(beside).rename(UNPACKED)

@@ -6,8 +6,8 @@ from typing import Literal
 import pytest
 from mcp import Client
 
+from octave_mcp.app.extension import APP_URI, PAGE
 from octave_mcp.server.app import build_server
-from octave_mcp.server.personas_app import APP_URI, PAGE
 from octave_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio

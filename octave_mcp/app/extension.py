@@ -1,7 +1,8 @@
-"""The persona cards: an MCP App, one HTML page that hosts show beside the results of four tools.
+"""The extension MCP Apps: one HTML page, the persona cards, that hosts show beside the results of four tools.
 
-The page is `personas.html` beside this module, built from `app/` by `make app`. It is read when a host asks for it, so
-that a start costs nothing. A client that does not know MCP Apps sees no difference but the tools' `_meta`.
+The page is `personas.html` beside this module, built from `app/` by `make app`, and served as
+`text/html;profile=mcp-app`. It is read when a host asks for it, so that a start costs nothing. A client that does not
+know MCP Apps sees no difference but the tools' `_meta`.
 """
 
 from pathlib import Path
