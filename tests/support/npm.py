@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ INSTALL_SECONDS = 150.0
 UNREACHABLE = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH", "EHOSTUNREACH")
 """What npm prints when its registry cannot be reached. Anything else that it prints is a fault of what is here."""
 
-OPTIONS = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+OPTIONS = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retry-mintimeout=1000")
 """No script of a package runs when it is installed."""
 
 ENVIRONMENT = dict(os.environ)
@@ -35,14 +36,21 @@ ENVIRONMENT = dict(os.environ)
 
 def node() -> str:
     """Return the path of Node, once all packages are installed. Skips the test if npm's registry cannot be reached."""
-    if not _is_installed():
-        from fcntl import LOCK_EX, flock  # noqa: PLC0415 - not everywhere
-
-        with LOCK.open() as alone:  # else two processes that share the tests would install it over each other
-            flock(alone, LOCK_EX)
-            if not _is_installed():
-                _install()
+    if (problem := _installed()) is not None:
+        pytest.skip(problem)
     return _node()
+
+
+@cache
+def _installed() -> str | None:
+    """Install the packages unless they are there. Returns why that cannot be done, which is tried once."""
+    if _is_installed():
+        return None
+    from fcntl import LOCK_EX, flock  # noqa: PLC0415 - not everywhere
+
+    with LOCK.open() as alone:  # else two processes that share the tests would install it over each other
+        flock(alone, LOCK_EX)
+        return None if _is_installed() else _install()
 
 
 def script(package: str, path: str) -> str:
@@ -80,15 +88,16 @@ def _is_installed() -> bool:
     return INSTALLED.exists() and INSTALLED.read_bytes() == LOCK.read_bytes()
 
 
-def _install() -> None:
+def _install() -> str | None:
     try:
         installing = _npm("ci")
     except subprocess.TimeoutExpired:
-        pytest.skip(f"npm did not install tests/npm within {INSTALL_SECONDS:g} seconds")
+        return f"npm did not install tests/npm within {INSTALL_SECONDS:g} seconds"
     if installing.returncode and any(word in installing.stdout for word in UNREACHABLE):
-        pytest.skip("npm's registry cannot be reached, and tests/npm is not installed yet")
+        return "npm's registry cannot be reached, and tests/npm is not installed yet"
     assert not installing.returncode, installing.stdout
     shutil.copyfile(LOCK, INSTALLED)
+    return None
 
 
 def lock() -> None:
