@@ -26,6 +26,7 @@ const ON_CARDS = ["keyObjectives", "painPoints", "keyConcerns", "qualifyingQuest
  * @returns {HTMLElement[]}
  */
 export function cardsView(app) {
+  if (!app.personas.length && !app.pendingNames().length) return [];
   const cards = app.personas.map((persona, place) => card(app, persona, place));
   const list = element("ul", { class: "cards", "aria-label": "Personas" }, cards, app.pendingNames().map(pendingCard));
   const more = button("", "more cards", () => {

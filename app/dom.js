@@ -53,7 +53,35 @@ export function written(tag, text, attributes = {}) {
  * @param {Attributes} [attributes]
  */
 export function button(label, key, press, attributes = {}) {
-  return element("button", { type: "button", key, on: { click: press }, ...attributes }, label);
+  const click = () => {
+    lastPressed = key;
+    press();
+  };
+  return element("button", { type: "button", key, on: { click }, ...attributes }, label);
+}
+
+/** The key of the button that was pressed last. Not every browser gives a button the focus when it is clicked. */
+let lastPressed = "";
+
+/**
+ * Say something to those who listen, and beside the button that was pressed last to those who see.
+ *
+ * @param {string} said
+ */
+export function answer(said) {
+  announce(said);
+  for (const earlier of document.querySelectorAll(".said")) earlier.remove();
+  keyed(document.body, lastPressed)?.after(element("span", { class: "said", "aria-hidden": "true" }, said));
+}
+
+/**
+ * Say something to those who listen; those who see it have it on the page.
+ *
+ * @param {string} said
+ */
+export function announce(said) {
+  const announcement = document.getElementById("announcement");
+  if (announcement) announcement.textContent = said;
 }
 
 /**
@@ -87,6 +115,14 @@ export function redraw(container, ...children) {
  * @param {string} key
  */
 export function focusOn(container, key) {
-  const found = container.querySelector(`[data-key="${CSS.escape(key)}"]`);
-  if (found instanceof HTMLElement) found.focus({ preventScroll: key.startsWith("card") });
+  keyed(container, key)?.focus({ preventScroll: key.startsWith("card") });
+}
+
+/**
+ * @param {Element} container
+ * @param {string} key
+ * @returns {HTMLElement | null}
+ */
+function keyed(container, key) {
+  return container.querySelector(`[data-key="${CSS.escape(key)}"]`);
 }

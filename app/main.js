@@ -3,7 +3,7 @@
 import { cardsView, FIRST_CARDS, MAX_CHOSEN } from "./cards.js";
 import { collect } from "./collect.js";
 import { comparisonView } from "./compare.js";
-import { focusOn, redraw } from "./dom.js";
+import { announce, answer, counted, focusOn, redraw } from "./dom.js";
 import { Host, HostError } from "./host.js";
 import { extended, fields, merged, text } from "./personas.js";
 import { recordView } from "./record.js";
@@ -91,7 +91,11 @@ export class App {
     if (!generation || this.collecting === "running" || !isOpen(generation) || !this.host.can("serverTools")) return;
     this.collecting = "running";
     this.draw();
-    void collect(this.host, generation.id, (result) => this.receive(result)).then((isSettled) => {
+    const show = (/** @type {Result} */ result) => {
+      this.receive(result);
+      announce(`${counted(this.personas.length, "persona")} ready.`);
+    };
+    void collect(this.host, generation.id, show).then((isSettled) => {
       this.collecting = isSettled ? "no" : "stopped";
       this.draw();
       if (isSettled) void this.reportCollected();
@@ -162,14 +166,14 @@ export class App {
    * @param {number} offset
    */
   async loadMore(offset) {
-    const answer = await this.host.callTool("list_personas", { ...this.input, offset }).then(readResult, () => null);
-    if (answer?.kind !== "list") return this.announce("The next personas could not be loaded. Try again.");
+    const result = await this.host.callTool("list_personas", { ...this.input, offset }).then(readResult, () => null);
+    if (result?.kind !== "list") return answer("The next personas could not be loaded. Try again.");
     const known = new Set(this.personas.map(({ key }) => key));
-    this.personas = [...this.personas, ...answer.personas.filter(({ key }) => !known.has(key))];
-    this.page = answer.page ?? null;
+    this.personas = [...this.personas, ...result.personas.filter(({ key }) => !known.has(key))];
+    this.page = result.page ?? null;
     this.cardsShown = Infinity;
     this.draw();
-    return this.announce(`${this.personas.length} personas are shown.`);
+    return answer(`${this.personas.length} personas are shown.`);
   }
 
   /**
@@ -178,11 +182,10 @@ export class App {
    * @param {string} generationId
    */
   async openGeneration(generationId) {
-    this.announce("Loading.");
-    const answer = await this.host.callTool("get_generation", { generationId }).then(readResult, () => null);
-    if (!answer) return this.announce("The generation could not be loaded. Try again.");
-    this.receive(answer);
-    return this.announce("Loaded.");
+    const result = await this.host.callTool("get_generation", { generationId }).then(readResult, () => null);
+    if (!result) return answer("The generation could not be loaded. Try again.");
+    this.receive(result);
+    return focusOn(document.body, "heading");
   }
 
   /**
@@ -210,9 +213,9 @@ export class App {
   async attempt(done, asked) {
     try {
       await asked;
-      this.announce(done);
+      answer(done);
     } catch (error) {
-      this.announce(error instanceof HostError && error.message ? error.message : "The host did not do it.");
+      answer(error instanceof HostError && error.message ? error.message : "The host did not do it.");
     }
   }
 
@@ -258,16 +261,6 @@ export class App {
     focusOn(document.body, "heading");
   }
 
-  /**
-   * Say something to those who see and to those who listen.
-   *
-   * @param {string} said
-   */
-  announce(said) {
-    const announcement = document.getElementById("announcement");
-    if (announcement) announcement.textContent = said;
-  }
-
   /** @param {() => void} change */
   update(change) {
     change();
@@ -298,8 +291,8 @@ export class App {
     if (result.kind !== "record" || !record) throw new HostError(result.text ?? "");
     let whole = { ...record, key: persona.key };
     for (const section of Object.keys(record.leftOut)) {
-      const answer = await this.host.callTool("get_persona", { oId: persona.oId, sections: [section] });
-      const [more] = readResult(answer).personas;
+      const part = await this.host.callTool("get_persona", { oId: persona.oId, sections: [section] });
+      const [more] = readResult(part).personas;
       if (more) whole = extended(whole, more, section);
     }
     return whole;

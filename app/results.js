@@ -39,8 +39,9 @@ export function readResult(result) {
     return { kind: "generations", personas: [], notes, generations: raw.generations.map(listed) };
   }
   if (!Array.isArray(raw.personas)) return { kind: "record", personas: [readPersona(raw, 0, true)], notes };
-  const personas = raw.personas.map((one, place) => readPersona(one, place));
-  if (raw.status === undefined) return { kind: "list", personas, notes, page: page(raw, personas.length) };
+  const offset = typeof raw.offset === "number" ? raw.offset : 0;
+  const personas = raw.personas.map((one, place) => readPersona(one, offset + place));
+  if (raw.status === undefined) return { kind: "list", personas, notes, page: page(raw, offset + personas.length) };
   return { kind: "generation", personas, notes, generation: generation(raw) };
 }
 
@@ -95,12 +96,11 @@ function generation(raw) {
 
 /**
  * @param {Record<string, unknown>} raw
- * @param {number} shown
+ * @param {number} next
  * @returns {Page}
  */
-function page(raw, shown) {
-  const offset = typeof raw.offset === "number" ? raw.offset : 0;
-  return { total: typeof raw.total === "number" ? raw.total : null, next: raw.more ? offset + shown : null };
+function page(raw, next) {
+  return { total: typeof raw.total === "number" ? raw.total : null, next: raw.more ? next : null };
 }
 
 /** @type {[string, string][]} */

@@ -1,6 +1,6 @@
 // The text of personas, to be copied or downloaded. It is shown too, so that it can be copied by hand.
 
-import { button, counted, element } from "./dom.js";
+import { answer, button, counted, element } from "./dom.js";
 import { FORMATS } from "./formats.js";
 
 /**
@@ -38,7 +38,7 @@ export function exportView(app, personas) {
     element(
       "div",
       { class: "actions" },
-      button("Copy", "copy", () => void copy(app, shown)),
+      button("Copy", "copy", () => void copy(shown)),
       app.host.can("downloadFile") &&
         button("Download", "download", () => void app.attempt("Downloaded.", app.host.download(name, format.mimeType, contents))),
       button("Back", "back", () => app.goBack()),
@@ -49,16 +49,15 @@ export function exportView(app, personas) {
 /**
  * Copy a text. Where the page may not use the clipboard, the text is selected for copying by hand.
  *
- * @param {App} app
  * @param {HTMLTextAreaElement} shown
  */
-async function copy(app, shown) {
+async function copy(shown) {
   const written = await navigator.clipboard?.writeText(shown.value).then(
     () => true,
     () => false,
   );
-  if (written) return app.announce("Copied.");
+  if (written) return answer("Copied.");
   shown.focus();
   shown.select();
-  return app.announce(document.execCommand("copy") ? "Copied." : "Selected. Copy it with your keyboard or menu.");
+  return answer(document.execCommand("copy") ? "Copied." : "Selected. Copy it with your keyboard or menu.");
 }
