@@ -20,16 +20,15 @@ export function comparisonView(app) {
   const head = element(
     "tr",
     {},
-    element("td"),
     personas.map((persona) => element("th", { scope: "col", dir: "auto" }, persona.name)),
   );
-  const body = rows
+  const bodies = rows
     .filter(({ cells }) => cells.some((cell) => cell.length))
-    .map(({ section, cells }) =>
-      element(
+    .map(({ section, cells }) => {
+      const label = element("th", { scope: "rowgroup", colspan: personas.length }, section.label);
+      const row = element(
         "tr",
         {},
-        element("th", { scope: "row" }, section.label),
         cells.map((cell, place) => {
           if (section.content === "TEXT") return element("td", {}, cell.map((text) => written("p", text)));
           const listed = cell.map((text) => {
@@ -39,8 +38,9 @@ export function comparisonView(app) {
           });
           return element("td", {}, listed.length > 0 && element("ul", {}, listed));
         }),
-      ),
-    );
+      );
+      return element("tbody", {}, element("tr", {}, label), row);
+    });
   return [
     element("h1", { tabindex: -1, key: "heading" }, `Comparison of ${personas.length} personas`),
     summary(shared),
@@ -48,7 +48,7 @@ export function comparisonView(app) {
     element(
       "div",
       { class: "scrolls", role: "region", "aria-label": "Comparison", tabindex: 0, key: "comparison" },
-      element("table", {}, element("thead", {}, head), element("tbody", {}, body)),
+      element("table", {}, element("thead", {}, head), bodies),
     ),
     element(
       "div",
