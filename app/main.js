@@ -92,6 +92,7 @@ export class App {
     this.collecting = "running";
     this.draw();
     const show = (/** @type {Result} */ result) => {
+      if (this.result?.generation?.id !== generation.id) return;
       this.receive(result);
       announce(`${counted(this.personas.length, "persona")} ready.`);
     };

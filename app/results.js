@@ -62,13 +62,16 @@ export function placesIn(said) {
   return [...found, ...Array.from({ length: more }, () => ({ place: -1, name: "" }))];
 }
 
+/** When asking again settles whether a persona exists. One that was asked for without a name never settles. */
+const SETTLES = new Set(["after_seconds", "same_call"]);
+
 /**
  * Return whether a generation may still change: something is being written, or it is not known yet whether it exists.
  *
  * @param {Generation} one
  */
 export function isOpen(one) {
-  return one.id !== "" && (one.status === "pending" || one.failed.some(({ mayExist }) => mayExist));
+  return one.id !== "" && (one.status === "pending" || one.failed.some(({ mayExist, retry }) => mayExist && SETTLES.has(retry)));
 }
 
 /**

@@ -34,6 +34,7 @@ export function statusView(app) {
   const parts = [
     element("h1", { tabindex: -1, key: "heading" }, title(app)),
     progress(app),
+    next(app),
     ...(result?.generation?.failed ?? []).map(failure),
     result?.text && written("p", result.text, { class: result.isError ? "problem lines" : "lines" }),
     latest(app),
@@ -66,7 +67,6 @@ function progress(app) {
     { class: "progress" },
     element("progress", { max: ready + pending, value: ready, "aria-label": "Personas ready" }),
     element("p", {}, said),
-    next(app),
   );
 }
 
@@ -74,8 +74,8 @@ function progress(app) {
 function next(app) {
   const generation = app.result?.generation;
   if (!generation || !isOpen(generation)) return null;
-  if (app.collecting === "running") return element("p", { class: "quiet" }, "The others appear here by themselves.");
-  if (!app.host.can("serverTools")) return element("p", { class: "quiet" }, "Ask the assistant to collect the others.");
+  if (app.collecting === "running") return element("p", { class: "quiet" }, "What is missing appears here by itself.");
+  if (!app.host.can("serverTools")) return element("p", { class: "quiet" }, "Ask the assistant to collect what is missing.");
   return button("Look again", "look again", () => app.collectIfOpen());
 }
 

@@ -94,6 +94,19 @@ def test_the_cards_collect_what_is_still_being_written(open_cards: Opener) -> No
     assert host.methods("ui/message") == []
 
 
+UNKNOWN = {"personas": 'personas[0] "CISO"', "problem": "The answer was lost.", "mayExist": True}
+
+
+def test_the_cards_wait_until_an_unknown_outcome_is_settled(open_cards: Opener) -> None:
+    """For as long as asking again can settle it, and no longer."""
+    host = open_cards(lambda *_: call_result(generation(CISO)))
+    host.result(generation(status="failed", failed=[{**UNKNOWN, "retry": "after_change"}]))
+    host.sees("The answer was lost.")
+    assert host.asked == []
+    host.result(generation(status="failed", failed=[{**UNKNOWN, "retry": "after_seconds"}]))
+    assert host.sees("CISO decides.")
+
+
 def test_progress_counts_what_is_named_and_what_is_only_counted(open_cards: Opener) -> None:
     """A host that lets the cards do nothing shows how far it is, and who can go on."""
     host = open_cards(capabilities=NOTHING)
@@ -104,7 +117,7 @@ def test_progress_counts_what_is_named_and_what_is_only_counted(open_cards: Open
     host.result(generation(CISO, status="pending", pending=pending))
     assert host.sees("1 of 7 ready.")
     assert host.sees("A and 9 more")
-    assert host.sees("Ask the assistant to collect the others.")
+    assert host.sees("Ask the assistant to collect what is missing.")
     assert host.page.run("document.querySelector('progress').max", in_frame=True) == 7
 
 
@@ -354,7 +367,7 @@ def test_collecting_goes_on_after_a_failed_call(open_cards: Opener) -> None:
     answers = [{"refused": "Busy."}, call_result(generation(CISO))]
     host = open_cards(lambda *_: answers.pop(0))
     host.result(generation(status="pending", pending=["Being written: personas[0]."]))
-    assert host.sees("The others appear here by themselves.")
+    assert host.sees("What is missing appears here by itself.")
     assert host.sees("CISO decides.")
 
 
