@@ -1,4 +1,4 @@
-"""The README claims what is so: its settings, its configurations, its commands, its links."""
+"""The README claims what is so: its generated tables, its tools, and the messages that it quotes."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytest
 from mcp import Client
 from support import documents
 
-from octave_mcp.cli import main
 from octave_mcp.server.app import build_server
 from octave_mcp.server.schemas import GENERATE_PERSONAS
 from octave_mcp.settings import Settings
@@ -16,6 +15,9 @@ pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+MAX_LINES = 260
+"""Lines of the README: it is for the first five minutes, and `docs/` has the rest."""
 
 
 @pytest.mark.parametrize("path", documents.DOCUMENTS)
@@ -26,33 +28,15 @@ def test_each_generated_part_of_the_documentation_is_as_the_code_has_it(path: st
     assert documents.written(text) == text
 
 
-def test_every_command_of_ours_is_one() -> None:
-    """In the shell blocks of the README."""
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    for line in lines:
-        words = line.split()
-        if words[0] == "make":
-            assert words[1] in targets
-        if words[0] == "octave-personas-mcp":
-            with pytest.raises(SystemExit) as ended:
-                main([*words[1:], "--help"])
-            assert ended.value.code == 0
-    assert {"make", "octave-personas-mcp"} <= {line.split()[0] for line in lines}
-
-
-def test_every_link_into_the_repository_leads_somewhere() -> None:
-    """From the README and from the guide for contributors."""
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
-        text = (ROOT / name).read_text(encoding="utf-8")
-        for link in re.findall(r"\]\(([^)#]+)\)", text):
-            assert link.startswith("https://") or (ROOT / link).exists(), link
+def test_the_readme_is_short_and_has_the_picture() -> None:
+    """It begins with what this is, and shows it."""
+    assert len(README.splitlines()) <= MAX_LINES
+    assert "(docs/chat.png)" in README.split("## Quick start")[0]
 
 
 async def test_the_tools_tables_name_every_argument_and_every_look_up() -> None:
-    """And no other."""
-    section = README.split("## The tools")[1].split("## Settings")[0]
+    """They name no other."""
+    section = README.split("## The tools")[1].split("\n## ")[0]
     async with Client(build_server(Settings(sandbox=True))) as client:
         tools = {tool.name for tool in (await client.list_tools()).tools}
     named = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
@@ -60,20 +44,36 @@ async def test_the_tools_tables_name_every_argument_and_every_look_up() -> None:
     assert all(f"`{tool}`" in section for tool in tools)
 
 
+async def test_the_prompts_are_named() -> None:
+    """A client shows them by these names."""
+    async with Client(build_server(Settings(sandbox=True))) as client:
+        prompts = {prompt.name for prompt in (await client.list_prompts()).prompts}
+    assert len(prompts) > 1
+    assert all(f"`{prompt}`" in README for prompt in prompts)
+
+
 def test_what_the_readme_quotes_is_what_the_program_says() -> None:
-    """In the table of what goes wrong."""
-    table = README.split("## When something goes wrong")[1].split("## More commands")[0]
-    said = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "octave_mcp").rglob("*.py"))
-    said = re.sub(r'"\s*\n\s*f?"', "", said)
-    found = re.findall(r"^\| \*(.+?)\* \|", table, re.MULTILINE)
+    """The messages in the table of what goes wrong are found in the code."""
+    table = README.split("## If something goes wrong")[1].split("\n## ")[0]
+    messages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "octave_mcp").rglob("*.py"))
+    messages = re.sub(r'"\s*\n\s*f?"', "", messages)
+    rows = table.split("| client | log |")[0]
+    found = re.findall(r"^\| \*(.+?)\* \|", rows, re.MULTILINE)
     quotes = [part.strip() for quote in found for part in quote.split("...")]
     assert len(quotes) >= 8
-    assert [part for part in quotes if part not in said] == []
+    assert [part for part in quotes if part not in messages] == []
 
 
-def test_no_document_has_anyone_install_the_other_package() -> None:
-    """PyPI's `octave-mcp` is someone else's."""
-    texts = [path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *ROOT.glob("examples/**/*.*"))]
-    assert not re.search(r"(?:pip install|uvx|uv tool install|pipx \w+) octave-personas-mcp", "\n".join(texts))
-    assert "someone else's" in README
-    assert "not affiliated with Octave" in README
+def test_the_numbers_in_the_text_are_those_of_the_settings() -> None:
+    """Defaults stand in sentences too: 45 seconds, 25 personas, 6,000 tokens, 24 hours."""
+    settings = Settings()
+    for words in (
+        f"After {settings.wait_seconds:g} seconds",
+        f"at most {settings.max_personas_per_call} personas",
+        f"within {settings.result_tokens:,} tokens",
+        f"within {settings.replay_seconds / 3600:g} hours creates nothing twice",
+    ):
+        assert words in README
+    assert settings.max_personas_per_day is settings.max_credits_per_day is None
+    assert settings.confirm == "never"
+    assert not settings.allow_same_name
