@@ -9,15 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bench.readme import BEGIN, END
 
 from octave_mcp import cli
 from octave_mcp.clients.table import BY_NAME
 from octave_mcp.http.settings import HttpSettings
+from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.settings import Settings, setting_name
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")), ROOT / "deploy/README.md"]
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+
+BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
 every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 
@@ -147,3 +151,45 @@ def test_the_readme_leads_to_every_page() -> None:
     for name in list(linked):
         linked |= set(re.findall(r"\]\(([\w-]+\.md)", (ROOT / "docs" / name).read_text(encoding="utf-8")))
     assert {page.name for page in ROOT.glob("docs/*.md")} == linked
+
+
+@every_document
+def test_every_file_that_is_named_is_there(path: Path) -> None:
+    """A path that begins with a folder of the repository leads to something."""
+    folders = r"octave_mcp|tests|examples|deploy|docs|app"
+    named = re.findall(rf"`((?:{folders})/[\w./-]*)`", path.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@every_document
+def test_every_body_that_is_shown_is_one_of_the_api(path: Path) -> None:
+    """It can be pasted into a file and given to `generate`."""
+    for block in blocks(path.read_text(encoding="utf-8"), "json"):
+        body = json.loads(block)
+        if "personas" in body:
+            assert GenerateRequest.model_validate(body).personas
+
+
+def test_the_quick_start_writes_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its lines are run as they are, for a client that every platform has."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    start = (ROOT / "README.md").read_text(encoding="utf-8").split("## Quick start")[1].split("\n## ")[0]
+    lines = [line for line in command_lines(start) if line and line[0] == "config" and "--write" in line]
+    assert len(lines) == 2
+    entries = []
+    for line in lines:
+        assert cli.main([word.replace("claude-desktop", "cursor") for word in line]) == 0, capsys.readouterr().err
+        (entry,) = json.loads((tmp_path / ".cursor" / "mcp.json").read_text(encoding="utf-8"))["mcpServers"].values()
+        entries.append(entry)
+    sandbox, workspace = entries
+    assert "--sandbox" in sandbox["args"]
+    assert Path(workspace["env"]["OCTAVE_API_KEY_FILE"]) == tmp_path / "octave.key"
+    assert "--sandbox" not in workspace["args"]
+
+
+def test_the_benchmarks_have_a_place_for_their_table() -> None:
+    """`make bench-chat BENCH='--readme docs/benchmarks.md'` writes between these markers."""
+    assert len(re.findall(f"^{BEGIN}\n(?:.*\n)*?{END}$", BENCHMARKS, re.MULTILINE)) == 1
