@@ -140,7 +140,7 @@ def test_the_readme_says_what_this_is_not() -> None:
     """A person could take it for Octave's own, or for another package."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "not affiliated with Octave" in readme
-    assert "`octave-mcp` on PyPI is a\ndifferent project" in readme
+    assert "`octave-mcp` on PyPI is a different project" in " ".join(readme.split())
     assert "example.com" in REPOSITORY or "placeholder" not in readme
 
 
