@@ -14,8 +14,11 @@ from bench.readme import BEGIN, END
 from octave_mcp import cli
 from octave_mcp.clients.table import BY_NAME
 from octave_mcp.http.settings import HttpSettings
-from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.settings import Settings, setting_name
+from octave_mcp.sources import formats
+from octave_mcp.sources.folders import MAX_FILE_BYTES, is_private
+from octave_mcp.sources.read import MAX_CALL_BYTES, MAX_CALL_CHARACTERS, RequestWithFiles
+from octave_mcp.sources.text import MAX_CHARACTERS, MAX_PLAIN_BYTES
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")), ROOT / "deploy/README.md"]
@@ -165,11 +168,11 @@ def test_every_file_that_is_named_is_there(path: Path) -> None:
 
 @every_document
 def test_every_body_that_is_shown_is_one_of_the_api(path: Path) -> None:
-    """It can be pasted into a file and given to `generate`."""
+    """It can be pasted into a file and given to `generate`, which takes addresses of files too."""
     for block in blocks(path.read_text(encoding="utf-8"), "json"):
         body = json.loads(block)
         if "personas" in body:
-            assert GenerateRequest.model_validate(body).personas
+            assert RequestWithFiles.model_validate(body).personas
 
 
 def test_the_quick_start_writes_what_it_says(
@@ -195,3 +198,18 @@ def test_the_quick_start_writes_what_it_says(
 def test_the_benchmarks_have_a_place_for_their_table() -> None:
     """`make bench-chat BENCH='--readme docs/benchmarks.md'` writes between these markers."""
     assert len(re.findall(f"^{BEGIN}\n(?:.*\n)*?{END}$", BENCHMARKS, re.MULTILINE)) == 1
+
+
+def test_the_page_about_files_has_every_ending_and_every_limit() -> None:
+    """A new format or another limit has to be written there too."""
+    page = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
+    table, limits = page.split("## What can be read")[1].split("## ")[0].split("| limit |")
+    assert set(re.findall(r"`(\.\w+)`", table)) == set(formats.FORMATS)
+    (extra,) = (line for line in table.splitlines() if "`documents`" in line)
+    needing = {ending for ending, kind in formats.FORMATS.items() if kind in formats.DOCUMENTS}
+    assert set(re.findall(r"`(\.\w+)`", extra)) == needing
+    sizes = (MAX_FILE_BYTES, MAX_PLAIN_BYTES, MAX_CALL_BYTES)
+    assert re.findall(r"(\d+) MB", limits) == [str(most // 2**20) for most in sizes]
+    assert re.findall(r"([\d,]+) characters", limits) == [f"{most:,}" for most in (MAX_CHARACTERS, MAX_CALL_CHARACTERS)]
+    (names,) = (line for line in page.splitlines() if "named like keys" in line)
+    assert all(is_private(name) for name in re.findall(r"`([^`]+)`", names))

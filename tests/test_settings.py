@@ -262,7 +262,7 @@ def test_a_store_is_named_by_its_address(monkeypatch: pytest.MonkeyPatch, url: s
     assert url not in repr(settings)
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "ledger.db", "redis://h", "http://h"])
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "ledger.db", "mysql://h", "http://h"])
 def test_a_store_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """The message lists the kinds."""
     with pytest.raises(SettingsError, match="OCTAVE_MCP_STATE_URL must be sqlite:///PATH, postgresql:"):

@@ -76,7 +76,7 @@ async def test_progress_is_told_every_five_seconds_and_always_grows() -> None:
 
 
 async def test_a_cancelled_call_finishes_what_was_sent_and_sends_no_more() -> None:
-    """The rest may be asked for once more; what was finished is handed over then."""
+    """The rest may be asked for once more; what was finished is returned then."""
     held = Held()
     async with place(held) as here:
         service = await here.service(concurrency=1)
