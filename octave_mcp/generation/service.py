@@ -5,7 +5,7 @@ recorded even if nobody waits for it. Waiting reads the ledger, whoever sends th
 shares the ledger.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from secrets import token_hex
@@ -18,7 +18,7 @@ from octave_mcp.generation.clock import Clock
 from octave_mcp.generation.events import ItemEvents
 from octave_mcp.generation.ledger import Ledger, new_generation_id
 from octave_mcp.generation.limits import Limits
-from octave_mcp.generation.outcome import Generation, Part
+from octave_mcp.generation.outcome import Generation
 from octave_mcp.generation.records import (
     LEASE_SECONDS,
     GenerationRecord,
@@ -216,22 +216,27 @@ class GenerationService:
                     if record is None:
                         return None
                     subscription.narrow([item.id for item in record.items])
-                    found = self._generation(record)
-                    pending = [part.item for part in found.parts if part.state.is_live or self._is_sought(part)]
+                    pending = [item for item in record.items if self._is_pending(item)]
                     for item in pending:
                         if item.state is State.UNKNOWN:
                             search(item)
-                    await reporter.report(found, settled=found.asked - len(pending))
+                    await reporter.report(map(self._state, record.items), len(record.items), len(pending))
                     now = self._clock.elapsed()
                     if not pending or now >= until or self._drained:
-                        return found
+                        return self._generation(record)
                     is_foreign = any(item.owner != self._ledger.owner for item in pending)
                     wake = min(reporter.next_at, until, now + POLL_SECONDS if is_foreign else until)
                     await self._clock.wait(subscription.event, wake - now)
 
-    def _is_sought(self, part: Part) -> bool:
-        """Whether a persona may still be found: the ledger has it as unknown, and there is a name to search for."""
-        return part.item.state is State.UNKNOWN and part.item.name is not None and not self._ending
+    def _is_pending(self, item: Item) -> bool:
+        """Whether an item is worked on, or its persona may still be found: it is unknown, and has a name."""
+        may_be_found = item.state is State.UNKNOWN and item.name is not None and not self._ending
+        return may_be_found or self._state(item).is_live
+
+    def _state(self, item: Item) -> State:
+        """Return the item's state, or that of an outcome which the ledger did not take yet."""
+        outcome = self._sender.unrecorded.get(item.id)
+        return outcome.state if outcome else item.state
 
     async def _read(self, generation: str, until: float) -> GenerationRecord | None:
         """Read a generation, and try again for a while if the ledger cannot be read. Raises LedgerError."""
@@ -287,10 +292,11 @@ class _Reporter:
         self._beats = 0
         self.next_at = clock.elapsed() + HEARTBEAT_SECONDS
 
-    async def report(self, found: Generation, *, settled: int) -> None:
+    async def report(self, states: Iterable[State], asked: int, pending: int) -> None:
         """Report what has changed, or that the call still waits. The value never reaches the next whole persona."""
-        failed = settled - found.created
-        words = f"{found.created} of {found.asked} ready" + (f", {failed} failed" if failed else "")
+        settled, created = asked - pending, sum(state is State.CREATED for state in states)
+        failed = settled - created
+        words = f"{created} of {asked} ready" + (f", {failed} failed" if failed else "")
         if settled > self._settled:
             self._settled, self._beats = settled, 0
         elif self._clock.elapsed() < self.next_at:
@@ -298,4 +304,4 @@ class _Reporter:
         else:
             self._beats += 1
         self.next_at = self._clock.elapsed() + HEARTBEAT_SECONDS
-        await self._progress(settled + 0.01 * self._beats / (self._beats + 1), found.asked, words)
+        await self._progress(settled + 0.01 * self._beats / (self._beats + 1), asked, words)
