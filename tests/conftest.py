@@ -86,6 +86,14 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 @pytest.fixture(autouse=True)
+def _own_umask() -> Iterator[None]:
+    """A command that runs in this process sets its umask, which must not reach what other tests start."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process nothing waits for its own sake; tests of pauses have a clock that they move."""
     monkeypatch.setattr(throttle, "UNREACHABLE_PAUSE_SECONDS", 0.001)

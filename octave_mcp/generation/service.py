@@ -129,8 +129,7 @@ class GenerationService:
         """
         began = self._clock.elapsed()
         requested = self._tenant.requested(request, salt=token_hex(8) if new else "")
-        if self._ending:
-            raise LedgerError("This server is shutting down.")
+        self._check_open()
         with anyio.CancelScope(shield=True):  # so that no cancellation comes between recording and sending
             started = await self._ledger.begin(
                 new_generation_id(),
@@ -139,6 +138,11 @@ class GenerationService:
                 replay_seconds=self._limits.replay_seconds,
                 limits=self._limits.spending,
             )
+            try:
+                self._check_open()  # the end may have begun since
+            except LedgerError:
+                await self._give_up(started.record.id)
+                raise
             allow_same_name = new or self._limits.allow_same_name
             self._sender.start(started, request, allow_same_name=allow_same_name)
         count_joined(len(started.record.joined))
@@ -188,6 +192,11 @@ class GenerationService:
     def busy(self) -> bool:
         """Whether something of this tenant is in progress, or not recorded yet."""
         return bool(self._running or self._sender.active or self._sender.unrecorded)
+
+    def _check_open(self) -> None:
+        """Raise LedgerError if the end has begun."""
+        if self._ending:
+            raise LedgerError("This server is shutting down.")
 
     async def _give_up(self, generation: str) -> None:
         if await was_recorded(lambda: self._ledger.give_up(generation)):

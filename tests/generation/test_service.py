@@ -333,6 +333,35 @@ async def test_what_cannot_be_recorded_as_sent_is_not_sent() -> None:
         assert here.octave.requests == []
 
 
+class SlowToBegin(Ledger):
+    """A ledger that records a call late."""
+
+    holding: asyncio.Event | None = None
+
+    async def begin(self, *values: Any, **more: Any) -> Any:
+        """Wait until it may go on."""
+        assert self.holding is not None
+        await self.holding.wait()
+        return await super().begin(*values, **more)
+
+
+async def test_a_call_that_is_recorded_after_the_end_began_sends_nothing() -> None:
+    """It says that the server is shutting down, and the persona can be asked for again."""
+    async with place(by_the_page) as here:
+        ledger = SlowToBegin(SqliteDatabase(None, now=here.clock.now))
+        ledger.holding = asyncio.Event()
+        service = await here.service(ledger=ledger)
+        call = here.generate(service, "A")
+        await settle()
+        await service.drain()
+        ledger.holding.set()
+        with pytest.raises(LedgerError, match="shutting down"):
+            await call
+        (left,) = await service.latest()
+        assert [part.state for part in left.parts] == [State.FAILED]
+        assert here.octave.requests == []
+
+
 async def test_a_surprise_costs_one_item_and_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """And is not taken for unsent."""
     generate = OctaveClient.generate

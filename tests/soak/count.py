@@ -42,6 +42,9 @@ def postgres_rows(database: Database) -> Rows:
     def rows(query: str) -> list[tuple[Any, ...]]:
         with database.server.connect(database.name) as connection:
             connection.execute("SET search_path = octave_personas")
+            (has_tables,) = connection.execute("SELECT to_regclass('items') IS NOT NULL").fetchone() or (False,)
+            if not has_tables:  # no server ever reached the database
+                return []
             return connection.execute(query.encode()).fetchall()
 
     return rows

@@ -119,4 +119,6 @@ async def postgres_proxy(database: Database) -> AsyncIterator[PostgresProxy]:
         yield proxy
     finally:
         server.close()
+        await asyncio.sleep(0.05)  # connections that were being accepted are served, and so are closed
         await proxy.cut()
+        await asyncio.sleep(0)
