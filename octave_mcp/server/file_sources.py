@@ -49,6 +49,7 @@ MAX_PROBLEM_CHARACTERS = 400
 MAX_FILES_NAMED = 20
 MAX_NAME_CHARACTERS = 80
 
+ADVICE = "list_library with kind files lists the names. Correct these and call the tool again, or give text as TEXT."
 NO_DISK = "the files could not be read in time: their disk does not answer"
 NO_MATCH = "Nothing matches the text, so all are listed."
 SOME_WORDS = "Not every word matches; the best matches come first."
@@ -96,8 +97,7 @@ async def read_sources(
     except TimeoutError:
         problems = [NO_DISK]
     lines = "\n".join(f"- {shorten(clean(problem), MAX_PROBLEM_CHARACTERS)}" for problem in problems)
-    advice = f"{NOTHING_SENT} Correct these and call the tool again, or give the text itself as TEXT."
-    problem = f"These files cannot be sources:\n{lines}\n{advice}"
+    problem = f"These files cannot be sources:\n{lines}\n{NOTHING_SENT} {ADVICE}"
     raise CallRefused(Failure(Code.INVALID_ARGUMENTS, problem, Retry.AFTER_CHANGE))
 
 

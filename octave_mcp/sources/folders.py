@@ -97,7 +97,7 @@ def _read(path: str, folders: Sequence[Path]) -> FileContent:
         return FileContent("/".join(names), found_format, _content(file))
 
 
-_NOT_FOUND = "does not exist in the folders that may be read: list_library with kind files lists what does"
+_NOT_FOUND = "does not exist in the folders that may be read"
 
 
 def _written_path(address: str) -> str:

@@ -1,14 +1,21 @@
 """Files through the tools: found by name, sent word for word, reported, and never sent twice."""
 
 import json
+import time
 from pathlib import Path
 
 import jsonschema
 import pytest
+from pydantic import SecretStr
 from support.file_server import asking, file_server, text_of
+from support.http import client as http_client
+from support.http import serving
 from support.material import INTERVIEW, make_folder
 from support.portability import TOOL_RULES
 from support.tokens import o200k
+from support.upstream import by_the_page, upstream
+
+from octave_mcp.server import file_sources
 
 pytestmark = pytest.mark.anyio
 
@@ -146,11 +153,8 @@ async def test_tools_with_files_keep_the_rules_and_the_budget(folder: Path) -> N
 
 async def test_a_disk_that_does_not_answer_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is sent, and the call ends."""
-    from octave_mcp.server import file_sources  # noqa: PLC0415 - what a hanging disk is, without one
 
     def hangs(*_: object, **__: object) -> None:
-        import time  # noqa: PLC0415
-
         time.sleep(1.5)
 
     monkeypatch.setattr(file_sources, "read_files", hangs)
@@ -160,3 +164,19 @@ async def test_a_disk_that_does_not_answer_is_given_up(folder: Path, monkeypatch
     assert result.is_error
     assert "disk does not answer" in text_of(result)
     assert octave.requests == []
+
+
+async def test_over_http_the_folders_are_those_of_the_server(folder: Path) -> None:
+    """And no caller's."""
+    async with (
+        upstream(by_the_page) as octave,
+        serving(base_url=octave.url, api_key=SecretStr("sk-canary-0123456789"), folders=(folder,)) as url,
+        http_client(url) as client,
+    ):
+        listed = await client.call_tool("list_library", {"kind": "files", "text": "survey json"})
+        result = await client.call_tool("generate_personas", asking("file:survey.csv"))
+        outside = await client.call_tool("generate_personas", asking(f"file:{folder.parent}/survey.csv"))
+    assert "survey.json" in text_of(listed)
+    assert not result.is_error
+    assert outside.is_error
+    assert [INTERVIEW in one["sources"][0]["value"] for one in octave.asked] == [True]
