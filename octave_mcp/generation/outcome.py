@@ -11,13 +11,26 @@ from octave_mcp.octave import errors
 from octave_mcp.octave.errors import NothingCreated, OctaveError, OutcomeUnknown, Refused, Rejected
 from octave_mcp.octave.models import GenerateAnswer, Persona
 
-__all__ = ["Generation", "NameExists", "NotCreated", "NotSent", "Outcome", "Part", "Search", "settles_at"]
+__all__ = [
+    "Generation",
+    "NameExists",
+    "NotCreated",
+    "NotSent",
+    "Outcome",
+    "Part",
+    "Search",
+    "progress_words",
+    "settles_at",
+]
 
 ERROR_ANSWER_SECONDS = 60.0
 """How long after Octave's own error the persona may still appear in Octave's list."""
 
 NO_ANSWER_SECONDS = 600.0
 """How long after a request without an answer its persona may still appear: the client's own deadline for one."""
+
+LATE_SEARCH_SECONDS = 30.0
+"""How long after a lost answer is due to be settled the search that settles it may take."""
 
 _GATEWAY_STATUSES = frozenset({408, 425, 502, 503, 504, *range(520, 531), 598, 599})
 """Statuses that a gateway gives while Octave may still be at work."""
@@ -124,6 +137,11 @@ def _error(kept: dict[str, Any] | None) -> OctaveError | None:
     return error
 
 
+def progress_words(asked: int, created: int, failed: int) -> str:
+    """Return how far a generation is, such as `2 of 5 ready, 1 failed`."""
+    return f"{created} of {asked} ready" + (f", {failed} failed" if failed else "")
+
+
 def settles_at(item: Item, outcome: Outcome | None) -> float | None:
     """Return when a complete list without an unknown item's persona proves that it was not created.
 
@@ -215,6 +233,17 @@ class Generation:
     def unknown(self) -> int:
         """The number whose outcome is unknown."""
         return self._count(lambda part: part.state is State.UNKNOWN)
+
+    def unsettled(self, now: float) -> int:
+        """Return the number that a later look may show as settled: live ones, and lost answers that are still sought.
+
+        `now` is in seconds since the epoch.
+        """
+        return self._count(
+            lambda part: (
+                part.state.is_live or (part.settles_at is not None and now < part.settles_at + LATE_SEARCH_SECONDS)
+            )
+        )
 
     def _count(self, condition: Any) -> int:
         return sum(map(condition, self.parts))

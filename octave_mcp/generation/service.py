@@ -18,7 +18,7 @@ from octave_mcp.generation.clock import Clock
 from octave_mcp.generation.events import ItemEvents
 from octave_mcp.generation.ledger import Ledger, new_generation_id
 from octave_mcp.generation.limits import Limits
-from octave_mcp.generation.outcome import Generation
+from octave_mcp.generation.outcome import Generation, progress_words
 from octave_mcp.generation.records import (
     LEASE_SECONDS,
     GenerationRecord,
@@ -165,6 +165,21 @@ class GenerationService:
         """
         return await self._wait(generation_id, self._clock.elapsed() + seconds, progress)
 
+    async def cancel(self, generation_id: str) -> bool:
+        """Send nothing more of what only this generation asks for. What was sent is finished and recorded.
+
+        Returns False if this tenant has no generation of that id. Raises LedgerError.
+        """
+        if await self._ledger.generation(self._tenant.id, generation_id) is None:
+            return False
+        await self._ledger.give_up(generation_id)
+        self._events.publish()
+        return True
+
+    async def sync(self) -> None:
+        """Make what was recorded so far survive a crash of the machine. Raises LedgerError."""
+        await self._ledger.sync()
+
     async def latest(self, limit: int = 20) -> list[Generation]:
         """Return this tenant's latest generations, the newest first. Raises LedgerError."""
         return [self._generation(record) for record in await self._ledger.latest(self._tenant.id, limit)]
@@ -304,8 +319,6 @@ class _Reporter:
     async def report(self, states: Iterable[State], asked: int, pending: int) -> None:
         """Report what has changed, or that the call still waits. The value never reaches the next whole persona."""
         settled, created = asked - pending, sum(state is State.CREATED for state in states)
-        failed = settled - created
-        words = f"{created} of {asked} ready" + (f", {failed} failed" if failed else "")
         if settled > self._settled:
             self._settled, self._beats = settled, 0
         elif self._clock.elapsed() < self.next_at:
@@ -313,4 +326,5 @@ class _Reporter:
         else:
             self._beats += 1
         self.next_at = self._clock.elapsed() + HEARTBEAT_SECONDS
-        await self._progress(settled + 0.01 * self._beats / (self._beats + 1), asked, words)
+        value = settled + 0.01 * self._beats / (self._beats + 1)
+        await self._progress(value, asked, progress_words(asked, created, settled - created))

@@ -18,6 +18,7 @@ from octave_mcp.server.lookup_tools import lookup_tools
 from octave_mcp.server.prompts import add_prompts
 from octave_mcp.server.resources import add_resources
 from octave_mcp.server.services import CallState, current_state, open_call_state
+from octave_mcp.server.tasks import Tasks
 from octave_mcp.settings import Settings
 
 __all__ = ["build_server", "make_server"]
@@ -79,7 +80,7 @@ def make_server(settings: Settings, **options: Any) -> MCPServer[Any]:
             get_generation_tool(),
             *lookup_tools(files=files),
         ],
-        extensions=[personas_app()],
+        extensions=[personas_app(), Tasks()],
         log_level=settings.log_level,
         request_state_security=_request_state_security(settings),
         **options,

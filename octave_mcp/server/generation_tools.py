@@ -30,7 +30,7 @@ from octave_mcp.server.services import CallRefused, CallState
 from octave_mcp.server.tool_adapter import Arguments, make_tool, read
 from octave_mcp.sources.read import Place, ReadFile, RequestWithFiles
 
-__all__ = ["generate_personas_tool", "get_generation_tool"]
+__all__ = ["generate_personas_tool", "generation_so_far", "get_generation_tool"]
 
 GENERATE_PERSONAS_DESCRIPTION = """\
 Create buyer personas (customer profiles, ideal customers) in the user's Octave workspace, one for each item of \
@@ -57,6 +57,11 @@ result was lost."""
 
 READING_SHARE = 0.6
 """Share of a call's time in which its files have to be read: the rest is for Octave."""
+
+SECONDS_BEFORE_TASK = 1.5
+"""How long a call waits before it becomes a task, if its client takes tasks. Within it come the answers that need no
+new persona (joined, refused, of the sandbox), which stay ordinary results; one that is written takes longer anyway. The
+strictest client that is known gives up after 5 seconds."""
 
 _RECORD_LOST = (
     f"{MAY_EXIST} Do not ask for these personas again before the user has looked: when the record can be read again, "
@@ -100,7 +105,10 @@ async def generate_personas(arguments: dict[str, Any], context: Context[CallStat
     try:
         started = time.monotonic()
         request, files, notes = await _read_request(arguments, state)
-        left = max(0.0, settings.window_seconds - (time.monotonic() - started))
+        window = settings.window_seconds
+        if state.deferral:
+            window = min(window, SECONDS_BEFORE_TASK)
+        left = max(0.0, window - (time.monotonic() - started))
         generation = await state.generation.generate(request, seconds=left, progress=_progress(context))
     except CallRefused as refused:
         return _failed(refused.failure)
@@ -110,6 +118,8 @@ async def generate_personas(arguments: dict[str, Any], context: Context[CallStat
         return _failed(Failure(Code.OUTCOME_UNKNOWN, f"{error} {_RECORD_LOST}", may_exist=True))
     except LedgerError as error:
         return _failed(Failure(Code.NOT_SENT, f"{error} {NOTHING_SENT}", Retry.SAME_CALL))
+    if state.deferral and generation.unsettled(time.time()):
+        state.deferral.generation = generation
     sent = files_note(files)
     return _result(generation, state, [*notes, *([sent] if sent else [])], request)
 
@@ -160,10 +170,16 @@ class _GetGeneration(Arguments):
     generationId: NonBlank | None = None
 
 
+def generation_so_far(generation: Generation, state: CallState) -> CallToolResult:
+    """Return what is known of a generation, as `get_generation` does; the same each time it is asked for."""
+    return _result(generation, state, [])
+
+
 def _result(
     generation: Generation, state: CallState, notes: Sequence[str], request: GenerateRequest | None = None
 ) -> CallToolResult:
     settings, shown = state.settings, state.require_services().shown_oids
+    oids = [persona.oId for persona in generation.personas]
     writer = FailureWriter(
         window=settings.window_seconds,
         replay=settings.replay_seconds,
@@ -176,7 +192,7 @@ def _result(
         budget=settings.result_tokens,
         notes=general_notes(settings, notes),
         receipt=receipt(request) if request else "",
-        already_shown=shown.add_personas(generation.id, (persona.oId for persona in generation.personas)),
+        already_shown=() if state.deferral else shown.add_personas(generation.id, oids),
     )
 
 

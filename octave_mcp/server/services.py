@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from octave_mcp.generation.databases import open_ledger
 from octave_mcp.generation.ledger import Ledger
 from octave_mcp.generation.limits import Limits
+from octave_mcp.generation.outcome import Generation
 from octave_mcp.generation.records import SpendingLimits
 from octave_mcp.generation.service import GenerationService, open_service
 from octave_mcp.generation.tenant import Tenant
@@ -29,6 +30,7 @@ __all__ = [
     "NO_KEY",
     "CallRefused",
     "CallState",
+    "Deferral",
     "TenantServices",
     "configured_ledger",
     "current_state",
@@ -74,13 +76,24 @@ class TenantServices:
     shown_oids: ShownOids = field(default_factory=ShownOids)
 
 
+@dataclass
+class Deferral:
+    """Lets a tool leave what takes longer to a task. The tool sets `generation` if it ends before that has settled."""
+
+    generation: Generation | None = None
+
+
 @dataclass(frozen=True)
 class CallState:
-    """The settings, with the caller's services or, if there are none, the `refusal` that each call reports."""
+    """The settings, with the caller's services or, if there are none, the `refusal` that each call reports.
+
+    `deferral` is there if the client takes a task in place of a result: see `server.tasks`.
+    """
 
     settings: Settings
     services: TenantServices | None
     refusal: Failure = NO_KEY_FAILURE
+    deferral: Deferral | None = None
 
     def require_services(self) -> TenantServices:
         """Return the services. Raises CallRefused if there are none."""
