@@ -23,7 +23,7 @@ app: .venv/ready  ## the page of the persona cards, from its sources in app/
 # What tests need comes with them as wheels or from npm. What cannot be had on this machine is left out, and said at the
 # end; then coverage is shown and not required, except for Docker, whose tests cover nothing.
 test: check  ## every gate: formatting, lint, types, tests, branch coverage
-	@$(MAKE) --no-print-directory tests/clients/.venv/ready || true
+	@$(MAKE) --no-print-directory --keep-going tests/clients/.venv/ready tests/clients/tasks/.venv/ready || true
 	@rm -f .coverage .coverage.* .left-out
 	@$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist loadgroup
 	@$(BIN)/coverage combine -q
@@ -67,7 +67,8 @@ lock: $(UV)  ## take the newest dependencies that pyproject.toml allows; hashes,
 
 clean:  ## back to a fresh clone
 	@rm -rf .venv .tools .coverage .coverage.* .left-out .mypy_cache .pytest_cache .ruff_cache .hypothesis dist \
-		tests/bench/.venv tests/bench/.plain tests/clients/.venv tests/npm/node_modules
+		tests/bench/.venv tests/bench/.plain tests/clients/.venv tests/clients/tasks/.venv \
+		tests/npm/node_modules
 
 lock-npm: .venv/ready  ## the same for what tests take from npm
 	@PYTHONPATH=tests $(BIN)/python -m support.npm
@@ -79,7 +80,7 @@ lock-npm: .venv/ready  ## the same for what tests take from npm
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-tests/bench/.venv/ready tests/clients/.venv/ready: %/.venv/ready: %/requirements.lock | .venv/ready $(UV)
+tests/bench/.venv/ready tests/clients/.venv/ready tests/clients/tasks/.venv/ready: %/.venv/ready: %/requirements.lock | .venv/ready $(UV)
 	@rm -rf $(@D)
 	@$(UV) venv --quiet --python $(BIN)/python --no-python-downloads $(@D)
 	@$(UV) pip install --quiet --python $(@D)/bin/python --require-hashes -r $<

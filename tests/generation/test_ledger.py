@@ -339,3 +339,17 @@ async def test_the_database_can_be_checked_and_synced_at_any_time(ledger: Ledger
         await ledger.check()
         await ledger.sync()
         await begin(ledger, "A")
+
+
+@each_shared_database
+async def test_a_generation_may_be_given_up_by_another_process(opened: Callable[[], Ledger]) -> None:
+    """Its owner then must not send what was queued, and may finish what was sent."""
+    owner, other = opened(), opened()
+    record = (await begin(owner, "A", "B")).record
+    sent, queued = (item.id for item in record.items)
+    assert await owner.mark_sent(sent)
+    await other.give_up(record.id)
+    assert not await owner.mark_sent(queued)
+    found = await other.generation(T, record.id)
+    assert found is not None
+    assert [item.state for item in found.items] == [State.SENT, State.FAILED]

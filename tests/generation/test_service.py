@@ -98,6 +98,24 @@ async def test_a_cancelled_call_finishes_what_was_sent_and_sends_no_more() -> No
     assert [one["name"] for one in here.octave.asked] == ["A", "B"]
 
 
+async def test_a_generation_is_cancelled_by_its_tenant_only() -> None:
+    """Nothing more of it is sent, and whoever waits for it learns so at once."""
+    held = Held()
+    async with place(held) as here:
+        service, stranger = await here.service(concurrency=1), await here.service("sk-9876543210")
+        call = here.generate(service, "A", "B")
+        await until(lambda: len(here.octave.requests) == 1)
+        (started,) = await service.latest()
+        assert not await stranger.cancel(started.id)
+        assert not await service.cancel("gen_none")
+        assert (await service.latest())[0].live == 2
+        assert await service.cancel(started.id)
+        held.let_go("A", "B")
+        assert [part.state for part in (await call).parts] == [State.CREATED, State.FAILED]
+        assert await service.cancel(started.id), "what has ended may be cancelled too, to no effect"
+    assert [one["name"] for one in here.octave.asked] == ["A"]
+
+
 async def test_what_a_second_call_waits_for_is_sent_though_the_first_is_gone() -> None:
     """It asks for it too."""
     held = Held()
