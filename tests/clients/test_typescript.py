@@ -40,6 +40,20 @@ async def test_a_client_that_gave_up_and_calls_again_receives_what_it_missed(sdk
     assert run.all("status")[0] == "complete"
 
 
+@pytest.mark.parametrize(("sdk", "transport"), [("1", "stdio"), ("2 legacy", "stdio"), ("2 modern", "http")])
+async def test_a_person_is_asked_through_the_client(sdk: str, transport: str) -> None:
+    """Who agrees has the persona created; who declines has nothing sent, and the call says so."""
+    env = environment(OCTAVE_MCP_CONFIRM="require", OCTAVE_MCP_STATE_URL="memory://")
+    agreed = await run_typescript_client(env, sdk, transport=transport, takes=0, consents="accept")
+    assert_created_once_and_read(agreed)
+    declined = await run_typescript_client(env, sdk, transport=transport, takes=0, consents="decline")
+    assert declined.posts == 0
+    assert declined.all("failed")[0][0]["code"] == "declined"
+    for run in (agreed, declined):
+        (question,) = run.all("question")
+        assert "Create 1 persona" in question
+
+
 async def test_progress_keeps_a_client_that_listens(early: Early) -> None:
     """Its own time for a request is over before the persona is made, but begins anew with each thing that it hears."""
     run = await asyncio.wrap_future(early["that listens"])

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 
 const require = createRequire(new URL("../npm/", import.meta.url)); // where the packages are
 const [wish, server, ...args] = process.argv.slice(2);
-const { sdk, patience, listens } = JSON.parse(wish);
+const { sdk, patience, listens, consents } = JSON.parse(wish);
 
 const first = sdk === "1";
 const load = (name) => require(`@modelcontextprotocol/${name}`);
@@ -15,7 +15,15 @@ const { StreamableHTTPClientTransport } = load(first ? "sdk/client/streamableHtt
 const versionNegotiation = { mode: sdk === "2 modern" ? { pin: "2026-07-28" } : "legacy" };
 
 const tell = (what) => console.log(JSON.stringify(what));
-const client = new Client({ name: "test", version: "1" }, { versionNegotiation });
+const capabilities = consents ? { elicitation: { form: {} } } : {};
+const client = new Client({ name: "test", version: "1" }, { versionNegotiation, capabilities });
+if (consents) {
+  const method = first ? load("sdk/types.js").ElicitRequestSchema : "elicitation/create";
+  client.setRequestHandler(method, ({ params }) => {
+    tell({ question: params.message });
+    return consents === "accept" ? { action: consents, content: { create: true } } : { action: consents };
+  });
+}
 const call = async (name, given, options) => {
   const request = { name, arguments: given };
   const result = await (first ? client.callTool(request, undefined, options) : client.callTool(request, options));
@@ -36,6 +44,11 @@ if (patience && !listens) {
 const onprogress = ({ message }) => tell({ progress: message });
 const options = listens ? { timeout: patience, resetTimeoutOnProgress: true, onprogress } : undefined;
 let made = await call("generate_personas", wanted, options);
+if (consents === "decline") {
+  tell({ failed: made.failed });
+  await client.close();
+  process.exit();
+}
 while (made.status === "pending") {
   made = await call("get_generation", { generationId: made.generationId });
 }

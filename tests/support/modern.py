@@ -8,7 +8,7 @@ import httpx
 from support.http import SECONDS
 
 VERSION = "2026-07-28"
-TASKS = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
+TASKS: dict[str, Any] = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
 """The capabilities of a client that takes tasks."""
 
 

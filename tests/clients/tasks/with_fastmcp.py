@@ -16,7 +16,8 @@ from fastmcp_tasks import ToolTask, call_tool_task
 
 def tell(**what: Any) -> None:
     """Print a line."""
-    print(json.dumps(what), flush=True)
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 def asking(*names: str) -> dict[str, Any]:
