@@ -116,7 +116,7 @@ _CONDENSED_PERSONA: Final[Schema] = {
     },
 }
 
-_NOTES: Final[Schema] = _strings("What to know before using this.")
+_NOTES: Final[Schema] = {"type": "array", "items": {"type": "string"}}
 
 GENERATE_PERSONAS_RESULT: Final[Schema] = {
     "type": "object",
@@ -167,7 +167,6 @@ _LISTED: Final[Schema] = {
 
 GET_GENERATION_RESULT: Final[Schema] = {
     "type": "object",
-    "description": "As of generate_personas; or, without a generationId, the latest calls.",
     "properties": {
         "generationId": {"type": "string"},
         "status": {"type": "string", "enum": STATUSES},
@@ -217,7 +216,6 @@ GET_PERSONA: Final[Schema] = {
 
 GET_PERSONA_RESULT: Final[Schema] = {
     "type": "object",
-    "description": "Sections as in Octave.",
     "properties": {
         "oId": {"type": "string"},
         "name": {"type": "string"},
@@ -265,7 +263,7 @@ CHECK_WORKSPACE_RESULT: Final[Schema] = {
         "workspaceOId": {"type": "string"},
         "organizationName": {"type": "string"},
         "balance": {"type": "number", "description": "Credits left."},
-        "credits": {"type": "object", "description": "Octave's figures."},
+        "credits": {"type": "object"},
         "notes": {"type": "array", "items": {"type": "string"}},
     },
 }

@@ -126,12 +126,10 @@ async def test_the_tools_are_few_and_each_is_there_once() -> None:
 
 
 async def test_the_list_of_tools_is_small() -> None:
-    """Many clients put all of it before every conversation, but for `_meta`, which no model is shown."""
+    """Many clients put all of it before every conversation."""
     async with connected() as client:
         listed = await client.list_tools()
-    published = [
-        tool.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"meta"}) for tool in listed.tools
-    ]
+    published = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed.tools]
     assert o200k(json.dumps(published, ensure_ascii=False, separators=(",", ":"))) < LIST_TOKENS
 
 
