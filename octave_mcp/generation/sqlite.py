@@ -31,16 +31,14 @@ BUSY_SECONDS = 2.0
 """How long to wait for the write lock of another process, which needs it for milliseconds."""
 
 _REASONS = {
-    sqlite3.SQLITE_BUSY: "another program has locked it. Ask the user to close what else has the file open",
-    sqlite3.SQLITE_READONLY: "it is read-only. Ask the user to make the file and its folder writable",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged. Ask the user to move it away; a new one is created",
-    sqlite3.SQLITE_NOTADB: "the file is not a ledger, or damaged. Ask the user to move it away; a new one is created",
-    sqlite3.SQLITE_FULL: "the disk is full. Ask the user to free some space",
+    sqlite3.SQLITE_BUSY: "another program has locked it. Close what else has the file open",
+    sqlite3.SQLITE_READONLY: "it is read-only. Make the file and its folder writable",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged. Move it away; a new one is created",
+    sqlite3.SQLITE_NOTADB: "the file is not a ledger, or damaged. Move it away; a new one is created",
+    sqlite3.SQLITE_FULL: "the disk is full. Free some space",
 }
-_OTHER_REASON = "it cannot be opened or written. Ask the user to check the file and its folder"
-_NEWER_VERSION = (
-    "a newer version of this server wrote the file. Ask the user to update this server, or to name another file"
-)
+_OTHER_REASON = "it cannot be opened or written. Check the file and its folder"
+_NEWER_VERSION = "a newer version of this server wrote the file. Update this server, or name another file"
 
 _Result = TypeVar("_Result")
 
