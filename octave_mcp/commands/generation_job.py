@@ -2,19 +2,24 @@
 
 import asyncio
 import math
-import sys
 from pathlib import Path
-from typing import Self
 
 import anyio
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from octave_mcp.commands.output import NOTHING_SENT, SANDBOX_NOTE, in_format, report, status, summary, write
+from octave_mcp.commands.output import (
+    NOTHING_SENT,
+    SANDBOX_NOTE,
+    in_format,
+    report,
+    shown_progress,
+    status,
+    summary,
+    write,
+)
 from octave_mcp.commands.process import FAILED
 from octave_mcp.generation.outcome import Generation
 from octave_mcp.generation.records import LedgerError, LimitReached, RecordLost
-from octave_mcp.generation.service import GenerationService
+from octave_mcp.generation.service import GenerationService, Progress
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.formats import Format
 from octave_mcp.server.services import open_call_state
@@ -50,8 +55,9 @@ class Job:
         """Generate or collect, wait for all personas, and print them. Return the exit code."""
         self._loop = asyncio.get_running_loop()
         async with open_call_state(self._settings) as state:
+            total = len(self._wanted.personas) if isinstance(self._wanted, GenerateRequest) else None
             try:
-                with _Bar(self._wanted) as bar:
+                with shown_progress(total) as bar:
                     generation = await self._settled(state.generation, bar)
             except (LedgerError, LimitReached, RecordLost) as error:
                 report(self._explained(error))
@@ -74,7 +80,7 @@ class Job:
         if self._scope:
             self._scope.cancel()
 
-    async def _settled(self, service: GenerationService, bar: "_Bar") -> Generation | None:
+    async def _settled(self, service: GenerationService, bar: Progress) -> Generation | None:
         """Return what is wanted when it is settled; None if there is no such generation, or if the run has to end."""
         with anyio.CancelScope() as self._scope:
             if self._is_ending:
@@ -125,26 +131,3 @@ class Job:
                 "asking for them again."
             )
         return f"{error} {self._advice() if self._id else NOTHING_SENT}"
-
-
-class _Bar:
-    """Progress on stderr, if that is a terminal."""
-
-    def __init__(self, wanted: GenerateRequest | str) -> None:
-        is_seen = sys.stderr is not None and sys.stderr.isatty()
-        total = len(wanted.personas) if isinstance(wanted, GenerateRequest) else None
-        text = "collecting" if total is None else f"0 of {total} ready"
-        columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), disable=not is_seen)
-        self._task = self._progress.add_task(text, total=total)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    async def __call__(self, progress: float, total: int, message: str) -> None:
-        """Show how far it is. See `Progress` of the service."""
-        self._progress.update(self._task, completed=progress, total=total, description=message)

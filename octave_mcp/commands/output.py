@@ -1,20 +1,32 @@
-"""A generation as `generate` prints it: for a person, or for a program.
+"""What `generate` shows: a generation for a person or for a program, and its progress.
 
 A tool's result says the same to a model, which has other tools to turn to.
 """
 
 import json
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from octave_mcp.generation.outcome import Generation, NameExists
+from octave_mcp.generation.service import Progress
 from octave_mcp.octave.errors import NoCredits, OctaveError, OutcomeUnknown, Refused
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.formats import Format, as_csv, as_markdown
 from octave_mcp.personas.summary import condense
 
-__all__ = ["NOTHING_SENT", "SANDBOX_NOTE", "credits_text", "in_format", "report", "status", "summary", "write"]
+__all__ = [
+    "NOTHING_SENT",
+    "SANDBOX_NOTE",
+    "credits_text",
+    "in_format",
+    "report",
+    "shown_progress",
+    "status",
+    "summary",
+    "write",
+]
 
 SUMMARY_TOKENS = 1_000_000
 """For the condensed personas: no model reads them here, so each has all the room that it takes."""
@@ -144,3 +156,52 @@ def _problem(error: OctaveError, generation: str) -> str:
         case _:
             parts.append("Nothing was created. Change what this is about, then run the command again.")
     return " ".join(parts)
+
+
+# --- Progress ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def shown_progress(total: int | None) -> Iterator[Progress]:
+    """Show progress on stderr until the end of the block, if that is a terminal, and yield what receives it.
+
+    It is rich's bar with the extra `terminal`, else a line for each change. rich is an extra since httpx loads it
+    wherever it is installed, which would slow each start of the server by a tenth. `total` is None if it is not known
+    yet.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield _nothing
+        return
+    text = "collecting" if total is None else f"0 of {total} ready"
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+    except ImportError:
+        yield _lines(text)
+        return
+    with Bar(BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(text, total=total)
+
+        async def update(progress: float, count: int, message: str) -> None:
+            bar.update(task, completed=progress, total=count, description=message)
+
+        yield update
+
+
+def _lines(first: str) -> Progress:
+    """Return what prints each message that differs from the last."""
+    shown = first
+
+    async def print_line(_: float, __: int, message: str) -> None:
+        nonlocal shown
+        if message != shown:
+            shown = message
+            print(message, file=sys.stderr, flush=True)
+
+    print(first, file=sys.stderr, flush=True)
+    return print_line
+
+
+async def _nothing(_: float, __: int, ___: str) -> None:
+    """Show nothing."""
