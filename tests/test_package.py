@@ -77,6 +77,8 @@ def test_the_source_distribution_has_what_its_tests_need(built: Path) -> None:
         "CONTRIBUTING.md",
         "CHANGELOG.md",
         "examples/research.py",
+        "skills/octave-personas/SKILL.md",
+        ".claude-plugin/plugin.json",
     ):
         assert name in names
 

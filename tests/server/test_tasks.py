@@ -20,6 +20,7 @@ from octave_mcp.server import generation_tools
 
 pytestmark = pytest.mark.anyio
 
+AGREED = {"action": "accept", "content": {"create": True}}
 METHODS = ("tasks/get", "tasks/update", "tasks/cancel")
 
 
@@ -192,6 +193,24 @@ async def test_a_lost_answer_keeps_its_task_working_until_it_is_settled() -> Non
         done = await completed(url, task)
         assert done["result"]["structuredContent"]["personas"][0]["oId"] == "pe_1"
         assert len(octave.requests) == 1
+
+
+@soon
+async def test_a_person_is_asked_before_there_is_a_task() -> None:
+    """The question is a result of the call; the answer makes the task, and no makes none."""
+    held, capabilities = Held(), {**TASKS, "elicitation": {"form": {}}}
+    async with served(held, confirm="require") as (url, octave):
+        asked = await call(url, "A", capabilities=capabilities)
+        assert asked["resultType"] == "input_required"
+        (key,) = asked["inputRequests"]
+        for answer, kind in (({"action": "decline"}, "complete"), (AGREED, "task")):
+            assert octave.requests == []
+            again = {"inputResponses": {key: answer}, "requestState": asked["requestState"]}
+            params = {"name": "generate_personas", "arguments": asking("A"), **again}
+            result = result_in(await ask(url, "tools/call", params, capabilities=capabilities))
+            assert result["resultType"] == kind
+        held.let_go("A")
+        assert statuses(await completed(url, result)) == "complete"
 
 
 @soon
