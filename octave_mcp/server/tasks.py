@@ -16,7 +16,8 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.extension import Extension, MethodBinding
 from mcp.server.mcpserver import require_client_extension
 from mcp.shared.exceptions import MCPError
-from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, CallToolRequestParams, RequestParams
+from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
+from mcp.types import HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, CallToolRequestParams, RequestParams
 
 from octave_mcp.generation.outcome import Generation, progress_words
 from octave_mcp.generation.records import RETENTION_SECONDS, LedgerError
@@ -102,7 +103,7 @@ async def _update(context: ServerRequestContext[CallState, Any], params: _TaskPa
 
 async def _cancel(context: ServerRequestContext[CallState, Any], params: _TaskParams) -> dict[str, Any]:
     """Send nothing more. The task still completes, as its result says what was created and what was not."""
-    require_client_extension(context, IDENTIFIER)
+    _check(context, params.task_id)
     try:
         is_known = await context.lifespan_context.generation.cancel(params.task_id)
     except (CallRefused, LedgerError) as error:
@@ -114,7 +115,7 @@ async def _cancel(context: ServerRequestContext[CallState, Any], params: _TaskPa
 
 async def _generation(context: ServerRequestContext[CallState, Any], task_id: str) -> Generation:
     """Return the caller's generation of this id as it is now; a lost answer is searched for. Raises MCPError."""
-    require_client_extension(context, IDENTIFIER)
+    _check(context, task_id)
     try:
         generation = await context.lifespan_context.generation.collect(task_id, seconds=0, progress=_no_progress)
     except (CallRefused, LedgerError) as error:
@@ -122,6 +123,18 @@ async def _generation(context: ServerRequestContext[CallState, Any], task_id: st
     if generation is None:
         raise MCPError(INVALID_PARAMS, _UNKNOWN_TASK)
     return generation
+
+
+def _check(context: ServerRequestContext[CallState, Any], task_id: str) -> None:
+    """Raise MCPError if the request does not declare the extension, or its header names another task.
+
+    Proxies may route by that header; the SDK checks it for its own methods only. Without it nothing can go wrong here,
+    and FastMCP 4.1 does not send it.
+    """
+    require_client_extension(context, IDENTIFIER)
+    name = context.request.headers.get(MCP_NAME_HEADER) if context.request else None
+    if name is not None and decode_header_value(name) != task_id:
+        raise MCPError(HEADER_MISMATCH, f"The header {MCP_NAME_HEADER} must be the request's taskId.")
 
 
 async def _no_progress(progress: float, total: int, message: str) -> None:

@@ -161,6 +161,14 @@ async def test_a_task_is_its_callers_own() -> None:
         await until(lambda: octave.requests)
 
 
+@pytest.mark.parametrize("method", METHODS)
+async def test_the_header_by_which_proxies_route_names_the_task(method: str) -> None:
+    """Another name is an error, as for the protocol's own methods."""
+    async with served(by_the_page) as (url, _):
+        response = await ask(url, method, {"taskId": "gen_one"}, mcp_name="gen_other")
+        assert (response.status_code, error_in(response)["code"]) == (400, -32020)
+
+
 @soon
 async def test_cancelling_sends_nothing_more_of_what_only_this_call_asked_for(tmp_path: Path) -> None:
     """From whichever replica; what was sent is finished, and the result says what was not sent."""
