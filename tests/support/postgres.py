@@ -202,8 +202,19 @@ class PostgresServer:
         self.execute("SELECT pg_promote()")
 
     def _set(self, name: str, value: str) -> None:
+        """Change a setting, and return when each connection and each process of the server has it."""
         self.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+        before = self._settings_read_at()
         self.execute("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + START_SECONDS
+        while self._settings_read_at() == before:
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.005)
+        self.execute("CHECKPOINT")  # the process that makes it first reads which copies a commit has to wait for
+
+    def _settings_read_at(self) -> object:
+        """Return when the first process read its settings; once a new connection sees it, the others were told."""
+        return self.execute("SELECT pg_conf_load_time()")[0][0]
 
     def _processes(self) -> list[psutil.Process]:
         """Return the server's processes, the one that starts the others first."""
