@@ -142,7 +142,6 @@ class Sender:
         async def mark_sent() -> None:
             if not await self._ledger.mark_sent(item.id, name_free=item.name in call.free):
                 raise _GivenUp
-            self._publish(item.id)
 
         self.posting += 1
         try:

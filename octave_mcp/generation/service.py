@@ -26,6 +26,7 @@ from octave_mcp.generation.records import (
     LedgerError,
     RecordLost,
     Spending,
+    Started,
     State,
 )
 from octave_mcp.generation.recovery import Recovery
@@ -147,7 +148,7 @@ class GenerationService:
             self._sender.start(started, request, allow_same_name=allow_same_name)
         count_joined(len(started.record.joined))
         try:
-            generation = await self._wait(started.record.id, began + seconds, progress)
+            generation = await self._wait(started.record.id, began + seconds, progress, started)
         except anyio.get_cancelled_exc_class():
             if not self._ending:
                 self._spawn(self._give_up, started.record.id)
@@ -230,13 +231,20 @@ class GenerationService:
 
     # --- Waiting ------------------------------------------------------------------------------------------------------
 
-    async def _wait(self, generation: str, until: float, progress: Progress) -> Generation | None:
-        """Wait until a generation is settled, lost answers included, or until a time of the clock's `elapsed`."""
+    async def _wait(
+        self, generation: str, until: float, progress: Progress, started: Started | None = None
+    ) -> Generation | None:
+        """Wait until a generation is settled, lost answers included, or until a time of the clock's `elapsed`.
+
+        One that was `started` just now is read only when one of its items changes, unless it has joined items, which
+        may have changed already.
+        """
+        known = started.record if started and not started.record.joined else None
         reporter = _Reporter(progress, self._clock)
         with self._recovery.waiting() as search:
             while True:
                 with self._events.subscribe() as subscription:
-                    record = await self._read(generation, until)
+                    record, known = known or await self._read(generation, until), None
                     if record is None:
                         return None
                     subscription.narrow([item.id for item in record.items])

@@ -82,6 +82,7 @@ class SqliteDatabase:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._is_synced = True
+        self._pragmas: dict[str, object] = {}
         self._one_thread = anyio.CapacityLimiter(1)
         self._lock = threading.RLock()
 
@@ -117,13 +118,18 @@ class SqliteDatabase:
         with self._lock:
             try:
                 connection = self._connected()
-                connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000) if wait else 0}")
-                connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._set(connection, "busy_timeout", round(BUSY_SECONDS * 1000) if wait else 0)
+                self._set(connection, "synchronous", "FULL" if durable else "NORMAL")
                 self._is_synced &= durable
                 with _transaction(connection):
                     return operation(_SqliteTransaction(connection, self._now()))
             except (sqlite3.Error, OSError, UnicodeEncodeError) as error:
                 raise self._problem(error, wait=wait) from error
+
+    def _set(self, connection: sqlite3.Connection, pragma: str, value: object) -> None:
+        if self._pragmas.get(pragma) != value:
+            connection.execute(f"PRAGMA {pragma} = {value}")
+            self._pragmas[pragma] = value
 
     def _connected(self) -> sqlite3.Connection:
         """Return the connection, opened anew if the file was removed or replaced."""
@@ -131,6 +137,7 @@ class SqliteDatabase:
             self._disconnect()
         if self._connection is None:
             self._connection = _connect(self._path)
+            self._pragmas = {}
             self._file = None if self._path is None else _identity(self._path)
         return self._connection
 
