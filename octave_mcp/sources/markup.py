@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html.parser import HTMLParser
+from typing import Literal
 
-from octave_mcp.sources.text import decode
+from octave_mcp.octave.text import is_blank
+from octave_mcp.sources.text import NotText, decode
 
 __all__ = ["email_text", "html_text"]
 
@@ -24,27 +26,40 @@ _DECLARED_WITHIN_BYTES = 4096
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
 
-def html_text(content: bytes) -> tuple[str, str]:
-    """Return what a page shows, its title first, and a note about its encoding. Raises NotText."""
-    declared = _CHARSET.search(content[:_DECLARED_WITHIN_BYTES])
-    page, encoding = decode(content, declared[1].decode("ascii") if declared else None)
+def html_text(content: bytes, charset: str | None = None) -> tuple[str, str]:
+    """Return what a page shows, its title first, and a note about its encoding. Raises NotText.
+
+    `charset` is what an e-mail says of the page; without it the page's own declaration counts.
+    """
+    if charset is None and (found := _CHARSET.search(content[:_DECLARED_WITHIN_BYTES])):
+        declared = found[1].decode("ascii")
+        # A declaration that can be read byte by byte is not in UTF-16, whatever it says.
+        charset = None if declared.lower().startswith("utf-16") else declared
+    page, encoding = decode(content, charset)
     return _readable(page), encoding
 
 
 def email_text(content: bytes) -> tuple[str, str]:
-    """Return an e-mail's main headers and its text, and a note that names the attachments, which are left out."""
+    """Return an e-mail's main headers and its text, and a note that names the attachments, which are left out.
+
+    Its HTML counts where its plain text is blank. Raises NotText for an e-mail without any text.
+    """
     message = message_from_bytes(content, EmailMessage, policy=policy.default)
     headers = [f"{name}: {message[name]}" for name in _HEADERS if message[name]]
-    body = message.get_body(("plain", "html"))
-    text = ""
-    if body is not None:
-        raw = body.get_payload(decode=True)
-        raw = raw if isinstance(raw, bytes) else b""
-        if body.get_content_subtype() == "html":
-            text, _ = html_text(raw)
-        else:
-            text, _ = decode(raw, body.get_content_charset())
+    text = next((text for kind in ("plain", "html") if not is_blank(text := _body(message, kind))), "")
+    if not text:
+        raise NotText("is an e-mail without text: save its attachments as files of their own, and use those")
     return "\n".join([*headers, "", text]), _left_out([part.get_filename() for part in message.iter_attachments()])
+
+
+def _body(message: EmailMessage, kind: Literal["plain", "html"]) -> str:
+    """Return the text of an e-mail's body of one kind, or "" if it has none. Raises NotText."""
+    body = message.get_body((kind,))
+    content = body.get_payload(decode=True) if body is not None else None
+    if body is None or not isinstance(content, bytes):
+        return ""
+    charset = body.get_content_charset()
+    return (html_text(content, charset) if kind == "html" else decode(content, charset))[0]
 
 
 def _left_out(names: Sequence[str | None]) -> str:

@@ -54,13 +54,16 @@ def check_sendable(text: str) -> None:
 def decode(content: bytes, declared: str | None = None) -> tuple[str, str]:
     """Return the text, and the name of its encoding unless that is UTF-8.
 
-    `declared` is what the content itself says, as HTML does; it counts where the content is not UTF-8. Raises NotText.
+    `declared` is what comes with the content, as in HTML and e-mail. It counts where the content is not UTF-8, or has
+    no byte beyond ASCII: so have texts in ISO-2022-JP and UTF-7, and some in UTF-16. Raises NotText.
     """
     for mark, marked, name in _MARKS:
         if content.startswith(mark):
             return _strictly(content[len(mark) :], marked), name
     if codec := _unmarked_utf16(content[:_SAMPLE_BYTES]):
         return _strictly(content, codec), "UTF-16"
+    if content.isascii() and (read := _by_declaration(content, declared)) and read[0] != content.decode("ascii"):
+        return read
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:

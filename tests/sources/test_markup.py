@@ -1,5 +1,6 @@
 """HTML and e-mail as the text that a reader sees."""
 
+import base64
 from email.message import EmailMessage
 
 import pytest
@@ -33,6 +34,9 @@ def test_a_page_becomes_what_it_shows() -> None:
         ("<meta charset='koi8-r'><p>Сверка".encode("koi8-r"), "Сверка", "KOI8-R"),
         (b"<meta http-equiv=x content='text/html; charset=iso-8859-2'>\xb1", "ą", "ISO8859-2"),
         (b"caf\xe9", "café", "Latin-1"),
+        ("<meta charset='iso-2022-jp'><p>帳簿".encode("iso-2022-jp"), "帳簿", "ISO2022_JP"),
+        (b"<meta charset='windows-1252'><p>plain", "plain", ""),
+        (b"<meta charset='utf-16'><p>even", "even", ""),
         ("<p>\ufeff帳簿".encode("utf-16"), "\ufeff帳簿", "UTF-16"),
         (b"<p>&#xD800;&#0;&bogus;</p>", "\ufffd\ufffd&bogus;", ""),
         (b"<script>never closed", "", ""),
@@ -57,9 +61,44 @@ def test_an_email_is_its_headers_and_its_plain_text() -> None:
     assert note == "without its attachments: offer.pdf, unnamed"
 
 
+@pytest.mark.parametrize(
+    ("kind", "charset", "words"),
+    [
+        ("plain", "iso-2022-jp", "価格が心配です。"),
+        ("plain", "utf-7", "Größe"),
+        ("plain", "utf-16-le", "Привет, мир, клиент"),
+        ("plain", "koi8-r", "Сверка"),
+        ("html", "iso-8859-2", "Zażółć gęślą jaźń w każdym miesiącu"),
+        ("html", "iso-2022-jp", "価格が心配です。"),
+    ],
+)
+def test_an_email_is_read_by_the_encoding_of_its_part(kind: str, charset: str, words: str) -> None:
+    """Also if its bytes could be another text, as those of encodings without a byte beyond ASCII could."""
+    head = f"Subject: talk\nContent-Type: text/{kind}; charset={charset}\nContent-Transfer-Encoding: base64\n\n"
+    text, _ = email_text(head.encode() + base64.b64encode(words.encode(charset)))
+    assert text == f"Subject: talk\n\n{words}"
+
+
+def test_the_html_of_an_email_counts_where_its_plain_text_is_blank() -> None:
+    """As newsletters have it."""
+    message = EmailMessage()
+    message.set_content(" \n")
+    message.add_alternative("<p>what is said</p>", subtype="html")
+    assert email_text(message.as_bytes())[0].strip() == "what is said"
+
+
+def test_an_email_without_text_is_refused() -> None:
+    """Its subject alone says nothing of a persona, and its attachments are not read."""
+    message = EmailMessage()
+    message["Subject"] = "the interview"
+    message.add_attachment(b"x", maintype="application", subtype="pdf", filename="interview.pdf")
+    for content in (message.as_bytes(), b"Subject: only this\n\n", b"Content-Type: multipart/mixed\n\nlost"):
+        assert "without text" in convert(Format.EMAIL, content)["problem"]
+
+
 def test_what_comes_on_the_wire_can_be_sent() -> None:
-    """An e-mail without text is its headers, and no character is one that cannot be sent."""
-    assert convert(Format.EMAIL, b"Subject: only\x01 this\n\n") == {"text": "Subject: only this\n\n", "note": ""}
+    """No character is one that cannot be sent."""
+    assert convert(Format.EMAIL, b"Subject: a\x01\n\nb") == {"text": "Subject: a\n\nb", "note": ""}
     assert convert(Format.HTML, b"<p>\x01words</p>") == {"text": "words", "note": ""}
-    assert "has no text" in convert(Format.EMAIL, b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\n")["problem"]
+    assert "has no text" in convert(Format.HTML, b"<p></p>")["problem"]
     assert "is the most" in convert(Format.HTML, b"<p>" + b"words " * 100_000)["problem"]
