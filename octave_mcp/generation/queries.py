@@ -67,21 +67,26 @@ def _join_rank(item: Item) -> tuple[int, float]:
 
 
 def check_limits(transaction: Transaction, tenant: str, more: int, limits: SpendingLimits) -> None:
-    """Raise LimitReached if `more` personas do not fit. A persona's price is the average that was seen so far."""
+    """Raise LimitReached if `more` personas do not fit.
+
+    A persona that may exist and whose price Octave has not reported counts at the average price that was seen so far.
+    What Octave charged without creating a persona counts too.
+    """
     if not more or limits == SpendingLimits():
         return
     row: Any = transaction.execute(
-        "SELECT count(*), count(CASE WHEN state IN ('queued', 'sent') THEN 1 END), coalesce(sum(usage), 0) FROM items "
-        "WHERE tenant = ? AND created_at > ? AND state != 'failed'",
+        "SELECT count(CASE WHEN state != 'failed' THEN 1 END), "
+        "count(CASE WHEN state != 'failed' AND usage IS NULL THEN 1 END), coalesce(sum(usage), 0) FROM items "
+        "WHERE tenant = ? AND created_at > ?",
         (tenant, transaction.now - DAY_SECONDS),
     ).fetchone()
-    personas, live, spent = row
+    personas, unpriced, spent = row
     if limits.personas_per_day is not None and personas + more > limits.personas_per_day:
         raise LimitReached(limits.personas_per_day, max(0, limits.personas_per_day - personas), "personas")
     if limits.credits_per_day is not None:
         seen = spending(transaction, tenant)
         price = (seen.credits or 0.0) / seen.priced if seen.priced else 0.0
-        left = limits.credits_per_day - spent - price * live
+        left = limits.credits_per_day - spent - price * unpriced
         if left <= 0 or price * more > left:
             raise LimitReached(limits.credits_per_day, max(0.0, left), "credits")
 

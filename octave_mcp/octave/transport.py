@@ -11,6 +11,7 @@ import ssl
 import sys
 from collections.abc import Generator, Mapping
 from functools import partial
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -47,7 +48,10 @@ MAX_UNREADABLE_BYTES = 64 * 1024
 """Bounds what is kept of an answer that cannot be read: a dozen personas."""
 
 _ANSWERS = frozenset({"data", "oId", "valid"})
-"""An answer with none of these and a message is an error, whatever its status."""
+"""An answer with none of these and a message is an error, whichever status of success it has but those below."""
+
+_NOT_DONE = frozenset({HTTPStatus.ACCEPTED, HTTPStatus.PARTIAL_CONTENT})
+"""Statuses of success with which an answer without a persona is no rejection: the persona may come later."""
 
 _WRONG_ADDRESS = (httpx.UnsupportedProtocol, httpx.InvalidURL)
 _FOREIGN = (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict, *_WRONG_ADDRESS, TimeoutError)
@@ -162,6 +166,13 @@ class Transport:
             raise errors.OutcomeUnknown("Octave's answer cannot be read.", status=response.status_code) from None
         if not isinstance(answer, dict):
             raise errors.OutcomeUnknown("Octave's answer is not what its API describes.", status=response.status_code)
+        if response.status_code in _NOT_DONE and not answer.get("data"):
+            raise errors.OutcomeUnknown(
+                f"Octave has taken the request, and did not say what became of it (HTTP {response.status_code}).",
+                octave_message=message_in(answer),
+                status=response.status_code,
+                request_id=request_id_in(answer),
+            )
         if _ANSWERS.isdisjoint(answer) and message_in(answer, envelope_only=True):
             raise errors.InputProblem(
                 "Octave did not accept the request.",

@@ -90,6 +90,10 @@ _SET_THE_KEY = (
     "Ask the user to set OCTAVE_API_KEY in this server's configuration to the key of their Octave workspace, and to "
     "restart the server."
 )
+_CHECK_THE_PLAN = (
+    "Ask the user to check the plan and the credits of their Octave workspace (check_workspace shows the credits), and "
+    "the key in OCTAVE_API_KEY."
+)
 _CHECK_THE_SETUP = (
     "Ask the user to check OCTAVE_BASE_URL in this server's configuration, this machine's proxy settings, and its "
     "certificates, and to restart the server."
@@ -175,7 +179,9 @@ def explain(error: OctaveError, *, message_characters: int = MESSAGE_CHARACTERS,
     """
     (code, retry), advice = _KINDS[type(error)], _ADVICE[type(error)]
     message = error.octave_message or ""
-    if code is Code.INPUT_REJECTED and known_oids and error.status == HTTPStatus.NOT_FOUND:
+    if error.status == HTTPStatus.FORBIDDEN:
+        advice = f"{NOTHING_CREATED} {_CHECK_THE_PLAN}"
+    elif code is Code.INPUT_REJECTED and known_oids and error.status == HTTPStatus.NOT_FOUND:
         advice = f"{NOTHING_CREATED} {ANSWERS_DISAGREE}"
     elif code is Code.INPUT_REJECTED and _UNREAD_PAGE.search(message):
         advice = f"{NOTHING_CREATED} {_PASTE_THE_PAGE}"

@@ -169,6 +169,26 @@ async def test_the_limit_of_credits_expects_the_price_that_was_seen(ledger: Ledg
 
 
 @each_database
+async def test_the_limit_of_credits_counts_what_may_have_been_charged(ledger: Ledger) -> None:
+    """A persona whose answer was lost counts at the average price, and a charge without a persona as reported."""
+    limits = SpendingLimits(credits_per_day=35)
+    for name, state, usage in (
+        ("A", State.CREATED, 10),
+        ("B", State.FAILED, 5),
+        ("C", State.FAILED, None),
+        ("D", State.UNKNOWN, None),
+    ):
+        await finish(ledger, await begin(ledger, name, limits=limits), state, usage=usage)
+    with pytest.raises(LimitReached) as caught:
+        await begin(ledger, "E", "F", limits=limits)
+    assert caught.value.left == 10
+    await finish(ledger, await begin(ledger, "E", limits=limits), State.CREATED)
+    with pytest.raises(LimitReached) as caught:
+        await begin(ledger, "F", limits=limits)
+    assert caught.value.left == 0
+
+
+@each_database
 async def test_spending_is_what_octave_reported(ledger: Ledger, time: MovedTime) -> None:
     """It covers the last day and the retention; without any report there is no number."""
     await finish(ledger, await begin(ledger, "A"), State.CREATED)

@@ -260,6 +260,14 @@ async def test_an_error_envelope_with_status_200_is_a_rejection(envelope: dict[s
     assert (type(error), error.octave_message) == (errors.InputProblem, "Not like this")
 
 
+@pytest.mark.parametrize("body", [error_envelope("Accepted"), {"data": None}, {"data": []}, {}])
+@pytest.mark.parametrize("status", [202, 206])
+async def test_a_request_that_is_only_accepted_has_an_unknown_outcome(status: int, body: dict[str, Any]) -> None:
+    """The persona may come later, so it must not be sent again."""
+    error = await fails(always(body, status=status))
+    assert (type(error), error.status) == (errors.OutcomeUnknown, status)
+
+
 @pytest.mark.parametrize("content_type", ["text/html", "text/plain; charset=latin-1", ""])
 async def test_json_under_a_wrong_content_type_is_read(content_type: str) -> None:
     """It has been paid for."""

@@ -131,7 +131,7 @@ async def test_what_was_asked_for_is_echoed_once_and_short() -> None:
     [
         (always(error_envelope("No such key"), status=401), ["OCTAVE_API_KEY", "No such key", NOTHING_CREATED]),
         (always(error_envelope("Out of credits"), status=402), ["no credits left", "Out of credits"]),
-        (always(error_envelope("Forbidden"), status=403), ["OCTAVE_API_KEY", "credits"]),
+        (always(error_envelope("Forbidden"), status=403), ["OCTAVE_API_KEY", "check the plan", "check_workspace"]),
         (always(error_envelope("Unknown playbook"), status=404), ["Unknown playbook", "never guess one"]),
         (always(b"", status=307, headers={"location": "https://x.example"}), ["OCTAVE_BASE_URL", "never followed"]),
         (

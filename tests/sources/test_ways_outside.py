@@ -2,10 +2,19 @@
 
 import os
 import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from mcp import Client, StdioServerParameters
+from pydantic import SecretStr
+from support.command import environment
 from support.file_server import asking, file_server, text_of
+from support.http import client as http_client
+from support.http import serving
+from support.upstream import Upstream, by_the_page, upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +65,16 @@ OUTSIDE = {
     "the process's input": "file:/dev/stdin",
     "a link to a device": "file:zero.md",
     "an open file of the process": "file:descriptor.md",
+    "the root by way of the process": "file:/proc/self/root{base}/outside/secret.md",
+    "the working folder by way of the process": "file:/proc/self/cwd/../outside/secret.md",
+    "an open file by its number": "file:/dev/fd/0",
+    "a link to the root of the process": "file:root{base}/outside/secret.md",
+    "one dot leader for two dots": "file:\u2025/outside/secret.md",
+    "parent and a blank": "file:.. /outside/secret.md",
+    "parent and a dot": "file:.../outside/secret.md",
+    "the other case of the folder": "file:{base}/MATERIAL/notes.md",
+    "a path that is too long": "file:" + "a/" * 50_000 + "secret.md",
+    "a name that is too long": "file:" + "a" * 5_000 + ".md",
 }
 NEVER_READ = {
     "an .env": "file:.env",
@@ -69,6 +88,9 @@ NEVER_READ = {
     "a key with a suffix": "file:ID_RSA.txt",
     "a certificate's key": "file:server.pem",
     "credentials": "file:credentials.json",
+    "an env file as text": "file:production.env.txt",
+    "a file that is huge": "file:huge.csv",
+    "a file that is huge and empty": "file:sparse.md",
     "an env file with a name": "file:production.env",
     "passwords": "file:passwords.csv",
     "a link to a key": "file:link-key.md",
@@ -93,6 +115,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     secrets = ["outside/secret.md", "material-secret/secret.md"]
     secrets += [f"material/{name}" for name in (".env", ".notes.md", ".git/notes.md", "calls/.old/notes.md", "id_rsa")]
     secrets += [f"material/{name}" for name in ("ID_RSA.txt", "server.pem", "credentials.json", "production.env")]
+    secrets += ["material/production.env.txt"]
     secrets += [f"material/{name}" for name in ("passwords.csv", "photo.png", "folder.md/secret.md")]
     inside = {"material/notes.md": "inside", "material/calls/more.md": "inside", "material/harmless.md": KEY}
     for name, content in {**dict.fromkeys(secrets, CANARY), **inside}.items():
@@ -107,11 +130,15 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "loop.md": "loop.md",
         "dangling.md": "nowhere.md",
         "zero.md": "/dev/zero",
+        "root": "/proc/self/root",
         "descriptor.md": "/proc/self/fd/0",
         "link-hidden.md": ".notes.md",
         "link-key.md": "id_rsa",
     }.items():
         (base / "material" / name).symlink_to(target)
+    for name, size in {"huge.csv": 26 * 2**20, "sparse.md": 2**40}.items():
+        with (base / "material" / name).open("wb") as file:
+            file.truncate(size)
     os.mkfifo(base / "material" / "pipe.md")
     return base
 
@@ -122,22 +149,53 @@ def test_there_are_more_than_forty_ways() -> None:
     assert len(OUTSIDE) >= 40
 
 
-async def test_no_way_leads_outside_and_nothing_is_sent(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@asynccontextmanager
+async def over_stdio(folder: Path) -> AsyncIterator[tuple[Client, Upstream]]:
+    """The command in a process of its own."""
+    async with upstream(by_the_page) as octave:
+        command = StdioServerParameters(
+            command=sys.executable,
+            args=["-m", "octave_mcp", "--folder", str(folder)],
+            env=environment(
+                OCTAVE_BASE_URL=octave.url, OCTAVE_API_KEY="sk-canary-0123456789", OCTAVE_MCP_STATE_URL="memory://"
+            ),
+        )
+        async with Client(command) as client:
+            yield client, octave
+
+
+@asynccontextmanager
+async def over_http(folder: Path) -> AsyncIterator[tuple[Client, Upstream]]:
+    """The server for a team."""
+    async with (
+        upstream(by_the_page) as octave,
+        serving(base_url=octave.url, api_key=SecretStr("sk-canary-0123456789"), folders=(folder,)) as url,
+        http_client(url) as client,
+    ):
+        yield client, octave
+
+
+@pytest.mark.parametrize("serve", [over_stdio, over_http])
+async def test_no_way_leads_outside_and_nothing_is_sent(
+    base: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    serve: Callable[[Path], AbstractAsyncContextManager[tuple[Client, Upstream]]],
+) -> None:
     """Beside a source that is fine, so that one bad file is enough for nothing to be sent; the file is named."""
     monkeypatch.setenv("HOME", str(base / "outside"))
-    listening = socket.socket(socket.AF_UNIX)
     monkeypatch.chdir(base / "material")
-    listening.bind("socket.md")
+    (base / "material" / "socket.md").unlink(missing_ok=True)
     wrong = {}
-    async with file_server(base / "material") as (client, octave):
-        for way, template in {**OUTSIDE, **NEVER_READ}.items():
-            address = template.format(base=base, bare=str(base).lstrip("/"))
-            result = await client.call_tool("generate_personas", asking("file:notes.md", address))
-            text = text_of(result)
-            if not result.is_error or CANARY in text or "personas[0].sources[1]" not in text or octave.requests:
-                wrong[way] = text
-        assert not (await client.call_tool("generate_personas", asking("file:notes.md"))).is_error
-    listening.close()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket.md")
+        async with serve(base / "material") as (client, octave):
+            for way, template in {**OUTSIDE, **NEVER_READ}.items():
+                address = template.format(base=base, bare=str(base).lstrip("/"))
+                result = await client.call_tool("generate_personas", asking("file:notes.md", address))
+                text = text_of(result)
+                if not result.is_error or CANARY in text or "personas[0].sources[1]" not in text or octave.requests:
+                    wrong[way] = text
+            assert not (await client.call_tool("generate_personas", asking("file:notes.md"))).is_error
     assert wrong == {}
     assert [persona["sources"] for persona in octave.asked] == [[{"type": "TEXT", "value": "inside"}]]
 

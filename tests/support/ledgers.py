@@ -54,7 +54,7 @@ async def finish(ledger: Ledger, started: Started, *states: State, usage: float 
         item = started.record.items[place].id
         await ledger.mark_sent(item)
         oids = [f"pe_{item}"] if state is State.CREATED else []
-        await ledger.settle(item, state, "{}", usage=usage if state is State.CREATED else None, oids=oids)
+        await ledger.settle(item, state, "{}", usage=usage, oids=oids)
 
 
 async def rows(ledger: Ledger, query: str) -> list[tuple[Any, ...]]:
