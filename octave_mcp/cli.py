@@ -4,6 +4,7 @@ A client waits for the server's first answer at every chat, so a command's modul
 """
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -59,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read stdout is gone
+    except (OSError, ExceptionGroup) as error:
+        if not _is_lost_stdout(error):
+            raise
         return FAILED
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in sys.stdlib_module_names:
@@ -122,6 +125,16 @@ def _serve(options: argparse.Namespace) -> int:
     from octave_mcp.commands.stdio import serve_over_stdio  # noqa: PLC0415 - no other command needs it
 
     return serve_over_stdio(sandbox=options.sandbox, folders=options.folder)
+
+
+def _is_lost_stdout(error: Exception) -> bool:
+    """Return whether all that went wrong is that stdout takes no more: its reader is gone, or the disk is full."""
+    if isinstance(error, ExceptionGroup):
+        return all(map(_is_lost_stdout, error.exceptions))
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+        sys.stderr.write("octave-personas-mcp: stdout cannot be written to: the disk is full.\n")
+        return True
+    return isinstance(error, BrokenPipeError)
 
 
 def _leave_stdout() -> None:

@@ -273,6 +273,22 @@ def test_a_misspelt_command_or_option_is_told(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is a device of Linux")
+@pytest.mark.parametrize("command", ["config", "demo"])
+def test_a_stdout_that_takes_nothing_is_no_traceback(command: str) -> None:
+    """A full disk is reported in a line; a reader that is gone, as `head` is, needs none."""
+    started = [sys.executable, "-m", "octave_mcp", command]
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(started, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == "octave-personas-mcp: stdout cannot be written to: the disk is full.\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = subprocess.run(started, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (1, "")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_says_what_it_does_and_imports_nothing_until_then(
     capsys: pytest.CaptureFixture[str], command: str

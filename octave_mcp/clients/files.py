@@ -19,7 +19,7 @@ from octave_mcp.clients.entries import configuration, document
 from octave_mcp.clients.model import Client, Connection, Entry
 from octave_mcp.values import expand_home
 
-__all__ = ["CannotWrite", "client_file", "read_servers", "write_entry"]
+__all__ = ["CannotWrite", "NameTaken", "client_file", "read_servers", "write_entry"]
 
 MAX_FILE_BYTES = 16_000_000
 """Bound on what is read of a file. Settings of people have some kilobytes."""
@@ -32,6 +32,10 @@ _INDENT = re.compile(r"^[{\[]\r?\n([ \t]+)\S", re.MULTILINE)
 
 class CannotWrite(Exception):
     """The file cannot be read, or not be changed without a loss. Nothing was changed, and the text says why."""
+
+
+class NameTaken(CannotWrite):
+    """The file has a server of this name that says something else."""
 
 
 def client_file(client: Client, *, project: bool = False) -> Path | None:
@@ -68,13 +72,13 @@ def write_entry(client: Client, connection: Connection, path: Path, *, replace: 
         raise CannotWrite(f"{client.title}'s file is YAML, which cannot be changed here without losing its comments")
     path = path.resolve()
     before = _text(path) if path.exists() else ""
-    servers = read_servers(client, path)
+    read_servers(client, path)
     wanted = client.entry(client, connection)
-    found = servers.get(connection.name)
+    found = _parsed(client, before).get(client.servers, {}).get(connection.name)
     if found == wanted:
         return None
     if found is not None and not replace:
-        raise CannotWrite(
+        raise NameTaken(
             f"{path} already has a server {connection.name}, with other content. Replace it with --replace, or choose "
             "another name with --name"
         )

@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from octave_mcp.clients.entries import configuration
-from octave_mcp.clients.files import CannotWrite, client_file, write_entry
+from octave_mcp.clients.files import CannotWrite, NameTaken, client_file, write_entry
 from octave_mcp.clients.model import KEY, NAME, TOKEN, Client, Connection, Secret
 from octave_mcp.clients.table import BY_NAME, CLIENTS
 from octave_mcp.values import address_in, expand_home, this_machine
@@ -201,9 +201,12 @@ def _write(client: Client, connection: Connection, options: argparse.Namespace) 
         return _refused(f"{client.title} has no file {place} that this command knows{instead}", UNUSABLE)
     try:
         backup = write_entry(client, connection, path, replace=options.replace)
+    except NameTaken as problem:
+        return _refused(f"nothing was changed: {problem}.", FAILED)
     except CannotWrite as problem:
         print(configuration(client, connection), end="", flush=True)
-        return _refused(f"nothing was changed: {problem}. Add the above to {path} yourself.", FAILED)
+        below = f"If it has {client.servers} already, add only what is below that line."
+        return _refused(f"nothing was changed: {problem}. Add the above to {path} yourself. {below}", FAILED)
     kept = f" The file as it was: {backup}." if backup else ""
     print(f"{connection.name} is in {path}.{kept}", file=sys.stderr)
     print("\n".join([*client.notes, *_about_secret(client, connection), client.then]), file=sys.stderr)
@@ -218,10 +221,8 @@ def _advice(client: Client, connection: Connection) -> list[str]:
     own = _own_command(client, connection)
     first = f"{client.title}: run\n  {own}\nor add the above to {_places(client)}."
     lines = ["", first if own else f"{client.title}: add the above to {_places(client)}."]
-    if client.format != "yaml":
-        lines.append(
-            f"If that file has {client.servers} already, add {connection.name} to it. --write does it for you."
-        )
+    written = "" if client.format == "yaml" else " --write does it for you."
+    lines.append(f"If that file has {client.servers} already, add {connection.name} to it.{written}")
     lines += client.notes
     lines += _about_secret(client, connection)
     if connection.url:

@@ -61,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--new", action="store_true", help="create other personas, even if the same were requested or exist already"
     )
-    parser.add_argument("--output", metavar="PATH", type=Path, help="write the personas to this file")
+    parser.add_argument(
+        "--output", metavar="PATH", type=Path, help="write the personas to this file, in place of its content"
+    )
     parser.add_argument(
         "--format", choices=FORMATS, help="form of the personas (default: by the ending of --output, else text)"
     )
@@ -84,7 +86,9 @@ def run(options: argparse.Namespace) -> int:
         report(f"{NO_KEY} {NOTHING_SENT}")
         return BAD_SETTINGS
     try:
-        wanted = options.collect or read_request(options.file, settings.max_personas_per_call, settings.folders)
+        wanted = options.collect
+        if wanted is None:
+            wanted = read_request(options.file, settings.max_personas_per_call, settings.folders)
         _check_output(options.output)
     except Unusable as problem:
         report(str(problem))

@@ -4,7 +4,8 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ _EXCEL = "cp1252"
 """What Excel's plain "CSV" is written in, in most of Europe and America."""
 
 _COLUMNS = ("name", "source", "type")
+
+MAX_FILE_BYTES = 64_000_000
+"""Bound on what is read of a file or stdin: far more than the texts of one request, and little for a machine."""
 
 BODY = 'such as {"personas": [{"name": "CISO", "sources": [{"type": "TEXT", "value": "notes"}]}]}'
 
@@ -77,10 +81,14 @@ def _content(source: str, name: str) -> bytes:
     if source == "-" and sys.stdin is None:
         raise Unusable(f"stdin is closed. {NOTHING_SENT}")
     try:
-        return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        with nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as file:
+            content: bytes = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "there can be no such name"
         raise Unusable(f"{name} cannot be read: {reason}. {NOTHING_SENT}") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise Unusable(f"{name} is larger than {MAX_FILE_BYTES // 1_000_000} MB: split it. {NOTHING_SENT}")
+    return content
 
 
 def _invalid(problems: Sequence[str]) -> Unusable:
@@ -99,7 +107,7 @@ def _from_json(content: bytes, name: str) -> Any:
         hint = f"It has to hold the API's body, {BODY}; a table's name ends in .csv."
         raise Unusable(f"{name} is not JSON: {error.msg}, at {place}. {hint} {NOTHING_SENT}") from None
     except UnicodeDecodeError:
-        raise Unusable(f"{name} is not UTF-8: save it as UTF-8. {NOTHING_SENT}") from None
+        raise Unusable(f"{name} is not UTF-8 text: save it as UTF-8, and a table as CSV. {NOTHING_SENT}") from None
     except (ValueError, RecursionError):
         raise Unusable(f"{name} is not JSON that can be read. {NOTHING_SENT}") from None
 
@@ -138,18 +146,32 @@ def _from_table(text: str, name: str) -> dict[str, Any]:
     lines = text.splitlines()
     first = next((line for line in lines if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
-    rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         head = [cell.strip().lower() for cell in next(row for row in rows if any(map(str.strip, row)))]
-        if "source" not in head or set(head) - {*_COLUMNS, ""}:
+        named = [cell for cell in head if cell]
+        if "source" not in named or set(named) - set(_COLUMNS) or len(named) > len(set(named)):
             found = shorten(clean(", ".join(head)[:200]), 100)
-            raise _invalid([f"{name}: the first line has to name the columns name and source; it has: {found}"])
-        return _body((rows.line_num, dict(zip(head, row, strict=False))) for row in rows if any(map(str.strip, row)))
+            expected = "name and source, each once, and type if you like"
+            raise _invalid([f"{name}: the first line has to name the columns {expected}; it has: {found}"])
+        return _body(_cells(head, rows))
     except csv.Error as error:
         raise _invalid([f"{name}: line {rows.line_num} is not CSV: {error}"]) from None
 
 
-def _body(rows: Any) -> dict[str, Any]:
+def _cells(head: Sequence[str], rows: Any) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield each row that is not blank, with the number of its last line. Raises Unusable."""
+    for row in rows:
+        cells = dict(zip(head, row, strict=False))
+        beyond = [*row[len(head) :], *(cell for column, cell in zip(head, row, strict=False) if not column)]
+        if any(map(str.strip, beyond)):  # a text with a comma and no quotes would lose what follows the comma
+            hint = 'a text with commas has to be in quotes, "like, this"'
+            raise _invalid([f"line {rows.line_num}: text is outside the named columns; {hint}"])
+        if any(map(str.strip, row)):
+            yield rows.line_num, cells
+
+
+def _body(rows: Iterator[tuple[int, dict[str, str]]]) -> dict[str, Any]:
     personas: dict[object, dict[str, Any]] = {}
     problems: list[str] = []
     for line, row in rows:

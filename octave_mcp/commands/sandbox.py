@@ -48,5 +48,5 @@ def run(options: argparse.Namespace) -> int:
         file=sys.stderr,
         flush=True,
     )
-    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=sockets)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", log_config=None)).run(sockets=sockets)
     return 0

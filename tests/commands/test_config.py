@@ -398,6 +398,21 @@ def written(capsys: pytest.CaptureFixture[str], client: Client, path: Path, *opt
     return read_servers(client, path)
 
 
+@pytest.mark.parametrize("entry", ['{"command": "mine"}', '"mine"'])
+def test_a_server_of_the_same_name_stays_and_the_message_names_the_option(
+    capsys: pytest.CaptureFixture[str], entry: str
+) -> None:
+    """Nobody is told to add by hand what `--replace` does, and an entry of any kind is somebody's."""
+    path = client_file(BY_NAME["cursor"])
+    assert path
+    path.parent.mkdir(parents=True)
+    path.write_text(before := f'{{"mcpServers": {{"{NAME}": {entry}}}}}')
+    ran = run(capsys, "cursor", "--sandbox", "--write")
+    assert (ran.code, ran.out, path.read_text()) == (1, "", before)
+    assert "Replace it with --replace" in ran.err
+    assert "yourself" not in ran.err
+
+
 @EVERY_WRITABLE
 @pytest.mark.parametrize("place", ["home", "project"])
 def test_a_file_is_created_with_its_folder(capsys: pytest.CaptureFixture[str], client: Client, place: str) -> None:

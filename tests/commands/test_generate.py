@@ -90,8 +90,12 @@ async def test_stdin_becomes_whole_records_as_json() -> None:
         ("name;source\nA;\n", "line 2: source is missing"),
         (
             "segment,source\nA,notes\n",
-            "the first line has to name the columns name and source; it has: segment, source",
+            "the first line has to name the columns name and source, each once, and type if you like; it has: segment",
         ),
+        ("name,source,source\nA,x,y\n", "each once"),
+        ("name,source\nA,notes, cut short\n", "line 2: text is outside the named columns"),
+        (",source,\nA,notes,\n", "line 2: text is outside the named columns"),
+        ('name,source\nA,"notes\nB,more\n', "is not CSV: unexpected end of data"),
         ('name,source\nA,"' + "x" * 200_000, "is not CSV"),
         ('{"personas": ', "is not JSON: "),
         ('{"personas": [], "personas": []}', "personas: comes twice in one object"),
@@ -419,7 +423,7 @@ async def test_on_a_terminal_a_bar_shows_how_far_it_is() -> None:
     ("name", "content", "words"),
     [
         ("b.json", b"\xff\xfe\x00", "is not UTF-8"),
-        ("b.json", '{"personas": "Köln"}'.encode("latin-1"), "is not UTF-8: save it as UTF-8"),
+        ("b.json", '{"personas": "Köln"}'.encode("latin-1"), "is not UTF-8 text: save it as UTF-8, and a table as CSV"),
         ("b.json", b"[" * 100_000, "is not JSON that can be read"),
         ("t.csv", b"name,source\nA,\x81\x8d", "is not text that can be read"),
         ("\0", None, "there can be no such name"),
@@ -434,6 +438,18 @@ def test_a_file_that_is_not_text_of_its_kind_is_refused(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(Unusable, match=words):
         read_request(str(tmp_path / name), 25)
+
+
+def test_a_file_without_an_end_is_refused() -> None:
+    """What is read of it is bounded."""
+    with pytest.raises(Unusable, match="is larger than 64 MB"):
+        read_request("/dev/zero", 25)
+
+
+def test_an_empty_id_is_an_unknown_generation(capsys: pytest.CaptureFixture[str]) -> None:
+    """A script's variable may be empty."""
+    assert cli.main(["--sandbox", "generate", "--collect", ""]) == 1
+    assert "No such generation" in capsys.readouterr().err
 
 
 def test_a_closed_stdin_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
