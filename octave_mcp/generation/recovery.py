@@ -150,8 +150,8 @@ class Recovery:
             # Only the whole list proves that something is not in it: how Octave matches a text is not documented.
             match = await self._adopt(item, text=None)
             if match == "absent":
-                outcome = Outcome.of_error(NotCreated("Octave's answer was lost, and nothing was created."))
-                await self._ledger.mark_not_created(item.id, outcome.to_json())
+                text = "Octave did not say what became of this, and its list does not have it."
+                await self._ledger.mark_not_created(item.id, Outcome.of_error(NotCreated(text)).to_json())
                 return "not created"
         if match == "matched":
             count_recovered()

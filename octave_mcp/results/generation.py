@@ -138,8 +138,9 @@ class _Report:
 
     @property
     def _usage(self) -> float | None:
-        """Credits of this call: none if earlier calls had asked for everything; unknown if Octave reported none."""
-        return 0 if all(part.joined for part in self.generation.parts) else self.generation.usage
+        """Credits of this call: none if earlier calls had all of it created; not known if Octave reported none."""
+        one = self.generation
+        return 0 if not one.unknown and all(part.joined for part in one.parts) else one.usage
 
     def _last_line(self) -> str:
         """Return which were created and which were not, by name, for hosts that show a person the end of a text."""
