@@ -14,7 +14,7 @@ import anyio
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.results.failures import NOTHING_SENT, Code, Failure, Retry
-from octave_mcp.results.lookups import Rows
+from octave_mcp.results.lookups import NO_MATCH, SOME_WORDS, Rows
 from octave_mcp.server.name_search import MatchLevel, find_rows
 from octave_mcp.server.schemas import GENERATE_PERSONAS, LIST_LIBRARY, LIST_LIBRARY_RESULT, Schema
 from octave_mcp.server.services import CallRefused
@@ -51,8 +51,6 @@ MAX_NAME_CHARACTERS = 80
 
 ADVICE = "list_library with kind files lists the names. Correct these and call the tool again, or give text as TEXT."
 NO_DISK = "the files could not be read in time: their disk does not answer"
-NO_MATCH = "Nothing matches the text, so all are listed."
-SOME_WORDS = "Not every word matches; the best matches come first."
 HOW_TO_USE = "To use one as a source: type URL, and as value its `value` if it has one, else file: and its name."
 CUT_SHORT = "The folders hold more than can be listed; only the first files were looked at."
 

@@ -21,7 +21,7 @@ from octave_mcp.octave.lookups import LibraryRow
 from octave_mcp.octave.models import NonBlank, Persona
 from octave_mcp.personas.record import RECORD_SECTIONS, record
 from octave_mcp.results.failures import explain_lookup, failure_result
-from octave_mcp.results.lookups import Rows, page_result, persona_result, row_of
+from octave_mcp.results.lookups import NO_MATCH, SOME_WORDS, Rows, page_result, persona_result, row_of
 from octave_mcp.results.wording import general_notes
 from octave_mcp.results.workspace import workspace_result
 from octave_mcp.server.file_sources import (
@@ -65,9 +65,6 @@ Find the oIds that generate_personas takes, by name: {_USES}. Without a text it 
 CHECK_WORKSPACE_DESCRIPTION = """\
 Show the balance of credits, what buyer personas have cost here lately, which Octave workspace this server is \
 connected to, and whether its key works."""
-
-NO_MATCH_NOTE = "Nothing matches the text, so all are listed."
-SOME_WORDS_NOTE = "Not every word matches; the best matches come first."
 
 SUBJECTS = {
     "get_persona": "a persona with this oId",
@@ -254,7 +251,7 @@ def _matching(
 ) -> _Found:
     """Return a page of the rows that match the text, or of all rows if none does."""
     found, level = find_rows(rows, text, words_of, ignored)
-    notes = [] if level is MatchLevel.ALL_WORDS or not rows else [SOME_WORDS_NOTE if found else NO_MATCH_NOTE]
+    notes = [] if level is MatchLevel.ALL_WORDS or not rows else [SOME_WORDS if found else NO_MATCH]
     if not complete:
         notes.append(f"Octave's list is longer than {len(rows)}; only those were searched.")
     shown = found or rows

@@ -27,10 +27,9 @@ from support.upstream import (
 
 from octave_mcp.octave import lookup_client
 from octave_mcp.results.failures import ANSWERS_DISAGREE
-from octave_mcp.results.lookups import NOTHING_IN_SECTIONS
+from octave_mcp.results.lookups import NO_MATCH, NOTHING_IN_SECTIONS, SOME_WORDS
 from octave_mcp.results.workspace import NO_CREDITS_NOTE
 from octave_mcp.server.app import build_server
-from octave_mcp.server.lookup_tools import NO_MATCH_NOTE, SOME_WORDS_NOTE
 from octave_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -90,11 +89,11 @@ async def test_a_name_that_nothing_matches_lists_what_there_is_and_says_so() -> 
         for kind, count in (("offerings", 2), ("brand_voices", 3)):
             content, shown = await call(client, "list_library", kind=kind, text="zebra crossing")
             assert len(content["rows"]) == count
-            assert NO_MATCH_NOTE in content["notes"]
-            assert NO_MATCH_NOTE in shown
+            assert NO_MATCH in content["notes"]
+            assert shown.startswith(NO_MATCH)
         content, _ = await call(client, "list_library", kind="brand_voices", text="the founder of Rome")
         assert (content["rows"][0]["oId"], len(content["rows"])) == ("bv_1", 1)
-        assert SOME_WORDS_NOTE in content["notes"]
+        assert SOME_WORDS in content["notes"]
 
 
 async def test_a_search_here_reads_every_page_and_no_more_than_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +231,7 @@ async def test_a_text_that_octave_does_not_find_is_looked_for_among_all_personas
         content, shown = await call(client, "list_personas", text=text)
     listed = [row["name"] for row in content["personas"]]
     assert listed == (found or names)
-    assert (NO_MATCH_NOTE in content["notes"]) == (not found)
+    assert (NO_MATCH in content["notes"]) == (not found)
     assert all(name in shown for name in listed)
 
 
