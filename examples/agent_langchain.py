@@ -13,11 +13,14 @@ import os
 import sys
 from typing import Any
 
-from langchain.agents import create_agent
-from langchain.chat_models import init_chat_model
-from langchain_mcp_adapters.client import MultiServerMCPClient
-from langchain_mcp_adapters.tools import load_mcp_tools
-from openai import OpenAIError
+try:
+    from langchain.agents import create_agent
+    from langchain.chat_models import init_chat_model
+    from langchain_mcp_adapters.client import MultiServerMCPClient
+    from langchain_mcp_adapters.tools import load_mcp_tools
+    from openai import OpenAIError
+except ImportError as error:
+    sys.exit(f"{error}. The first lines of this file say what to install.")
 
 
 def personas_server(url: str | None) -> dict[str, Any]:

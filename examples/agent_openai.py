@@ -11,10 +11,13 @@ import asyncio
 import os
 import sys
 
-from agents import Agent, RunConfig, Runner, set_default_openai_api
-from agents.exceptions import AgentsException
-from agents.mcp import MCPServer, MCPServerStdio, MCPServerStreamableHttp
-from openai import OpenAIError
+try:
+    from agents import Agent, RunConfig, Runner, set_default_openai_api
+    from agents.exceptions import AgentsException
+    from agents.mcp import MCPServer, MCPServerStdio, MCPServerStreamableHttp
+    from openai import OpenAIError
+except ImportError as error:
+    sys.exit(f"{error}. The first lines of this file say what to install.")
 
 SECONDS = 60  # a call answers within 45 seconds; the SDK's own limit is 5
 

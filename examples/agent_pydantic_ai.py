@@ -12,10 +12,13 @@ import asyncio
 import os
 import sys
 
-from fastmcp.client.transports import StdioTransport
-from pydantic_ai import Agent
-from pydantic_ai.exceptions import AgentRunError, UserError
-from pydantic_ai.mcp import MCPToolset
+try:
+    from fastmcp.client.transports import StdioTransport
+    from pydantic_ai import Agent
+    from pydantic_ai.exceptions import AgentRunError, UserError
+    from pydantic_ai.mcp import MCPToolset
+except ImportError as error:
+    sys.exit(f"{error}. The first lines of this file say what to install.")
 
 
 def personas_server(url: str | None) -> StdioTransport | str:

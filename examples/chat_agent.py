@@ -13,12 +13,15 @@ import os
 import sys
 from pathlib import Path
 
-from fastmcp.client.transports import StdioTransport
-from pydantic_ai import Agent, RunContext
-from pydantic_ai.capabilities import HandleDeferredToolCalls
-from pydantic_ai.exceptions import AgentRunError, UserError
-from pydantic_ai.mcp import MCPToolset
-from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolDenied
+try:
+    from fastmcp.client.transports import StdioTransport
+    from pydantic_ai import Agent, RunContext
+    from pydantic_ai.capabilities import HandleDeferredToolCalls
+    from pydantic_ai.exceptions import AgentRunError, UserError
+    from pydantic_ai.mcp import MCPToolset
+    from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolDenied
+except ImportError as error:
+    sys.exit(f"{error}. The first lines of this file say what to install.")
 
 INSTRUCTIONS = """\
 You help a go-to-market team to build buyer personas from the notes in a folder. Read the notes before you propose \

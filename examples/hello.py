@@ -5,8 +5,12 @@ python hello.py
 """
 
 import asyncio
+import sys
 
-from mcp import Client, StdioServerParameters
+try:
+    from mcp import Client, StdioServerParameters
+except ImportError as error:
+    sys.exit(f"{error}. The first lines of this file say what to install.")
 
 PERSONA = {"name": "CISO", "sources": [{"type": "TEXT", "value": "Her team spends three weeks on each audit."}]}
 
@@ -18,4 +22,7 @@ async def main() -> None:
         print(*(block.text for block in result.content if block.type == "text"))
 
 
-asyncio.run(main())
+try:
+    asyncio.run(main())
+except FileNotFoundError:
+    sys.exit("The command octave-personas-mcp was not found: install it first.")

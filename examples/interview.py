@@ -11,11 +11,14 @@ import asyncio
 import os
 import sys
 
-from fastmcp.client.transports import StdioTransport
-from pydantic_ai import Agent
-from pydantic_ai.exceptions import AgentRunError, UserError
-from pydantic_ai.mcp import MCPError, MCPToolset
-from pydantic_ai.messages import TextContent
+try:
+    from fastmcp.client.transports import StdioTransport
+    from pydantic_ai import Agent
+    from pydantic_ai.exceptions import AgentRunError, UserError
+    from pydantic_ai.mcp import MCPError, MCPToolset
+    from pydantic_ai.messages import TextContent
+except ImportError as error:
+    sys.exit(f"{error}. The first lines of this file say what to install.")
 
 
 async def brief(persona: str) -> str:

@@ -19,8 +19,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mcp import Client, StdioServerParameters
-from mcp.types import TextContent
+try:
+    from mcp import Client, StdioServerParameters
+    from mcp.types import TextContent
+except ImportError as error:
+    sys.exit(f"{error}. The first lines of this file say what to install.")
 
 AT_ONCE = 25  # personas in one call, as many as the server takes
 SECTIONS = {

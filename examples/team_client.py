@@ -13,10 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx2
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
-from mcp.types import CallToolResult, TextContent
+try:
+    import httpx2
+    from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
+    from mcp.types import CallToolResult, TextContent
+except ImportError as error:
+    sys.exit(f"{error}. The first lines of this file say what to install.")
 
 SECONDS = 60  # the server answers within 45, with what is ready
 

@@ -5,6 +5,11 @@
 # this machine only; deploy/README.md says what to put in front of it, and how to run more than one.
 set -eu
 
+if ! command -v octave-personas-mcp >/dev/null; then
+    echo "The command octave-personas-mcp was not found: install it first." >&2
+    exit 1
+fi
+
 port=${1:-8000}
 export OCTAVE_MCP_TOKENS_FILE="${OCTAVE_MCP_TOKENS_FILE:-tokens}"
 

@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)  # what any command writes is this user's alone, from its first byte
     prepare_standard_streams()
     drop_unusable_variables()  # before anything imports OpenTelemetry
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         return int(options.run(options))
     except KeyboardInterrupt:
         return INTERRUPTED

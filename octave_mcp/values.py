@@ -77,8 +77,10 @@ def secret_in(path: Path | None) -> SecretStr | None:
         if len(content) > MAX_KEY_BYTES:
             raise ValueError("names a file that is too large to be a key file")
         return SecretStr(without_quotes(content.decode("utf-8-sig")))
-    except (OSError, RuntimeError, UnicodeDecodeError):  # not there, not readable, no such home folder, not text
-        raise ValueError("names a file that cannot be read as text") from None
+    except FileNotFoundError:
+        raise ValueError("names a file that does not exist") from None
+    except (OSError, RuntimeError, UnicodeDecodeError):  # not readable, no such home folder, not text
+        raise ValueError("names a file that cannot be read as text: it has to be a UTF-8 file") from None
 
 
 def is_sendable(secret: SecretStr) -> bool:

@@ -68,7 +68,7 @@ def test_help_names_every_command() -> None:
             "OCTAVE_BASE_URL must use https",
         ),
         ({"OCTAVE_API_KEY": SECRET, "OCTAVE_MCP_WAIT_SECONDS": "soon"}, "OCTAVE_MCP_WAIT_SECONDS must be a number"),
-        ({"OCTAVE_API_KEY": SECRET, "OCTAVE_API_KEY_FILE": "/nowhere"}, "OCTAVE_API_KEY_FILE names a file that cannot"),
+        ({"OCTAVE_API_KEY": SECRET, "OCTAVE_API_KEY_FILE": "/nowhere"}, "OCTAVE_API_KEY_FILE names a file that does not exist"),
     ],
     ids=["placeholder", "two problems", "number", "file"],
 )
@@ -238,8 +238,13 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(**_: object) -> None:
         raise KeyboardInterrupt
 
+    def interrupted_import(_: str) -> None:
+        raise KeyboardInterrupt
+
     monkeypatch.setattr("octave_mcp.commands.starting.settings_or_problem", interrupted)
     assert cli.main([]) == INTERRUPTED
+    monkeypatch.setattr("octave_mcp.cli.import_module", interrupted_import)
+    assert cli.main(["doctor"]) == INTERRUPTED
 
 
 def test_bad_settings_end_a_command_with_exit_code_2(

@@ -5,6 +5,7 @@ import csv
 import json
 import re
 import signal
+import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Iterator
@@ -223,6 +224,25 @@ async def test_the_shortest_program_builds_a_persona() -> None:
     made = await ran("hello.py")
     assert (made.code, made.err) == (0, "")
     assert "CISO (pe_" in made.out
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_a_package_that_is_missing_is_told_in_a_line(example: Path) -> None:
+    """`-S` hides what is installed."""
+    ran = subprocess.run([sys.executable, "-S", example], capture_output=True, text=True, timeout=30, check=False)
+    assert ran.returncode == 1
+    assert re.fullmatch(r"No module named .*The first lines of this file say what to install\.\n", ran.stderr)
+
+
+@pytest.mark.parametrize("program", [[sys.executable, "hello.py"], ["/bin/sh", "team_server.sh"]])
+def test_a_command_that_is_missing_is_told_in_a_line(program: list[str], tmp_path: Path) -> None:
+    """Nothing is written before."""
+    script = EXAMPLES / program[1]
+    ran = subprocess.run(
+        [program[0], script], cwd=tmp_path, env={"PATH": ""}, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (ran.returncode, list(tmp_path.iterdir())) == (1, [])
+    assert ran.stderr == "The command octave-personas-mcp was not found: install it first.\n"
 
 
 async def test_the_research_says_why_nothing_can_be_done(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_variable_that_the_client_did_not_fill_in_is_refused(
 def test_a_key_file_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing else is said, since nothing else is wrong."""
     assert refused(monkeypatch, OCTAVE_API_KEY_FILE="/nowhere/key") == (
-        "OCTAVE_API_KEY_FILE names a file that cannot be read as text"
+        "OCTAVE_API_KEY_FILE names a file that does not exist"
     )
 
 
