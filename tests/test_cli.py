@@ -68,7 +68,10 @@ def test_help_names_every_command() -> None:
             "OCTAVE_BASE_URL must use https",
         ),
         ({"OCTAVE_API_KEY": SECRET, "OCTAVE_MCP_WAIT_SECONDS": "soon"}, "OCTAVE_MCP_WAIT_SECONDS must be a number"),
-        ({"OCTAVE_API_KEY": SECRET, "OCTAVE_API_KEY_FILE": "/nowhere"}, "OCTAVE_API_KEY_FILE names a file that does not exist"),
+        (
+            {"OCTAVE_API_KEY": SECRET, "OCTAVE_API_KEY_FILE": "/nowhere"},
+            "OCTAVE_API_KEY_FILE names a file that does not exist",
+        ),
     ],
     ids=["placeholder", "two problems", "number", "file"],
 )
