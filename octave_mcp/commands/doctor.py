@@ -139,7 +139,8 @@ def _entry(report: Report, client: Client, name: str) -> Entry | None:
             report.ok("file", f"{name} is in {path}")
             return entry
     if problems:
-        report.fail("file", f"{'; '.join(problems)}. Nothing else can be checked")
+        instead = "octave-personas-mcp doctor, without --client, checks the key and the settings of this terminal"
+        report.fail("file", f"{'; '.join(problems)}. Nothing else can be checked; {instead}")
     else:
         looked = ", ".join(map(str, paths)) or "any file that this command knows"
         report.fail("file", f"{name} is not in {looked}: {_again(client, name)}")

@@ -15,6 +15,7 @@ from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.models import Persona
+from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.formats import as_csv, as_json, as_markdown, format_of, job_titles_csv
 from octave_mcp.server.services import open_call_state
 from octave_mcp.settings import Settings, load_settings
@@ -75,9 +76,9 @@ def _problem(settings: Settings, options: argparse.Namespace) -> str:
     return NO_KEY if settings.api_key is None and not settings.sandbox else ""
 
 
-def _written(found: tuple[list[Persona], int] | OctaveError, options: argparse.Namespace) -> int:
+def _written(found: tuple[list[Persona], int] | str, options: argparse.Namespace) -> int:
     """Write what was read, or say why there is nothing. Return the exit code."""
-    if isinstance(found, OctaveError):
+    if isinstance(found, str):
         report(f"{found} Nothing was written.")
         return FAILED
     personas, total = found
@@ -95,15 +96,15 @@ def _text(personas: Sequence[Persona], options: argparse.Namespace) -> str:
     return _FORMATS.get(form, as_markdown)(personas)
 
 
-async def _read(settings: Settings, oids: Sequence[str], text: str | None) -> tuple[list[Persona], int] | OctaveError:
+async def _read(settings: Settings, oids: Sequence[str], text: str | None) -> tuple[list[Persona], int] | str:
     """Return the personas in full and how many there are of what was asked for; or what went wrong."""
     async with open_call_state(settings) as state:
         try:
             wanted, total = (list(dict.fromkeys(oids)), len(set(oids))) if oids else await _all(state.lookups, text)
         except OctaveError as error:
-            return error
+            return str(error)
         found = await _in_full(state.lookups, wanted)
-        return found if isinstance(found, OctaveError) else (found, total)
+        return found if isinstance(found, str) else (found, total)
 
 
 async def _all(lookups: LookupClient, text: str | None) -> tuple[list[str], int]:
@@ -119,11 +120,11 @@ async def _all(lookups: LookupClient, text: str | None) -> tuple[list[str], int]
             return list(found), total
 
 
-async def _in_full(lookups: LookupClient, oids: Sequence[str]) -> list[Persona] | OctaveError:
+async def _in_full(lookups: LookupClient, oids: Sequence[str]) -> list[Persona] | str:
     """Return the record of each, in their order; or the first problem, after which nothing more is read."""
     found: dict[str, Persona] = {}
     slots = anyio.Semaphore(READS_AT_ONCE)
-    problems: list[OctaveError] = []
+    problems: list[str] = []
 
     async def read(oid: str) -> None:
         async with slots:
@@ -132,7 +133,7 @@ async def _in_full(lookups: LookupClient, oids: Sequence[str]) -> list[Persona] 
             try:
                 found[oid] = await lookups.persona(oid)
             except OctaveError as error:
-                problems.append(error)
+                problems.append(f"{shorten(clean(oid[:200]), 100)}: {error}")
 
     async with anyio.create_task_group() as tasks:
         for oid in oids:

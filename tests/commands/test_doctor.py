@@ -347,5 +347,6 @@ async def test_a_client_without_an_entry_or_with_a_wrong_one_is_told_what_to_do(
     path.write_text("[]", encoding="utf-8")
     _, found = await of_client("cursor", tmp_path)
     assert "not a JSON object" in found["file"][1]
+    assert "octave-personas-mcp doctor, without --client, checks the key" in found["file"][1]
     ran = await run("doctor", "--client", "cursr", env=environment())
     assert (ran.code, "did you mean cursor?" in ran.out) == (2, True)
