@@ -113,7 +113,8 @@ def _with_toml(client: Client, connection: Connection, before: str) -> str:
     if connection.name in _toml(before).get(client.servers, {}):
         raise CannotWrite(f"the table {client.servers}.{connection.name} has to be removed by hand first")
     gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
-    after = f"{before}{gap}{configuration(client, connection)}"
+    added = f"{gap}{configuration(client, connection)}"
+    after = before + (added.replace("\n", "\r\n") if "\r\n" in before else added)
     servers = _toml(after).get(client.servers, {})
     if servers.get(connection.name) != client.entry(client, connection):
         raise CannotWrite(f"{client.servers} in this file cannot be added to at its end")

@@ -533,15 +533,18 @@ def test_a_file_that_would_lose_something_is_not_changed(
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_toml_is_added_to_at_its_end(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Comments stay, since nothing before the end is touched."""
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_toml_is_added_to_at_its_end(capsys: pytest.CaptureFixture[str], tmp_path: Path, newline: str) -> None:
+    """Comments stay, since nothing before the end is touched; the line ends are the file's own."""
     path = tmp_path / ".codex" / "config.toml"
     path.parent.mkdir()
     before = '# mine\nmodel = "x"\n[mcp_servers.other]\ncommand = "other"'
-    path.write_text(before, encoding="utf-8")
+    path.write_text(before, encoding="utf-8", newline=newline)
     servers = written(capsys, BY_NAME["codex-cli"], path)
     assert list(servers) == ["other", NAME]
     assert path.read_text(encoding="utf-8").startswith(before)
+    after = path.read_bytes()
+    assert after.count(b"\r\n") == (after.count(b"\n") if newline == "\r\n" else 0)
     ran = run(capsys, "codex-cli", "--write", "--replace")
     assert ran.code == 1
     assert "removed by hand" in ran.err
