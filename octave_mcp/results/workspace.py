@@ -12,9 +12,9 @@ from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.tokens import cost
 from octave_mcp.results.wording import plain_number
 
-__all__ = ["NO_CREDITS_NOTE", "balance_of", "workspace_result"]
+__all__ = ["NO_BALANCE_NOTE", "balance_of", "workspace_result"]
 
-NO_CREDITS_NOTE = "Octave reported no credits."
+NO_BALANCE_NOTE = "The balance is not known: Octave did not report it."
 
 NAME_CHARACTERS = (120, 20)
 """Characters of a name: as many as usual, and as many if the result would not fit."""
@@ -65,7 +65,7 @@ def _shown(workspace: Workspace, notes: Sequence[str], characters: int) -> tuple
     names = {name: shorten(clean((getattr(workspace, name) or "")[:400]), characters) for name in _NAMES}
     names = {name: value for name, value in names.items() if value}
     structured: dict[str, Any] = {} if balance is None else {"balance": balance}
-    lines = [NO_CREDITS_NOTE if balance is None else f"Balance: {balance} credits. The key works."]
+    lines = [f"{NO_BALANCE_NOTE if balance is None else f'Balance: {balance} credits.'} The key works."]
     lines += [f"{_NAMES[name]}: {value}" for name, value in names.items()]
     structured |= names
     if figures:
@@ -73,7 +73,7 @@ def _shown(workspace: Workspace, notes: Sequence[str], characters: int) -> tuple
         listed = "; ".join(f"{value} {_CREDITS[name]} ({name})" for name, value in figures.items())
         lines.append(f"Octave's figures{f', period {period}' if period else ''}: {listed}.")
         structured["credits"] = {**figures, **({"period": period} if period else {})}
-    shown = [*notes, *([] if figures else [NO_CREDITS_NOTE])]
+    shown = [*notes, *([NO_BALANCE_NOTE] if balance is None else [])]
     structured["notes"] = shown
     return structured, "\n".join([*lines, *notes])
 

@@ -28,7 +28,7 @@ from support.upstream import (
 from octave_mcp.octave import lookup_client
 from octave_mcp.results.failures import ANSWERS_DISAGREE
 from octave_mcp.results.lookups import NO_MATCH, NOTHING_IN_SECTIONS, SOME_WORDS
-from octave_mcp.results.workspace import NO_CREDITS_NOTE
+from octave_mcp.results.workspace import NO_BALANCE_NOTE
 from octave_mcp.server.app import build_server
 from octave_mcp.settings import Settings
 
@@ -317,8 +317,13 @@ async def test_the_workspace_begins_with_the_balance() -> None:
         content, shown = await call(client, "check_workspace")
         assert content["workspaceName"] == "Acme GTM"
         assert "balance" not in content
-        assert NO_CREDITS_NOTE in content["notes"]
-        assert shown.startswith(NO_CREDITS_NOTE)
+        assert NO_BALANCE_NOTE in content["notes"]
+        assert shown.startswith(NO_BALANCE_NOTE)
+        library.workspace |= {"credits": {"creditsUsed": 3}}
+        content, shown = await call(client, "check_workspace")
+        assert content["credits"] == {"creditsUsed": 3}
+        assert NO_BALANCE_NOTE in content["notes"]
+        assert shown.startswith(NO_BALANCE_NOTE)
         credits_ = {"totalRemaining": 12.5, "totalMax": 100, "quotaAvailable": None, "period": "MONTHLY"}
         library.workspace |= {"organizationName": "Acme\u202e Inc", "credits": credits_}
         content, shown = await call(client, "check_workspace")
