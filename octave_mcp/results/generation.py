@@ -36,7 +36,7 @@ PENDING_NOTE = (
 
 ANOTHER_ONE = (
     "It may have been changed or deleted in Octave since. To have another persona from the same material, change its "
-    "name, and say in a source what should differ; one without a name needs only the latter."
+    "name, and say in a source what should differ. If it has no name, change only the source."
 )
 
 FAILURE_DETAIL = ((5, 300), (3, 100), (1, 60))
@@ -130,7 +130,7 @@ class _Report:
         earlier = len(self._in({State.CREATED}, joined=True))
         parts += [f"{earlier} of them by an earlier call"] if earlier else []
         parts += [f"{one.live} still being written"] if one.live else []
-        parts += [f"{one.unknown} more may exist"] if one.unknown else []
+        parts += [f"{one.unknown} may exist (outcome unknown)"] if one.unknown else []
         if self._usage is not None:
             so_far = " so far" if one.live else ""
             parts.append(f"{plain_number(self._usage)} credit{'' if self._usage == 1 else 's'} charged{so_far}")

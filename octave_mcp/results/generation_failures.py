@@ -31,7 +31,7 @@ _Group = list[tuple[int, Part]]
 MAX_EXISTING = 30
 """Personas that exist already, listed at most with their oIds; more are counted."""
 
-_DO_NOT_REPEAT = "Do not ask for it again meanwhile."
+_DO_NOT_REPEAT = "Do not ask for it again until its outcome is known."
 
 _FINDINGS = {
     "absent": "no persona of this name was created since",

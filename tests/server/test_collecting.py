@@ -192,7 +192,7 @@ async def test_an_unknown_outcome_says_since_when_what_was_looked_at_and_the_one
     async with upstream(losing("Auditor")) as octave, Client(build_server(settings(octave.url))) as client:
         result = await generate(client, "CISO", "Auditor")
         assert text_of(result).startswith(
-            "Status partial: 1 of 2 personas created; 1 more may exist; 1 credit charged."
+            "Status partial: 1 of 2 personas created; 1 may exist (outcome unknown); 1 credit charged."
         )
         assert text_of(result).endswith('Status partial; created: "CISO"; outcome unknown: "Auditor".')
         (failed,) = structured(result)["failed"]
@@ -201,7 +201,7 @@ async def test_an_unknown_outcome_says_since_when_what_was_looked_at_and_the_one
     sent = time.strftime("It was sent at %Y-%m-%d ", time.gmtime())
     read = r"Octave's list was read (once|\d+ times) since, last at [\d:]{8} UTC: no persona of this name was created"
     assert re.search(read, failed["problem"])
-    for words in (MAY_EXIST, sent, "Do not ask for it again meanwhile"):
+    for words in (MAY_EXIST, sent, "Do not ask for it again until its outcome is known"):
         assert words in failed["problem"]
     assert "Call get_generation with this generationId once: it waits up to 1 second, and" in failed["problem"]
     assert (

@@ -138,8 +138,8 @@ async def test_what_was_asked_for_is_echoed_once_and_short() -> None:
             always(error_envelope("Slow down"), status=429, headers={"retry-after": "700"}),
             ["asked to wait 700 seconds", "only these"],
         ),
-        (always(b"<html>", status=502), [MAY_EXIST, "Do not ask for it again meanwhile"]),
-        (always(b"<html>"), [MAY_EXIST, "Do not ask for it again meanwhile"]),
+        (always(b"<html>", status=502), [MAY_EXIST, "Do not ask for it again until its outcome is known"]),
+        (always(b"<html>"), [MAY_EXIST, "Do not ask for it again until its outcome is known"]),
         (always({"_metadata": metadata(usage=0, message="No luck"), "data": None}), ["No luck", NOTHING_CREATED]),
         (always({"_metadata": metadata(usage=0), "data": []}), ["without a persona"]),
     ],
@@ -434,7 +434,7 @@ async def test_an_unknown_outcome_is_counted_first_of_all() -> None:
     """A model that reads one line must not take it for nothing created."""
     lost = always(error_envelope("Oops", requestId="req_77"), status=502)
     result, _ = await call(lost, asking("A", "B"), wait_seconds=0.5)
-    assert text_of(result).startswith("Status failed: 0 of 2 personas created; 2 more may exist.")
+    assert text_of(result).startswith("Status failed: 0 of 2 personas created; 2 may exist (outcome unknown).")
     assert "Octave's id of the request: req_77." in text_of(result)
 
 

@@ -156,7 +156,7 @@ class Case:
 
 _BOMB = gzip.compress(gzip.compress(b"0" * 100_000_000))
 _PERSONA = '{"oId": "pe_1", "name": "NAME"'
-_UNKNOWN = ("may have been created and charged", "Do not ask for it again meanwhile")
+_UNKNOWN = ("may have been created and charged", "Do not ask for it again until its outcome is known")
 _REJECTED = ("Nothing was created",)
 _WAITS = [*("0", "0.01", formatdate(0, usegmt=True)), None]
 _NONSENSE = {each: each for each in ("-1", "NaN", "1e34", "Mon, 01 Jan 100000 00:00:00 GMT", "700")}
