@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import unicodedata
 from collections import Counter
 
 from pydantic import SecretStr
@@ -26,15 +27,15 @@ class Tenant:
         """Return what a request asks for, in its order.
 
         A fingerprint covers the tenant, one persona's input, the shared fields, and how many equal items precede it in
-        the request, since two equal items of one call are two personas. A `salt` makes every fingerprint a new one.
+        the request, since two equal items of one call are two personas. Unicode's forms of one text are equal, as a
+        client may write a call otherwise when it repeats it. A `salt` makes every fingerprint a new one.
         """
         shared = request.model_dump(exclude={"personas"}, exclude_none=True)
         seen: Counter[str] = Counter()
         requested = []
         for persona in request.personas:
-            content = json.dumps(
-                [self.id, shared, persona.model_dump(exclude_none=True)], sort_keys=True, ensure_ascii=False
-            )
+            asked = [self.id, shared, persona.model_dump(exclude_none=True)]
+            content = unicodedata.normalize("NFC", json.dumps(asked, sort_keys=True, ensure_ascii=False))
             fingerprint = self._digest("persona", content, str(seen[content]), salt)
             name_key = None if persona.name is None else fold_name(persona.name)
             requested.append(RequestedPersona(fingerprint, persona.name, name_key))

@@ -146,6 +146,16 @@ async def test_the_same_call_at_once_buys_once_over_processes_too(tmp_path: Path
     assert len(here.octave.requests) == 2
 
 
+async def test_a_call_that_is_repeated_in_another_unicode_form_is_the_same() -> None:
+    """A client may have composed the letters meanwhile."""
+    async with place(by_the_page) as here:
+        service = await here.service()
+        first, again = [await here.generate(service, name) for name in ("Cafe\u0301 owner", "Caf\u00e9 owner")]
+        assert again.parts[0].joined
+        assert [one.oId for one in first.personas] == [one.oId for one in again.personas]
+    assert len(here.octave.requests) == 1
+
+
 async def test_twins_are_two_and_nothing_is_shared_between_keys(tmp_path: Path) -> None:
     """The place among twins is part of the wish, and so is whose it is."""
     async with place(by_the_page, tmp_path / "ledger") as here:
