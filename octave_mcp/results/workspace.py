@@ -87,6 +87,8 @@ def _spending(spent: Spending) -> str:
     each = ""
     if spent.credits is not None and spent.priced:
         each = f"; on average {plain_number(round(spent.credits / spent.priced, 1))} credits each"
+    if unpriced := spent.personas - spent.priced:
+        each += f"; the cost of {unpriced} is not known"
     return f"Personas created here with this key: {day}, {week}{each}."
 
 

@@ -228,7 +228,7 @@ async def test_one_call_settles_an_unknown_outcome_that_its_window_covers(monkey
 
 
 async def test_a_persona_that_octave_lists_later_is_found_by_the_next_call() -> None:
-    """The same call and get_generation both find it, and say that the answer was lost."""
+    """The same call and get_generation both find it and say that the answer was lost; what it cost is not known."""
     async with upstream(losing("Auditor")) as octave, Client(build_server(settings(octave.url))) as client:
         handle = structured(await generate(client, "Auditor"))["generationId"]
         octave.library.append({"oId": "pe_late", "name": "Auditor", "createdAt": timestamp()})
@@ -239,7 +239,10 @@ async def test_a_persona_that_octave_lists_later_is_found_by_the_next_call() -> 
         assert "pe_late" in text_of(found)
         assert "The answer was lost, and the persona was found in Octave's list: personas[0]" in text_of(found)
         assert structured(await generate(client, "Auditor"))["personas"][0]["oId"] == "pe_late"
-    assert len(octave.requests) == 1
+        assert structured(await generate(client, "CISO"))["status"] == "complete"
+        spent = text_of(await client.call_tool("check_workspace", {}))
+        assert "2 in the last 7 days (1 credits); on average 1 credits each; the cost of 1 is not known." in spent
+    assert len(octave.requests) == 2
 
 
 async def test_one_without_a_name_cannot_be_looked_for_and_says_how_to_go_on() -> None:
