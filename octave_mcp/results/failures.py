@@ -85,7 +85,7 @@ _UNREAD_PAGE = re.compile(r"\b(url|web ?page|page|website|fetch\w*|scrap(e|ed|in
 _PASTE_THE_PAGE = (
     "Octave could not read a page. Ask the user for its text, and give that as a source of type TEXT, not URL."
 )
-_ASK_AGAIN = "Ask for these personas, and only these, again"
+_ASK_AGAIN = "Ask again for what is named here, and for nothing else,"
 _SET_THE_KEY = (
     "Ask the user to set OCTAVE_API_KEY in this server's configuration to the key of their Octave workspace, and to "
     "restart the server."

@@ -136,7 +136,7 @@ async def test_what_was_asked_for_is_echoed_once_and_short() -> None:
         (always(b"", status=307, headers={"location": "https://x.example"}), ["OCTAVE_BASE_URL", "never followed"]),
         (
             always(error_envelope("Slow down"), status=429, headers={"retry-after": "700"}),
-            ["asked to wait 700 seconds", "only these"],
+            ["asked to wait 700 seconds", "nothing else"],
         ),
         (always(b"<html>", status=502), [MAY_EXIST, "Do not ask for it again until its outcome is known"]),
         (always(b"<html>"), [MAY_EXIST, "Do not ask for it again until its outcome is known"]),

@@ -214,7 +214,7 @@ CASES: list[Case] = [
     *(Case(f"429 once, Retry-After {w}", first(busy(w)), "done", posts=2) for w in _WAITS),
     *(Case(f"503 once, Retry-After {w}", first(busy(w, 503)), "done", posts=2) for w in _WAITS[:3]),
     *(
-        Case(f"429, Retry-After {n}", busy(w), "refused", ("Nothing was created", "only these"))
+        Case(f"429, Retry-After {n}", busy(w), "refused", ("Nothing was created", "nothing else"))
         for n, w in _NONSENSE.items()
     ),
     Case("429 without an end", busy("0"), "refused", ("Nothing was created", "Slow down"), posts=5),
