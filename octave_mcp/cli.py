@@ -56,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_standard_streams()
     drop_unusable_variables()  # before anything imports OpenTelemetry
     try:
-        options = _parser().parse_args(arguments)
-        return int(options.run(options))
+        return _run(_parser().parse_args(arguments))
     except KeyboardInterrupt:
         return INTERRUPTED
     except (OSError, ExceptionGroup) as error:
@@ -71,6 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     finally:
         _leave_stdout()
+
+
+def _run(options: argparse.Namespace) -> int:
+    code = int(options.run(options))
+    if sys.stdout is not None and not sys.stdout.closed:
+        sys.stdout.flush()  # not before this is it known that stdout took everything
+    return code
 
 
 class _Parser(argparse.ArgumentParser):

@@ -283,8 +283,12 @@ def test_a_misspelt_command_or_option_is_told(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is a device of Linux")
 @pytest.mark.parametrize("command", ["config", "demo"])
-def test_a_stdout_that_takes_nothing_is_no_traceback(command: str) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_stdout_that_takes_nothing_is_no_traceback(
+    command: str, unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A full disk is reported in a line; a reader that is gone, as `head` is, needs none."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     started = [sys.executable, "-m", "octave_mcp", command]
     with Path("/dev/full").open("wb") as full:
         ran = subprocess.run(started, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)

@@ -68,7 +68,7 @@ async def test_a_data_folder_that_cannot_be_made_is_told_by_each_call(tmp_path: 
     assert "Nothing was sent" in str(result.content)
 
 
-@pytest.mark.parametrize("module", ["_ssl", "fcntl"])
+@pytest.mark.parametrize("module", [name for name in ("_ssl", "fcntl") if name not in sys.builtin_module_names])
 async def test_a_python_that_lacks_a_module_of_its_own_is_told_in_a_line(module: str, tmp_path: Path) -> None:
     """It was built on a machine that lacked a library."""
     (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError(name={module!r})", encoding="utf-8")
