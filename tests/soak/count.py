@@ -103,8 +103,8 @@ async def settle(
 ) -> None:
     """Call `get_generation` until everything is settled, and everything created is reported.
 
-    The search for what may stay unknown goes on in the background for a moment, so it may find a persona after the last
-    call: then it is collected once more.
+    The search for what may stay unknown goes on in the background for a moment, so after the last call it may find a
+    persona, or settle one of two items of a name, so that the other one can be settled: then all is done once more.
     """
     deadline = time.monotonic() + COLLECT_SECONDS
     wanted = items()
@@ -114,7 +114,8 @@ async def settle(
             while (left := unsettled(items(), everyones())) and time.monotonic() < deadline:
                 await _collect(client, host, left)
             await _collect(client, host, wanted)
-        wanted = [item for item in items() if item.state is State.CREATED and not item.oids <= seen.oids]
+        created = [item for item in items() if item.state is State.CREATED and not item.oids <= seen.oids]
+        wanted = [*created, *unsettled(items(), everyones())]
 
 
 async def _collect(client: Client, host: Host, items: Collection[Item]) -> None:
