@@ -60,8 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except (OSError, ExceptionGroup) as error:
-        if not _is_lost_stdout(error):
+        problem = _stdout_problem(error)
+        if problem is None:
             raise
+        sys.stderr.write(problem)
         return FAILED
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in sys.stdlib_module_names:
@@ -133,14 +135,17 @@ def _serve(options: argparse.Namespace) -> int:
     return serve_over_stdio(sandbox=options.sandbox, folders=options.folder)
 
 
-def _is_lost_stdout(error: Exception) -> bool:
-    """Return whether all that went wrong is that stdout takes no more: its reader is gone, or the disk is full."""
+def _stdout_problem(error: Exception) -> str | None:
+    """Return what to print if stdout takes no more: a line if the disk is full, "" if its reader is gone.
+
+    Returns None for every other error.
+    """
     if isinstance(error, ExceptionGroup):
-        return all(map(_is_lost_stdout, error.exceptions))
+        problems = [_stdout_problem(one) for one in error.exceptions]
+        return None if None in problems else max(filter(None, problems), default="")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
-        sys.stderr.write("octave-personas-mcp: stdout cannot be written to: the disk is full.\n")
-        return True
-    return isinstance(error, BrokenPipeError)
+        return "octave-personas-mcp: stdout cannot be written to: the disk is full.\n"
+    return "" if isinstance(error, BrokenPipeError) else None
 
 
 def _leave_stdout() -> None:

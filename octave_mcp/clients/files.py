@@ -55,10 +55,7 @@ def read_servers(client: Client, path: Path, *, lenient: bool = False) -> dict[s
     text = _text(path) if path.exists() else ""
     if lenient and client.format == "json":
         text = _TRAILING_COMMA.sub(r"\1", _COMMENT.sub(r"\1", text))
-    content = _parsed(client, text)
-    servers = content.get(client.servers, {})
-    if not isinstance(servers, dict):
-        raise CannotWrite(f"{client.servers} in {path} is not an object")
+    servers = _servers(client, path, text)
     return {str(name): entry for name, entry in servers.items() if isinstance(entry, dict)}
 
 
@@ -72,9 +69,8 @@ def write_entry(client: Client, connection: Connection, path: Path, *, replace: 
         raise CannotWrite(f"{client.title}'s file is YAML, which cannot be changed here without losing its comments")
     path = path.resolve()
     before = _text(path) if path.exists() else ""
-    read_servers(client, path)
     wanted = client.entry(client, connection)
-    found = _parsed(client, before).get(client.servers, {}).get(connection.name)
+    found = _servers(client, path, before).get(connection.name)
     if found == wanted:
         return None
     if found is not None and not replace:
@@ -135,6 +131,14 @@ def _text(path: Path) -> str:
         raise CannotWrite(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise CannotWrite(f"{path} is not UTF-8 text") from None
+
+
+def _servers(client: Client, path: Path, text: str) -> dict[str, Any]:
+    """Return all that a file's text has under its servers, by name. Raises CannotWrite."""
+    servers = _parsed(client, text).get(client.servers, {})
+    if not isinstance(servers, dict):
+        raise CannotWrite(f"{client.servers} in {path} is not an object")
+    return servers
 
 
 def _parsed(client: Client, text: str) -> Mapping[str, Any]:

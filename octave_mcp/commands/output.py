@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from octave_mcp.generation.outcome import Generation, NameExists
-from octave_mcp.generation.service import Progress
+from octave_mcp.generation.service import Progress, no_progress
 from octave_mcp.octave.errors import NoCredits, OctaveError, OutcomeUnknown, Refused
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.formats import Format, as_csv, as_markdown
@@ -170,7 +170,7 @@ def shown_progress(total: int | None) -> Iterator[Progress]:
     yet.
     """
     if sys.stderr is None or not sys.stderr.isatty():
-        yield _nothing
+        yield no_progress
         return
     text = "collecting" if total is None else f"0 of {total} ready"
     try:
@@ -201,7 +201,3 @@ def _lines(first: str) -> Progress:
 
     print(first, file=sys.stderr, flush=True)
     return print_line
-
-
-async def _nothing(_: float, __: int, ___: str) -> None:
-    """Show nothing."""

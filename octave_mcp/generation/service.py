@@ -36,7 +36,7 @@ from octave_mcp.observability.telemetry import count_joined
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.models import GenerateRequest, Persona
 
-__all__ = ["GenerationService", "Preview", "PreviewPart", "Progress", "open_service"]
+__all__ = ["GenerationService", "Preview", "PreviewPart", "Progress", "no_progress", "open_service"]
 
 HEARTBEAT_SECONDS = 5.0
 """The longest time between two progress reports of a waiting call."""
@@ -54,9 +54,13 @@ Progress = Callable[[float, int, str], Awaitable[None]]
 """Receives the progress, strictly increasing and never above what is ready; the total; and words: `2 of 5 ready`."""
 
 
+async def no_progress(progress: float, total: int, message: str) -> None:
+    """Show no progress."""
+
+
 @dataclass(frozen=True)
 class PreviewPart:
-    """What would happen to one requested persona: join `earlier`, stop at `same_name`, or be sent."""
+    """Says of one requested persona whether it joins `earlier`, is refused as Octave has `same_name`, or is sent."""
 
     name: str | None
     earlier: Item | None
@@ -92,7 +96,7 @@ async def open_service(
 
 
 class GenerationService:
-    """The generations of one tenant. Opened by `open_service`."""
+    """Generates and collects the personas of one tenant. `open_service` opens it."""
 
     def __init__(
         self,
@@ -261,7 +265,7 @@ class GenerationService:
                     await self._clock.wait(subscription.event, wake - now)
 
     def _is_pending(self, item: Item) -> bool:
-        """Whether an item is worked on, or its persona may still be found: it is unknown, and has a name."""
+        """Return whether an item is in progress, or is unknown and has a name by which it may still be found."""
         may_be_found = item.state is State.UNKNOWN and item.name is not None and not self._ending
         return may_be_found or self._state(item).is_live
 

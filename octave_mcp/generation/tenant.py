@@ -27,8 +27,8 @@ class Tenant:
         """Return what a request asks for, in its order.
 
         A fingerprint covers the tenant, one persona's input, the shared fields, and how many equal items precede it in
-        the request, since two equal items of one call are two personas. Unicode's forms of one text are equal, as a
-        client may write a call otherwise when it repeats it. A `salt` makes every fingerprint a new one.
+        the request, since two equal items of one call are two personas. Texts that differ only in their Unicode form
+        are equal, as a client may change that form when it repeats a call. A `salt` makes every fingerprint a new one.
         """
         shared = request.model_dump(exclude={"personas"}, exclude_none=True)
         seen: Counter[str] = Counter()

@@ -215,7 +215,7 @@ def _note(shown: Sequence[Condensed]) -> str:
 
 
 def _counts(left_out: dict[str, int]) -> str:
-    """Return such as `2 description sentences, 3 painPoints`, in the order in which sections are shown."""
+    """Return the numbers as text, for example `2 description sentences, 3 painPoints`, in the order of sections."""
     units = {section.key: " sentences" if section.content is Content.TEXT else "" for section in _DISPLAYED}
     return ", ".join(f"{left_out[key]} {key}{unit}" for key, unit in units.items() if key in left_out)
 

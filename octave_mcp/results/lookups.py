@@ -108,9 +108,9 @@ def _page(page: Rows, rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any]
     shown = f"Showing {page.offset + 1} to {end}{of}." if rows else f"Nothing to show{of and f' (total {page.total})'}."
     last = f"{shown} More: {more}" if more else f"{shown} This is the end of the list."
     # Some hosts show a person the first line and no more.
-    first = " ".join([*(note for note in notes if note in {NO_MATCH, SOME_WORDS}), shown])
-    others = (note for note in notes if note not in first)
-    return structured, "\n".join([first, *others, *map(_line, rows), last])
+    about_match = [note for note in notes if note in {NO_MATCH, SOME_WORDS}]
+    others = [note for note in notes if note not in about_match]
+    return structured, "\n".join([" ".join([*about_match, shown]), *others, *map(_line, rows), last])
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from mcp.types import HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, CallToolR
 
 from octave_mcp.generation.outcome import Generation, progress_words
 from octave_mcp.generation.records import RETENTION_SECONDS, LedgerError
+from octave_mcp.generation.service import no_progress
 from octave_mcp.server.generation_tools import generation_so_far
 from octave_mcp.server.services import CallRefused, CallState, Deferral
 
@@ -96,7 +97,7 @@ async def _get(context: ServerRequestContext[CallState, Any], params: _TaskParam
 
 
 async def _update(context: ServerRequestContext[CallState, Any], params: _TaskParams) -> dict[str, Any]:
-    """Acknowledge answers, as the contract asks for those to questions that are not open: none ever is."""
+    """Acknowledge the answers and ignore them: no task of this server asks a question. Raises MCPError."""
     await _generation(context, params.task_id)
     return {}
 
@@ -117,7 +118,7 @@ async def _generation(context: ServerRequestContext[CallState, Any], task_id: st
     """Return the caller's generation of this id as it is now; a lost answer is searched for. Raises MCPError."""
     _check(context, task_id)
     try:
-        generation = await context.lifespan_context.generation.collect(task_id, seconds=0, progress=_no_progress)
+        generation = await context.lifespan_context.generation.collect(task_id, seconds=0, progress=no_progress)
     except (CallRefused, LedgerError) as error:
         raise MCPError(INTERNAL_ERROR, str(error)) from None
     if generation is None:
@@ -135,10 +136,6 @@ def _check(context: ServerRequestContext[CallState, Any], task_id: str) -> None:
     name = context.request.headers.get(MCP_NAME_HEADER) if context.request else None
     if name is not None and decode_header_value(name) != task_id:
         raise MCPError(HEADER_MISMATCH, f"The header {MCP_NAME_HEADER} must be the request's taskId.")
-
-
-async def _no_progress(progress: float, total: int, message: str) -> None:
-    """Report nothing: a task's words are in its `statusMessage`."""
 
 
 def _task(generation: Generation) -> dict[str, Any]:
