@@ -8,7 +8,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 BIN := .venv/bin
 
-.PHONY: demo picture app test soak bench bench-chat bench-files bench-load bundle check format docs lock lock-npm clean
+.PHONY: demo picture cards test soak bench bench-chat bench-files bench-load bundle check format docs lock lock-npm clean
 .DEFAULT_GOAL := test
 
 demo: .venv/ready  ## the server, a real client and three personas, with no key and no network
@@ -17,8 +17,8 @@ demo: .venv/ready  ## the server, a real client and three personas, with no key 
 picture: .venv/ready  ## the README's picture: a chat with the persona cards, drawn anew
 	@PYTHONPATH=tests $(BIN)/python -m support.picture
 
-app: .venv/ready  ## the page of the persona cards, from its sources in app/
-	@PYTHONPATH=tests $(BIN)/python -m support.app_page
+cards: .venv/ready  ## the page of the persona cards, from its sources in cards/
+	@PYTHONPATH=tests $(BIN)/python -m support.cards_page
 
 # What tests need comes with them as wheels or from npm. What cannot be had on this machine is left out, and said at the
 # end; then coverage is shown and not required, except for Docker, whose tests cover nothing.

@@ -29,12 +29,12 @@ MAY_IMPORT = {
     "observability": {"", "settings", "streams", "values"},
     "octave": EVERYWHERE,
     "sandbox": {"", "octave"},
-    "app": set(),
+    "cards": set(),
     "sources": EVERYWHERE | {"octave"},
     "generation": EVERYWHERE | {"octave"},
     "personas": EVERYWHERE | {"octave"},
     "results": EVERYWHERE | {"generation", "octave", "personas"},
-    "server": EVERYWHERE | {"app", "generation", "octave", "personas", "results", "sandbox", "sources"},
+    "server": EVERYWHERE | {"cards", "generation", "octave", "personas", "results", "sandbox", "sources"},
     "http": EVERYWHERE | {"generation", "octave", "personas", "sandbox", "server", "sources"},
     "clients": {"values"},
     "commands": EVERYWHERE | {"clients", "generation", "http", "octave", "personas", "sandbox", "server", "sources"},
@@ -50,7 +50,7 @@ The empty name is the package itself.
 LIBRARIES = {
     "httpx": {"octave_mcp.octave"},
     "mcp": {
-        "octave_mcp.app",
+        "octave_mcp.cards",
         "octave_mcp.results",
         "octave_mcp.server",
         "octave_mcp.http",

@@ -17,8 +17,8 @@ from octave_mcp.http.settings import HttpSettings
 from octave_mcp.settings import Settings, setting_name
 from octave_mcp.sources import formats
 from octave_mcp.sources.folders import MAX_FILE_BYTES, is_private
-from octave_mcp.sources.read import MAX_CALL_BYTES, MAX_CALL_CHARACTERS, RequestWithFiles
-from octave_mcp.sources.text import MAX_CHARACTERS, MAX_PLAIN_BYTES
+from octave_mcp.sources.plain_text import MAX_CHARACTERS, MAX_PLAIN_BYTES
+from octave_mcp.sources.resolve import MAX_CALL_BYTES, MAX_CALL_CHARACTERS, RequestWithFiles
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")), ROOT / "deploy/README.md"]

@@ -14,7 +14,7 @@ from octave_mcp.generation.databases import open_ledger
 from octave_mcp.generation.records import LedgerError
 from octave_mcp.http.settings import HttpSettings
 from octave_mcp.observability.environment import drop_unusable_variables
-from octave_mcp.octave.lookups import Workspace
+from octave_mcp.octave.lookup_models import Workspace
 from octave_mcp.personas.cleaning import clean
 from octave_mcp.settings import POSTGRES, Settings, misspelt_settings, setting_name
 

@@ -16,7 +16,7 @@ from octave_mcp.commands.output import NOTHING_SENT, report
 from octave_mcp.commands.process import BAD_SETTINGS, FAILED, ExitCode, shut_down_on_signals
 from octave_mcp.commands.request_files import Unusable, read_request
 from octave_mcp.commands.spending_preview import preview_of
-from octave_mcp.commands.starting import usable_settings
+from octave_mcp.commands.startup import usable_settings
 from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.formats import FORMATS, format_of

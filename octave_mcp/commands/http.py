@@ -5,7 +5,7 @@ import sys
 from functools import partial
 
 from octave_mcp.commands.process import BAD_SETTINGS, ExitCode, loading, shut_down_on_signals
-from octave_mcp.commands.starting import usable_settings
+from octave_mcp.commands.startup import usable_settings
 from octave_mcp.values import this_machine
 
 __all__ = ["add_arguments", "run"]

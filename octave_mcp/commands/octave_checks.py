@@ -13,7 +13,7 @@ from octave_mcp.commands.spending_preview import credit_counts
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, KeyProblem, OctaveError, SetupProblem
 from octave_mcp.octave.lookup_client import LookupClient
-from octave_mcp.octave.lookups import Credits, Workspace
+from octave_mcp.octave.lookup_models import Credits, Workspace
 from octave_mcp.octave.proxy import route_to
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.settings import DEFAULT_BASE_URL, Settings

@@ -14,7 +14,7 @@ from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
 from octave_mcp.server.schemas import GENERATE_PERSONAS
-from octave_mcp.sources.read import FilesRefused, RequestWithFiles, read_files
+from octave_mcp.sources.resolve import FilesRefused, RequestWithFiles, read_files
 
 __all__ = ["Unusable", "read_request"]
 

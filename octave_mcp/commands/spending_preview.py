@@ -6,7 +6,7 @@ from octave_mcp.commands.output import credits_text
 from octave_mcp.generation.records import LedgerError, Spending
 from octave_mcp.generation.service import Preview, PreviewPart
 from octave_mcp.octave.errors import OctaveError
-from octave_mcp.octave.lookups import Credits
+from octave_mcp.octave.lookup_models import Credits
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.server.services import open_call_state

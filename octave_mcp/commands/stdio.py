@@ -28,7 +28,7 @@ def serve_over_stdio(*, sandbox: bool, folders: Sequence[str] | None) -> int:
         print(NO_CLIENT.replace("stdin ended before any message", "stdin or stdout is closed"), file=sys.stderr)
         return FAILED
     with loading():
-        from octave_mcp.commands.starting import settings_or_problem
+        from octave_mcp.commands.startup import settings_or_problem
 
         settings, problem = settings_or_problem(sandbox=sandbox, folders=folders)
         import anyio
@@ -36,7 +36,7 @@ def serve_over_stdio(*, sandbox: bool, folders: Sequence[str] | None) -> int:
         from octave_mcp.observability.environment import set_up_telemetry
         from octave_mcp.observability.logs import Secrets, configure_logging
         from octave_mcp.server.app import build_server
-        from octave_mcp.server.stdio import StdioTransport, standard_descriptors
+        from octave_mcp.server.stdio_transport import StdioTransport, standard_descriptors
 
         configure_logging(settings.log_level, Secrets(settings.api_key))
         end_telemetry = set_up_telemetry()

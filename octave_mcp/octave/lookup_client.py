@@ -15,7 +15,7 @@ import anyio
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, OctaveError, OutcomeUnknown, Refused
 from octave_mcp.octave.library_kinds import Kind
-from octave_mcp.octave.lookups import LibraryPage, LibraryRow, PersonaPage, Workspace
+from octave_mcp.octave.lookup_models import LibraryPage, LibraryRow, PersonaPage, Workspace
 from octave_mcp.octave.models import Persona
 
 __all__ = ["LookupClient"]

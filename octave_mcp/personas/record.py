@@ -18,7 +18,7 @@ from octave_mcp.octave.lenient_types import Answer
 from octave_mcp.octave.models import Persona
 from octave_mcp.octave.sections import LIST_SECTIONS, SECTIONS, Content
 from octave_mcp.personas.cleaning import clean, clean_lines, shorten
-from octave_mcp.personas.items import display_name, plain_oid
+from octave_mcp.personas.section_items import display_name, plain_oid
 from octave_mcp.personas.tokens import cost
 
 __all__ = ["RECORD_SECTIONS", "Record", "record"]

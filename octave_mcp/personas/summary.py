@@ -24,7 +24,7 @@ from typing import Any
 from octave_mcp.octave.models import Persona
 from octave_mcp.octave.sections import SECTIONS, Content, Section
 from octave_mcp.personas.cleaning import clean, shorten
-from octave_mcp.personas.items import MAX_ITEM_CHARACTERS, display_name, items_of, plain_oid
+from octave_mcp.personas.section_items import MAX_ITEM_CHARACTERS, display_name, items_of, plain_oid
 from octave_mcp.personas.tokens import cost, estimate
 
 __all__ = ["Condensed", "condense"]

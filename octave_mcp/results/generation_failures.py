@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from octave_mcp.generation.outcome import Generation, NameExists, Part, Search
 from octave_mcp.octave.errors import OctaveError, OutcomeUnknown
 from octave_mcp.personas.cleaning import clean
-from octave_mcp.personas.items import plain_oid
+from octave_mcp.personas.section_items import plain_oid
 from octave_mcp.results.failures import (
     MAY_EXIST,
     NOTHING_CREATED,

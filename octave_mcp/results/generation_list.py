@@ -8,7 +8,7 @@ from mcp.types import CallToolResult, TextContent
 from octave_mcp.generation.outcome import Generation, Part
 from octave_mcp.generation.records import State
 from octave_mcp.personas.cleaning import clean, shorten
-from octave_mcp.personas.items import plain_oid
+from octave_mcp.personas.section_items import plain_oid
 from octave_mcp.personas.tokens import cost
 from octave_mcp.results.generation import status_of
 from octave_mcp.results.wording import MAX_NAME_CHARACTERS, utc

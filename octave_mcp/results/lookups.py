@@ -12,11 +12,11 @@ from typing import Any
 
 from mcp.types import CallToolResult, TextContent
 
-from octave_mcp.octave.lookups import LibraryRow
+from octave_mcp.octave.lookup_models import LibraryRow
 from octave_mcp.octave.models import Persona
 from octave_mcp.personas.cleaning import clean, shorten
-from octave_mcp.personas.items import first_sentence, plain_oid
 from octave_mcp.personas.record import Record
+from octave_mcp.personas.section_items import first_sentence, plain_oid
 from octave_mcp.personas.tokens import cost
 from octave_mcp.results.wording import DATA_NOTE
 

@@ -7,7 +7,7 @@ from mcp.types import CallToolResult, TextContent
 
 from octave_mcp.generation.records import LedgerError, Spending
 from octave_mcp.generation.service import GenerationService
-from octave_mcp.octave.lookups import Credits, Workspace
+from octave_mcp.octave.lookup_models import Credits, Workspace
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.tokens import cost
 from octave_mcp.results.wording import plain_number

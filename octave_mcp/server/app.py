@@ -11,7 +11,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, GetPromptResult, InputRequiredResult
 
 from octave_mcp import __version__
-from octave_mcp.app.extension import personas_app
+from octave_mcp.cards.mcp_app import personas_app
 from octave_mcp.server.completions import Completer, add_completions
 from octave_mcp.server.generation_tools import generate_personas_tool, get_generation_tool
 from octave_mcp.server.lookup_tools import lookup_tools

@@ -15,7 +15,7 @@ from mcp.types import Completion, CompletionArgument, CompletionContext, PromptR
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.library_kinds import BRAND_VOICES, OFFERINGS, PLAYBOOKS
 from octave_mcp.octave.lookup_client import LookupClient
-from octave_mcp.octave.lookups import LibraryRow
+from octave_mcp.octave.lookup_models import LibraryRow
 from octave_mcp.octave.models import Persona
 from octave_mcp.results.lookups import row_of
 

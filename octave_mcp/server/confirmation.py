@@ -21,8 +21,8 @@ from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.models import GenerateRequest, Persona
 from octave_mcp.octave.text import same_name
+from octave_mcp.results.confirmation import question
 from octave_mcp.results.failures import NOTHING_SENT, Code, Failure, Retry
-from octave_mcp.results.question import question
 from octave_mcp.results.workspace import balance_of
 from octave_mcp.server.services import CallRefused, CallState
 

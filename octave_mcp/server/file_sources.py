@@ -19,7 +19,7 @@ from octave_mcp.server.name_search import MatchLevel, find_rows
 from octave_mcp.server.schemas import GENERATE_PERSONAS, LIST_LIBRARY, LIST_LIBRARY_RESULT, Schema
 from octave_mcp.server.services import CallRefused
 from octave_mcp.sources.listing import ListedFile, list_files
-from octave_mcp.sources.read import FilesRefused, Place, ReadFile, read_files
+from octave_mcp.sources.resolve import FilesRefused, Place, ReadFile, read_files
 
 __all__ = [
     "FILES",

@@ -28,7 +28,7 @@ from octave_mcp.server.schemas import (
 )
 from octave_mcp.server.services import CallRefused, CallState
 from octave_mcp.server.tool_adapter import Arguments, make_tool, read
-from octave_mcp.sources.read import Place, ReadFile, RequestWithFiles
+from octave_mcp.sources.resolve import Place, ReadFile, RequestWithFiles
 
 __all__ = ["generate_personas_tool", "generation_so_far", "get_generation_tool"]
 

@@ -17,7 +17,7 @@ from pydantic import Field, StringConstraints
 from octave_mcp.octave.errors import KeyProblem, OctaveError
 from octave_mcp.octave.library_kinds import KINDS, Kind
 from octave_mcp.octave.lookup_client import LookupClient
-from octave_mcp.octave.lookups import LibraryRow
+from octave_mcp.octave.lookup_models import LibraryRow
 from octave_mcp.octave.models import NonBlank, Persona
 from octave_mcp.personas.record import RECORD_SECTIONS, record
 from octave_mcp.results.failures import explain_lookup, failure_result

@@ -11,7 +11,7 @@ from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetad
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict
 
-from octave_mcp.app.extension import app_meta
+from octave_mcp.cards.mcp_app import app_meta
 from octave_mcp.observability.telemetry import count_call
 from octave_mcp.results.failures import Code, Failure, Retry
 from octave_mcp.server.arguments import ArgumentsError, read_arguments

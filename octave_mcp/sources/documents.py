@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from octave_mcp.sources.formats import Format
-from octave_mcp.sources.text import NotText
+from octave_mcp.sources.plain_text import NotText
 
 __all__ = ["document_text", "load_converters"]
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from typing import Literal
 
 from octave_mcp.octave.text import is_blank
-from octave_mcp.sources.text import NotText, decode
+from octave_mcp.sources.plain_text import NotText, decode
 
 __all__ = ["email_text", "html_text"]
 

@@ -16,7 +16,7 @@ from typing import Any
 from octave_mcp.sources.documents import document_text, load_converters
 from octave_mcp.sources.formats import DOCUMENTS, Format
 from octave_mcp.sources.markup import email_text, html_text
-from octave_mcp.sources.text import NotText, check_sendable
+from octave_mcp.sources.plain_text import NotText, check_sendable
 
 __all__ = ["CPU_SECONDS", "MAX_MEMORY_BYTES", "convert", "main"]
 

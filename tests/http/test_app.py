@@ -286,13 +286,13 @@ async def test_the_log_is_json_and_has_octaves_request_ids_and_nothing_of_a_call
             result = await called(server.url, "generate_personas", asking, x_octave_api_key=KEY)
             assert not result["isError"]
             await post(server.url, "tools/list", host="evil.example")
+            await until(lambda: any("OCTAVE_MCP_ALLOWED_HOSTS" in line for line in server.log))
     lines = [json.loads(line) for line in server.log if not line.startswith("MCP over HTTP")]
     log = "\n".join(server.log)
     assert not any(marked in log for marked in (KEY, "Marked Name", "marked source"))
     (told,) = [line for line in lines if line.get("method") == "POST"]
     assert (told["path"], told["status"]) == ("/api/v2/persona/generate", 200)
     assert told["request_id"]
-    assert any("OCTAVE_MCP_ALLOWED_HOSTS" in line["message"] for line in lines)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -30,7 +30,7 @@ from support.upstream import (
 )
 
 from octave_mcp import __version__
-from octave_mcp.octave import body, errors
+from octave_mcp.octave import errors, response_body
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest
@@ -327,7 +327,7 @@ async def test_an_answer_beyond_the_cap_is_unknown_and_is_not_read_to_its_end() 
             await writer.drain()
 
     assert type(await fails(respond)) is errors.OutcomeUnknown
-    assert sent < 4 * body.MAX_ANSWER_BYTES
+    assert sent < 4 * response_body.MAX_ANSWER_BYTES
 
 
 async def test_an_address_without_a_server_was_never_reached() -> None:

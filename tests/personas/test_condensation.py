@@ -6,7 +6,7 @@ import pytest
 from support.believable import BELIEVABLE, ROOMY, Believable, rungs, summaries
 
 from octave_mcp.octave.sections import SECTIONS
-from octave_mcp.personas.items import MAX_ITEM_CHARACTERS
+from octave_mcp.personas.section_items import MAX_ITEM_CHARACTERS
 from octave_mcp.personas.summary import Condensed, condense
 
 STRENGTH = ("INSTANT_DISQUALIFIER", "HIGH", "MEDIUM", "LOW")

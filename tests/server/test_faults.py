@@ -13,8 +13,8 @@ from support.calls import KEY, asking, collect, structured, text_of
 from support.faults import CASES, Case
 from support.upstream import Request, by_the_page, timestamp, upstream
 
-from octave_mcp.octave import body
 from octave_mcp.octave import client as client_module
+from octave_mcp.octave import response_body
 from octave_mcp.results.failures import MAY_EXIST
 from octave_mcp.server.app import build_server
 from octave_mcp.settings import Settings
@@ -80,7 +80,7 @@ async def test_a_fault_becomes_what_it_must(case: Case, tmp_path: Path, monkeypa
     assert "try again" not in text.lower()
     assert KEY not in text
     assert not other.is_error
-    assert peak < 10 * body.MAX_ANSWER_BYTES
+    assert peak < 10 * response_body.MAX_ANSWER_BYTES
     with sqlite3.connect(ledger) as rows:
         states = dict(rows.execute("SELECT name, state FROM items").fetchall())
     rows.close()

@@ -16,8 +16,8 @@ from mcp import Client
 
 from octave_mcp.server.app import build_server
 from octave_mcp.settings import Settings
-from support.app_host import Host, open_host
 from support.browser import Browser, browser
+from support.cards_host import Host, open_host
 
 __all__ = ["PICTURE", "drawn_chat", "text_in"]
 

@@ -4,7 +4,7 @@ import codecs
 
 import pytest
 
-from octave_mcp.sources.text import NotText, decode, without_time_stamps
+from octave_mcp.sources.plain_text import NotText, decode, without_time_stamps
 
 GERMAN = "Für Müller zählt die Größe – „sofort“, sagt sie.\n"  # noqa: RUF001 - the dash is what is read
 

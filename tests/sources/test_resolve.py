@@ -12,11 +12,11 @@ import pytest
 from support.material import INTERVIEW, docx, email, make_folder, outlook, pdf, presentation
 
 from octave_mcp.octave.models import GenerateRequest
-from octave_mcp.sources import conversion, worker
-from octave_mcp.sources import read as under_test
+from octave_mcp.sources import resolve as under_test
+from octave_mcp.sources import worker, worker_process
 from octave_mcp.sources.documents import document_text
 from octave_mcp.sources.formats import DOCUMENTS, Format, format_of
-from octave_mcp.sources.read import FilesRefused, ReadFile, RequestWithFiles, read_files
+from octave_mcp.sources.resolve import FilesRefused, ReadFile, RequestWithFiles, read_files
 
 PATIENCE_SECONDS = 120
 """Longer than any reading here takes on a busy machine."""
@@ -188,12 +188,12 @@ def test_a_file_that_takes_too_long_is_refused_in_time(tmp_path: Path) -> None:
 
 def test_too_many_conversions_at_once_wait_for_their_turn(tmp_path: Path) -> None:
     """As each may take much memory; waiting counts as time."""
-    held = [conversion._slots.acquire(timeout=0) for _ in range(conversion.MAX_WORKERS)]
+    held = [worker_process._slots.acquire(timeout=0) for _ in range(worker_process.MAX_WORKERS)]
     assert all(held)
     try:
         assert "was not read within" in refused(tmp_path, "page.html", b"<p>words</p>", seconds=0.1)
     finally:
-        conversion._slots.release(len(held))
+        worker_process._slots.release(len(held))
 
 
 SECRET = "CANARY of another file"
@@ -245,7 +245,7 @@ def test_the_worker_has_no_way_out_and_no_key(monkeypatch: pytest.MonkeyPatch) -
     attempts = [*ATTEMPTS, "import colorsys"]
     ran = subprocess.run(
         [sys.executable, "-c", PROBE.format(attempts=attempts)],
-        env=conversion._environment(),
+        env=worker_process._environment(),
         capture_output=True,
         check=True,
     )
@@ -259,7 +259,7 @@ def test_the_worker_has_a_limit_of_memory() -> None:
     """A file that unpacks without end ends its worker, and not the machine."""
     ran = subprocess.run(
         [sys.executable, "-c", PROBE.format(attempts=[f"bytearray({4 * worker.MAX_MEMORY_BYTES})"])],
-        env=conversion._environment(),
+        env=worker_process._environment(),
         capture_output=True,
         check=True,
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octave_mcp.octave.lookups import LibraryPage, PersonaAnswer, PersonaPage, Workspace
+from octave_mcp.octave.lookup_models import LibraryPage, PersonaAnswer, PersonaPage, Workspace
 
 ROWS = [{"oId": "x_1", "name": "One"}, {"oId": "x_2", "name": "Two"}]
 

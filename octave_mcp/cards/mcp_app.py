@@ -1,6 +1,6 @@
 """The extension MCP Apps: one HTML page, the persona cards, that hosts show beside the results of four tools.
 
-The page is `personas.html` beside this module, built from `app/` by `make app`, and served as
+The page is `personas.html` beside this module, built from `cards/` by `make cards`, and served as
 `text/html;profile=mcp-app`. It is read when a host asks for it, so that a start costs nothing. A client that does not
 know MCP Apps sees no difference but the tools' `_meta`.
 """

@@ -3,18 +3,18 @@
 import subprocess
 import sys
 
-from support.app_page import SOURCES, build
+from support.cards_page import SOURCES, build
 from support.npm import node, script
 
-from octave_mcp.app.extension import PAGE
+from octave_mcp.cards.mcp_app import PAGE
 
 SECONDS = 60.0
 MAX_LINES = 350
 
 
 def test_the_page_is_built_from_its_sources() -> None:
-    """The built file is committed, so that an installation needs no Node; `make app` builds it anew."""
-    assert PAGE.read_text(encoding="utf-8") == build(), "app/ has changed since the page was built: run `make app`"
+    """The built file is committed, so that an installation needs no Node; `make cards` builds it anew."""
+    assert PAGE.read_text(encoding="utf-8") == build(), "cards/ has changed since the page was built: run `make cards`"
 
 
 def test_the_types_of_the_sources_hold() -> None:

@@ -6,8 +6,8 @@ from typing import Any, cast
 import pytest
 from anyio.from_thread import start_blocking_portal
 from mcp import Client
-from support.app_host import Host, Tool, open_host
 from support.browser import Browser, browser
+from support.cards_host import Host, Tool, open_host
 
 from octave_mcp.server.app import build_server
 from octave_mcp.settings import Settings

@@ -12,8 +12,8 @@ import anyio.to_thread
 import pytest
 from mcp.server.mcpserver import MCPServer
 
-from octave_mcp.server import stdio
-from octave_mcp.server.stdio import StdioTransport
+from octave_mcp.server import stdio_transport
+from octave_mcp.server.stdio_transport import StdioTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +76,7 @@ async def test_what_is_no_message_is_answered_by_its_id_and_the_next_is_served()
 
 async def test_a_line_that_is_too_long_is_answered_and_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is never held in memory as a whole."""
-    monkeypatch.setattr(stdio, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(stdio_transport, "MAX_LINE_BYTES", 100)
     async with connection() as (pipes, _):
         pipes.writer.write(PING[:-2] % 1 + b',"params":{"x":"' + b"a" * 1000 + b'"}}\n' + PING % 2)
         assert "too long" in (await pipes.answer())["error"]["message"]

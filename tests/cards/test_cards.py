@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.app_host import EVERYTHING, Host, Tool, call_result
 from support.browser import Browser
 from support.card_results import CFO, CISO, CTO, condensed, generation, record
+from support.cards_host import EVERYTHING, Host, Tool, call_result
 
-from octave_mcp.app.extension import PAGE
+from octave_mcp.cards.mcp_app import PAGE
 
 Opener = Callable[..., Host]
 

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from mcp import Client
 
-from octave_mcp.app.extension import APP_URI, PAGE
+from octave_mcp.cards.mcp_app import APP_URI, PAGE
 from octave_mcp.server.app import build_server
 from octave_mcp.settings import Settings
 

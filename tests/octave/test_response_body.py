@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from support.upstream import Request, Respond, always, answer, page_answer, upstream
 
-from octave_mcp.octave import body, errors
+from octave_mcp.octave import errors, response_body
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest
 
@@ -135,15 +135,15 @@ async def test_the_key_is_taken_out_of_a_compressed_answer_that_is_kept() -> Non
 async def test_a_bomb_is_inflated_no_further_than_the_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says that it is too large, and takes little memory."""
     steps: list[int] = []
-    inflating = body.inflate
+    inflating = response_body.inflate
 
     def counting(compressed: bytes, encoding: str) -> object:
         for part in inflating(compressed, encoding):
             steps.append(len(part))
             yield part
 
-    monkeypatch.setattr(body, "inflate", counting)
+    monkeypatch.setattr(response_body, "inflate", counting)
     error = await fails(always(gzip.compress(b" " * 100_000_000), headers={"content-encoding": "gzip"}))
     assert "compressed with gzip and is too large" in str(error)
     assert max(steps) <= 65536
-    assert sum(steps) <= body.MAX_ANSWER_BYTES + 65536
+    assert sum(steps) <= response_body.MAX_ANSWER_BYTES + 65536

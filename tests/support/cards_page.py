@@ -1,6 +1,6 @@
-"""Build the page of the persona cards, `octave_mcp/app/personas.html`, from its sources in `app/`.
+"""Build the page of the persona cards, `octave_mcp/cards/personas.html`, from its sources in `cards/`.
 
-`python -m support.app_page`, with `tests` on the path, writes it. esbuild joins the modules. Nothing is shortened, so
+`python -m support.cards_page`, with `tests` on the path, writes it. esbuild joins the modules. Nothing is shortened, so
 that the built file can be read, and compared with the one before.
 """
 
@@ -8,13 +8,13 @@ import json
 import subprocess
 from pathlib import Path
 
-from octave_mcp.app.extension import PAGE
+from octave_mcp.cards.mcp_app import PAGE
 from octave_mcp.octave.sections import SECTIONS, Content
 from support.npm import node, script
 
 __all__ = ["SOURCES", "build"]
 
-SOURCES = Path(__file__).parent.parent.parent / "app"
+SOURCES = Path(__file__).parent.parent.parent / "cards"
 SECONDS = 60.0
 """For esbuild, which takes a fraction of one."""
 

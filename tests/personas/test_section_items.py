@@ -5,7 +5,7 @@ from support.records import record
 
 from octave_mcp.octave.models import Persona
 from octave_mcp.octave.sections import SECTIONS
-from octave_mcp.personas.items import MAX_ITEM_CHARACTERS, display_name, first_sentence, items_of
+from octave_mcp.personas.section_items import MAX_ITEM_CHARACTERS, display_name, first_sentence, items_of
 
 SECTION = {section.key: section for section in SECTIONS}
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.app_host import Host, call_result
 from support.card_results import CFO, CISO, CTO, condensed, generation, record
+from support.cards_host import Host, call_result
 from support.npm import script
 
 Opener = Callable[..., Host]

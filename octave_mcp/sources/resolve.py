@@ -9,10 +9,10 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from octave_mcp.octave.models import GenerateRequest, PersonaRequest, Source
-from octave_mcp.sources.conversion import NO_EXTRA, can_convert, convert_files
 from octave_mcp.sources.folders import FileContent, FileRefused, is_file_address, read_file
 from octave_mcp.sources.formats import DOCUMENTS, Format
-from octave_mcp.sources.text import MAX_PLAIN_BYTES, NotText, check_sendable, decode, without_time_stamps
+from octave_mcp.sources.plain_text import MAX_PLAIN_BYTES, NotText, check_sendable, decode, without_time_stamps
+from octave_mcp.sources.worker_process import NO_EXTRA, can_convert, convert_files
 
 __all__ = ["FilesRefused", "Place", "ReadFile", "RequestWithFiles", "read_files"]
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from octave_mcp.app.extension import PAGE
+from octave_mcp.cards.mcp_app import PAGE
 from support.browser import Browser, Page
 from support.npm import MODULES, node, script
 
@@ -106,7 +106,7 @@ def _bundle() -> str:
     program = node()
     made = subprocess.run(
         [program, script("esbuild", "bin/esbuild"), "host.js", "--bundle", "--format=iife", "--target=es2022"],
-        cwd=Path(__file__).parent.parent / "app",
+        cwd=Path(__file__).parent.parent / "cards",
         env={"NODE_PATH": str(MODULES)},
         capture_output=True,
         check=False,
