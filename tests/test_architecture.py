@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from octave_mcp.commands import COMMANDS
+
 PACKAGE = Path(__file__).parent.parent / "octave_mcp"
 TESTS = Path(__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -146,9 +148,12 @@ def test_a_module_is_short_and_says_what_it_is(path: Path) -> None:
 
 @pytest.mark.parametrize("room", sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()))
 def test_a_room_is_listed_at_one_glance(room: str) -> None:
-    """It has about a dozen modules, no folders, and a line that says what it is for."""
+    """It has about a dozen modules, no folders, and a line that says what it is for.
+
+    Modules that are named like a command are not counted: `--help` lists them, and each command has one.
+    """
     files = [path for path in (PACKAGE / room).rglob("*.py") if path.name != "__init__.py"]
-    assert len(files) <= MAX_MODULES
+    assert len([path for path in files if room != "commands" or path.stem not in COMMANDS]) <= MAX_MODULES
     assert {path.parent.name for path in files} == {room}
     assert ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8")))
 

@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -123,18 +123,17 @@ def write_persona(request: PersonaRequest, context: Context) -> dict[str, Any]:
     promise = {"offering": sold.name, "promise": PROMISES[sold.oid], "company": COMPANY.name}
     tone = TONES[context.voice.oid if context.voice else ""].format(**promise)
     internal_name = _short(f"{name} ({', '.join(topics[:2])})", MAX_NAME)
-    # Other sources begin elsewhere in the topics, so that two personas do not read like one.
-    start = hashlib.sha256("\n".join(texts).encode()).digest()[0] % len(topics)
-    turning = itertools.islice(itertools.cycle(topics), start, None)
-    said = [found for source, found in zip(sources, sentences, strict=True) if source.type != "URL"]
-    quotes = _quotes(itertools.chain(*said))
+    quotable = [found for source, found in zip(sources, sentences, strict=True) if source.type != "URL"]
+    quotes = _quotes(itertools.chain(*quotable))
     fields = {**promise, "title": name, "tone": tone}
     data: dict[str, Any] = {"internalName": internal_name}
     for section in LIST_SECTIONS:
         templates = _TEMPLATES.get(section.key, (f"{section.label}: {{topic}}",))
-        written = [_capital(one.format(topic=next(turning), **fields)) for one in templates]
+        turns = _topics_in_turn(topics, section.key, texts)
+        written = [_capital(template.format(topic=next(turns), **fields)) for template in templates]
         data[section.key] = [*quotes.get(section.key, ()), *written]
     data["customFields"] = _custom_fields(sources, context)
+    turns = _topics_in_turn(topics, "qualifyingQuestions", texts)
     return {
         "name": name,
         "internalName": internal_name,
@@ -142,7 +141,7 @@ def write_persona(request: PersonaRequest, context: Context) -> dict[str, Any]:
         "data": data,
         "qualifyingQuestions": [
             {
-                "question": question.format(topic=next(turning)),
+                "question": question.format(topic=next(turns)),
                 "rationale": _RATIONALES[fit],
                 "fitType": fit,
                 "weight": weight,
@@ -218,6 +217,15 @@ def _description(name: str, topics: Sequence[str], sources: Sequence[Source], co
     if context.playbook:
         parts.append(f"Written for the playbook {context.playbook.name}.")
     return " ".join([*parts, f"{tone}."])
+
+
+def _topics_in_turn(topics: Sequence[str], key: str, texts: Sequence[str]) -> Iterator[str]:
+    """Yield the topics again and again, from a start that depends on the material and on the section.
+
+    So two personas do not read alike, nor do two sections, and a new section changes no other.
+    """
+    start = hashlib.sha256("\n".join([key, *texts]).encode()).digest()[0] % len(topics)
+    return itertools.islice(itertools.cycle(topics), start, None)
 
 
 def _custom_fields(sources: Sequence[Source], context: Context) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """What the sandbox's personas say, and that they say it about their sources."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from sandbox.conftest import Generate
 from support.tokens import o200k
 
 from octave_mcp.octave.sections import LIST_SECTIONS
+from octave_mcp.sandbox import writer
 
 pytestmark = pytest.mark.anyio
 
@@ -168,6 +170,17 @@ async def test_personas_of_different_sources_do_not_read_alike(generate: Generat
     first, second = await generate(SALES, SECURITY)
     lines = [{line for key in LISTS for line in made["data"][key]} for made in (first, second)]
     assert len(lines[0] & lines[1]) <= 4
+
+
+async def test_a_new_section_changes_no_other(monkeypatch: pytest.MonkeyPatch, generate: Generate) -> None:
+    """So that whoever adds one has no pictures and examples to renew."""
+    [before] = await generate(SALES)
+    new = replace(LIST_SECTIONS[0], key="successMetrics", label="Success metrics")
+    monkeypatch.setattr(writer, "LIST_SECTIONS", (LIST_SECTIONS[0], new, *LIST_SECTIONS[1:]))
+    [after] = await generate(SALES)
+    assert after["data"].pop("successMetrics")
+    assert after["data"] == before["data"]
+    assert after["qualifyingQuestions"] == before["qualifyingQuestions"]
 
 
 async def test_a_resource_is_read_like_a_text(generate: Generate) -> None:

