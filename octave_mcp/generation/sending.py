@@ -21,7 +21,7 @@ from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError, OutcomeUnknown, Refused
 from octave_mcp.octave.models import GenerateRequest, Persona
 
-__all__ = ["Sender", "check_names", "was_recorded"]
+__all__ = ["NameCheck", "Preview", "PreviewPart", "Sender", "check_names", "was_recorded"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,15 +30,49 @@ class _GivenUp(Exception):
     """The item must not be sent any more."""
 
 
+@dataclass(frozen=True)
+class NameCheck:
+    """What Octave's list says of some names: the personas that `existing` has, by name, and the names that are `free`.
+
+    A name in neither could not be searched for in time.
+    """
+
+    existing: dict[str, Persona] = field(default_factory=dict)
+    free: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class PreviewPart:
+    """Says of one requested persona whether it joins `earlier`, is refused as Octave has `same_name`, or is sent."""
+
+    name: str | None
+    fingerprint: str
+    earlier: Item | None
+    same_name: Persona | None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether one POST would be sent."""
+        return self.earlier is None and self.same_name is None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a call would do, for each persona in the request's order, and what Octave's list says of their names."""
+
+    parts: tuple[PreviewPart, ...]
+    names: NameCheck = field(default_factory=NameCheck)
+
+
 @dataclass
 class _Call:
     """What the POSTs of one call share. `stopped_by` is a problem that each of them would meet, once one has met it."""
 
     request: GenerateRequest
     stopped_by: OctaveError | None = None
-    free: set[str] = field(default_factory=set)
+    free: frozenset[str] = frozenset()
     """Names that Octave's list does not have, as far as they were searched for."""
-    unchecked: set[str] = field(default_factory=set)
+    unchecked: frozenset[str] = frozenset()
     """Names of which it is not known whether Octave has them already."""
 
 
@@ -70,20 +104,24 @@ class Sender:
         self._tasks = tasks
         self._publish = publish
 
-    def start(self, started: Started, request: GenerateRequest, *, allow_same_name: bool) -> None:
-        """Start to send the new items of a generation."""
+    def start(self, started: Started, request: GenerateRequest, known: NameCheck | None) -> None:
+        """Start to send the new items of a generation.
+
+        `known` is what was just found out about names; None allows each name, whether it exists or not.
+        """
         new = [(started.record.items[place], place) for place in started.new]
         if new:
             self.active |= {item.id for item, _ in new}
-            self._tasks.start_soon(self._send_all, _Call(request), new, allow_same_name)
+            self._tasks.start_soon(self._send_all, _Call(request), new, known)
 
-    async def _send_all(self, call: _Call, new: list[tuple[Item, int]], allow_same_name: bool) -> None:  # noqa: FBT001
+    async def _send_all(self, call: _Call, new: list[tuple[Item, int]], known: NameCheck | None) -> None:
         """Check all names before the first POST, as equal names within one call are allowed; then send."""
         existing: dict[str, Persona] = {}
-        if not allow_same_name:
+        if known is not None:
             names = {item.name for item, _ in new if item.name}
-            existing, call.unchecked = await check_names(self._client, names)
-            call.free = names - existing.keys() - call.unchecked
+            found = await check_names(self._client, names, known)
+            existing, call.free = found.existing, found.free
+            call.unchecked = frozenset(names - existing.keys() - call.free)
         for item, _ in new:
             if persona := existing.get(item.name or ""):
                 text = "Octave already has a persona of this name."
@@ -185,10 +223,10 @@ async def was_recorded(operation: Callable[[], Awaitable[object]]) -> bool:
     return True
 
 
-async def check_names(client: OctaveClient, names: set[str]) -> tuple[dict[str, Persona], set[str]]:
-    """Return the personas that exist by these names, and the names that could not be checked in time."""
-    existing: dict[str, Persona] = {}
-    unchecked = set(names)
+async def check_names(client: OctaveClient, names: set[str], known: NameCheck | None = None) -> NameCheck:
+    """Search Octave's list for these names, except those of which it is `known` already, for a bounded time."""
+    known = known or NameCheck()
+    existing, free = dict(known.existing), set(known.free)
     limiter = anyio.CapacityLimiter(8)
 
     async def check(name: str) -> None:
@@ -198,12 +236,13 @@ async def check_names(client: OctaveClient, names: set[str]) -> tuple[dict[str, 
         except OctaveError as error:
             logger.info("Octave's list cannot be searched for a name: %s", error)
             return
-        unchecked.discard(name)
         if found:
             existing[name] = found
+        else:
+            free.add(name)
 
     with anyio.move_on_after(NAME_CHECK_SECONDS):
         async with anyio.create_task_group() as tasks:
-            for name in names:
+            for name in names - existing.keys() - free:
                 tasks.start_soon(check, name)
-    return existing, unchecked
+    return NameCheck(existing, frozenset(free))

@@ -7,7 +7,6 @@ shares the ledger.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
 
@@ -30,13 +29,13 @@ from octave_mcp.generation.records import (
     State,
 )
 from octave_mcp.generation.recovery import Recovery
-from octave_mcp.generation.sending import Sender, check_names, was_recorded
+from octave_mcp.generation.sending import NameCheck, Preview, PreviewPart, Sender, check_names, was_recorded
 from octave_mcp.generation.tenant import Tenant
 from octave_mcp.observability.telemetry import count_joined
 from octave_mcp.octave.client import OctaveClient
-from octave_mcp.octave.models import GenerateRequest, Persona
+from octave_mcp.octave.models import GenerateRequest
 
-__all__ = ["GenerationService", "Preview", "PreviewPart", "Progress", "no_progress", "open_service"]
+__all__ = ["GenerationService", "Progress", "no_progress", "open_service"]
 
 HEARTBEAT_SECONDS = 5.0
 """The longest time between two progress reports of a waiting call."""
@@ -56,27 +55,6 @@ Progress = Callable[[float, int, str], Awaitable[None]]
 
 async def no_progress(progress: float, total: int, message: str) -> None:
     """Show no progress."""
-
-
-@dataclass(frozen=True)
-class PreviewPart:
-    """Says of one requested persona whether it joins `earlier`, is refused as Octave has `same_name`, or is sent."""
-
-    name: str | None
-    earlier: Item | None
-    same_name: Persona | None
-
-    @property
-    def is_new(self) -> bool:
-        """Whether one POST would be sent."""
-        return self.earlier is None and self.same_name is None
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What a call would do, for each persona in the request's order."""
-
-    parts: tuple[PreviewPart, ...]
 
 
 @asynccontextmanager
@@ -124,12 +102,19 @@ class GenerationService:
     # --- What a caller asks for ---------------------------------------------------------------------------------------
 
     async def generate(
-        self, request: GenerateRequest, *, seconds: float, progress: Progress, new: bool = False
+        self,
+        request: GenerateRequest,
+        *,
+        seconds: float,
+        progress: Progress,
+        new: bool = False,
+        preview: Preview | None = None,
     ) -> Generation:
         """Generate what a request asks for, and return what is known of it after `seconds` at the latest.
 
-        The same request joins what an earlier call asked for, unless `new` asks for another persona each. A call that
-        is cancelled stops what was not sent, unless another call asks for it too. Errors of Octave are in the parts.
+        The same request joins what an earlier call asked for, unless `new` asks for another persona each. What a
+        `preview` just said of names holds, so that nothing is sent that it did not announce. A call that is cancelled
+        stops what was not sent, unless another call asks for it too. Errors of Octave are in the parts.
         Raises LedgerError and LimitReached if nothing was sent, and RecordLost if the ledger fails after that.
         """
         began = self._clock.elapsed()
@@ -148,8 +133,8 @@ class GenerationService:
             except LedgerError:
                 await self._give_up(started.record.id)
                 raise
-            allow_same_name = new or self._limits.allow_same_name
-            self._sender.start(started, request, allow_same_name=allow_same_name)
+            known = preview.names if preview else NameCheck()
+            self._sender.start(started, request, None if new or self._limits.allow_same_name else known)
         count_joined(len(started.record.joined))
         try:
             generation = await self._wait(started.record.id, began + seconds, progress, started)
@@ -194,15 +179,15 @@ class GenerationService:
         requested = self._tenant.requested(request)
         replay_seconds = self._limits.replay_seconds
         earlier = await self._ledger.earlier(self._tenant.id, requested, replay_seconds=replay_seconds)
-        existing: dict[str, Persona] = {}
+        found = NameCheck()
         if not self._limits.allow_same_name:
             names = {one.name for one, item in zip(requested, earlier, strict=True) if one.name and item is None}
-            existing, _ = await check_names(self._client, names)
+            found = await check_names(self._client, names)
         parts = (
-            PreviewPart(one.name, item, None if item else existing.get(one.name or ""))
+            PreviewPart(one.name, one.fingerprint, item, None if item else found.existing.get(one.name or ""))
             for one, item in zip(requested, earlier, strict=True)
         )
-        return Preview(tuple(parts))
+        return Preview(tuple(parts), found)
 
     async def spending(self) -> Spending:
         """Return what this tenant's personas have cost lately. Raises LedgerError."""

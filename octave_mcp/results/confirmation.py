@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from octave_mcp.generation.records import Spending
 from octave_mcp.octave.models import GenerateRequest, Persona
-from octave_mcp.results.receipts import receipt
+from octave_mcp.results.receipts import MAX_DETAILED, fields_asked_for, sources_asked_for
 from octave_mcp.results.wording import plain_number, quoted
 
 __all__ = ["question"]
+
+MAX_NAMES = 50
+"""Personas to be created that are named; more are counted. One call may ask for 25, unless the operator allows more."""
 
 MAX_SIMILAR = 5
 """Similar personas that are named; more are counted."""
@@ -22,13 +25,25 @@ def question(
     `similar` are personas in Octave whose names are like those asked for.
     """
     count = len(request.personas)
-    lines = [f"Create {count} persona{'' if count == 1 else 's'} in Octave?", receipt(request)]
+    lines = [f"Create {count} persona{'' if count == 1 else 's'} in Octave?"]
+    if count > MAX_DETAILED:
+        lines.append(f"{_listed([quoted(one.name) or 'one without a name' for one in request.personas], MAX_NAMES)}.")
+    lines.append(f"{_capitalized(sources_asked_for(request.personas))}.")
+    lines.append(f"{_capitalized('; '.join(fields_asked_for(request, unlinked='no offerings to link to')))}.")
     lines.append(f"{_price(spending, count)} {_left(balance)}")
     if similar:
-        names = ", ".join(f"{quoted(one.name)} ({one.oId})" for one in similar[:MAX_SIMILAR])
-        more = f" and {len(similar) - MAX_SIMILAR} more" if len(similar) > MAX_SIMILAR else ""
-        lines.append(f"Similar personas exist already: {names}{more}.")
+        names = _listed([f"{quoted(one.name)} ({one.oId})" for one in similar], MAX_SIMILAR)
+        lines.append(f"Similar personas exist already: {names}.")
     return "\n".join(lines)
+
+
+def _listed(shown: Sequence[str], most: int) -> str:
+    more = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return ", ".join(shown[:most]) + more
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _price(spending: Spending | None, count: int) -> str:

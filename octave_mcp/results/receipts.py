@@ -8,7 +8,7 @@ from octave_mcp.octave.models import GenerateRequest, PersonaRequest, Source
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.results.wording import quoted
 
-__all__ = ["receipt"]
+__all__ = ["MAX_DETAILED", "fields_asked_for", "receipt", "sources_asked_for"]
 
 MAX_DETAILED = 5
 """Personas whose sources are listed one by one; of more, the sources are counted."""
@@ -22,10 +22,12 @@ MAX_VALUE_CHARACTERS = 40
 
 def receipt(request: GenerateRequest) -> str:
     """Return one line with what was asked for."""
-    return f"Asked for with: {'; '.join([*_fields(request), _sources(request.personas)])}."
+    fields = fields_asked_for(request, unlinked="no linkingStrategy")
+    return f"Asked for with: {'; '.join([*fields, sources_asked_for(request.personas)])}."
 
 
-def _fields(request: GenerateRequest) -> list[str]:
+def fields_asked_for(request: GenerateRequest, *, unlinked: str) -> list[str]:
+    """Return what all personas of a request share; `unlinked` are the words for one that links to no offering."""
     shown = []
     if request.primaryOfferingOId:
         shown.append(f"primary offering (context) {_short(request.primaryOfferingOId)}")
@@ -36,13 +38,14 @@ def _fields(request: GenerateRequest) -> list[str]:
             f"linked to offerings {', '.join(oids[:MAX_SOURCES])}{more}" if oids else "linked to all offerings"
         )
     else:
-        shown.append("no linkingStrategy")
+        shown.append(unlinked)
     shown += [f"playbook {_short(request.playbookOId)}"] if request.playbookOId else []
     shown += [f"brand voice {_short(request.brandVoiceOId)}"] if request.brandVoiceOId else []
     return shown
 
 
-def _sources(personas: Sequence[PersonaRequest]) -> str:
+def sources_asked_for(personas: Sequence[PersonaRequest]) -> str:
+    """Return the sources of each of a few personas by its name, or the sources of many in numbers."""
     if len(personas) > MAX_DETAILED:
         every = [source for persona in personas for source in persona.sources]
         kinds = Counter(source.type for source in every)

@@ -13,6 +13,7 @@ from mcp.types import INVALID_PARAMS, GetPromptResult, InputRequiredResult
 from octave_mcp import __version__
 from octave_mcp.cards.mcp_app import personas_app
 from octave_mcp.server.completions import Completer, add_completions
+from octave_mcp.server.confirmation import explain_rejected_state
 from octave_mcp.server.generation_tools import generate_personas_tool, get_generation_tool
 from octave_mcp.server.lookup_tools import lookup_tools
 from octave_mcp.server.prompts import add_prompts
@@ -69,14 +70,14 @@ def make_server(settings: Settings, **options: Any) -> MCPServer[Any]:
 
     `options` are those of `MCPServer`; with its lifespan or a middleware they give each request its `CallState`.
     """
-    files, asks = bool(settings.folders), settings.confirm != "never"
+    files = bool(settings.folders)
     server = _Server(
         "octave-personas",
         title="Octave personas" + (" (sandbox)" if settings.sandbox else ""),
         version=__version__,
         instructions=INSTRUCTIONS + (SANDBOX_INSTRUCTIONS if settings.sandbox else ""),
         tools=[
-            generate_personas_tool(files=files, asks=asks),
+            generate_personas_tool(files=files),
             get_generation_tool(),
             *lookup_tools(files=files),
         ],
@@ -85,6 +86,7 @@ def make_server(settings: Settings, **options: Any) -> MCPServer[Any]:
         request_state_security=_request_state_security(settings),
         **options,
     )
+    server.middleware.insert(0, explain_rejected_state)  # around the SDK's own that rejects
     add_resources(server)
     add_prompts(server)
     add_completions(server, _completer)

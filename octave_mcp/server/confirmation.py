@@ -1,22 +1,26 @@
 """Ask the person before personas are created, in both eras of the protocol (`OCTAVE_MCP_CONFIRM`).
 
-Nothing is recorded or sent before the answer. Since 2026-07-28 a question is a result of the call, and the client calls
-again with the answer; before that the server sends a request to the client, and waits for a bounded time. Whoever
-answers late, twice, or to another replica makes the same call again, for which the one rule for repeats holds.
+Nothing is recorded or sent before the answer. Since 2026-07-28 a question is a result of the call, and the client makes
+the call again with the answer; before that the server sends a request to the client, and waits for a bounded time. A
+yes covers the personas that the question was about, by their fingerprints, and no others: what the question said of
+prices or similar names may have changed since. Whoever answers twice makes the same call again, for which the one rule
+for repeats holds.
 """
 
-from collections.abc import Awaitable, Callable
-from enum import Enum
-from typing import Annotated, Any
+import time
+from dataclasses import dataclass
+from typing import Any
 
 import anyio
-from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.elicitation import AcceptedElicitation, render_elicitation_schema
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.resolve import Elicit, Resolve
-from mcp.types import CallToolResult
+from mcp.shared.exceptions import MCPError
+from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
 from pydantic import BaseModel, Field, ValidationError
 
 from octave_mcp.generation.records import LedgerError
+from octave_mcp.generation.sending import Preview
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.models import GenerateRequest, Persona
@@ -26,10 +30,11 @@ from octave_mcp.results.failures import NOTHING_SENT, Code, Failure, Retry
 from octave_mcp.results.workspace import balance_of
 from octave_mcp.server.services import CallRefused, CallState
 
-__all__ = ["Consent", "ReadRequest", "ask_first", "refusal_of"]
+__all__ = ["Agreed", "agree", "explain_rejected_state"]
 
 ANSWER_SECONDS = 120.0
-"""How long a question waits for its answer in the older era; no answer is a no. A newer client keeps it itself."""
+"""How long a question waits for its answer in the older era; no answer is a no. A newer client keeps the question
+itself, and the SDK takes its answer for 10 minutes."""
 
 LOOK_UP_SECONDS = 5.0
 """How long the figures and similar names of a question may take to look up."""
@@ -37,10 +42,10 @@ LOOK_UP_SECONDS = 5.0
 MAX_NAMES_SEARCHED = 5
 """Names whose similar ones are searched for."""
 
-_INPUT_REQUIRED_SINCE = "2026-07-28"
+QUESTION = "spend"
+"""The name of the question on the wire."""
 
-ReadRequest = Callable[[dict[str, Any], CallState], Awaitable[GenerateRequest]]
-"""Reads the request of a call from its arguments. Raises CallRefused, as the call itself will."""
+_INPUT_REQUIRED_SINCE = "2026-07-28"
 
 DECLINED = (
     f"The question whether to create these personas was answered with no. {NOTHING_SENT} Some clients answer so by "
@@ -50,9 +55,18 @@ NO_ANSWER = (
     f"The question whether to create these personas was not answered in time. {NOTHING_SENT} Tell the user, and call "
     "again if the user wants it."
 )
+UNREADABLE = (
+    f"The client's answer to the question whether to create these personas cannot be read. {NOTHING_SENT} Tell the "
+    "user, and call again if the user wants it."
+)
 CANNOT_ASK = (
     "This server has to ask the person before it creates personas (OCTAVE_MCP_CONFIRM=require), and this client cannot "
     f"ask. {NOTHING_SENT} Tell the user: another client can ask, or OCTAVE_MCP_CONFIRM can be set to ask or never."
+)
+REJECTED_STATE = (
+    "Invalid or expired requestState: the answer came more than 10 minutes after the question, belongs to another "
+    f"call, or reached a server that does not share the key of the one that asked. {NOTHING_SENT} Make the call again "
+    "without it, so that the person is asked again."
 )
 
 
@@ -62,79 +76,98 @@ class Consent(BaseModel):
     create: bool = Field(default=True, title="Create them", description="Create these personas and spend the credits.")
 
 
-class Unasked(Enum):
-    """Why a question was not put to a person."""
+@dataclass(frozen=True)
+class Agreed:
+    """What a call may do, and the `seconds` that the person took to agree while the call waited."""
 
-    NOT_NEEDED = "not needed"
-    CANNOT_ASK = "cannot ask"
-    NO_ANSWER = "no answer"
-    NO = "no"
-
-
-def refusal_of(outcome: ElicitationResult[Any]) -> Failure | None:
-    """Return why nothing must be created, or None if the person agreed or need not be asked."""
-    answer = outcome.data if isinstance(outcome, AcceptedElicitation) else Unasked.NO
-    if isinstance(answer, Consent):
-        answer = Unasked.NOT_NEEDED if answer.create else Unasked.NO
-    text = {Unasked.NO: DECLINED, Unasked.CANNOT_ASK: CANNOT_ASK, Unasked.NO_ANSWER: NO_ANSWER}.get(answer)
-    return Failure(Code.DECLINED, text, Retry.AFTER_CHANGE) if text else None
+    preview: Preview
+    seconds: float = 0.0
 
 
-def ask_first(
-    create: Callable[..., Awaitable[CallToolResult]],
-    read_request: ReadRequest,
-    failed: Callable[[Failure], CallToolResult],
-) -> Callable[..., Awaitable[CallToolResult]]:
-    """Return the tool `create` with a question before it. `failed` makes the result of a call that must not go on."""
+async def agree(request: GenerateRequest, context: Context[CallState, Any]) -> Agreed | InputRequiredResult:
+    """Return what the person agreed to or need not be asked about, or the question as the result of the call.
 
-    async def ask(context: Context[CallState, Any], arguments: dict[str, Any]) -> Elicit[Consent] | Consent | Unasked:
-        state = context.request_context.lifespan_context
-        try:
-            request = await _to_be_created(await read_request(arguments, state), state)
-        except (CallRefused, LedgerError):
-            return Unasked.NOT_NEEDED  # the call itself reports it
-        if request is None or len(request.personas) < state.settings.confirm_from:
-            return Unasked.NOT_NEEDED
+    Raises CallRefused if nothing must be created, and LedgerError.
+    """
+    state = context.request_context.lifespan_context
+    agreed, waited = _agreed_before(context), 0.0
+    while True:
+        preview = await state.generation.preview(request)
+        new = [one for one, part in zip(request.personas, preview.parts, strict=True) if part.is_new]
+        asked = frozenset(part.fingerprint for part in preview.parts if part.is_new)
+        if asked <= agreed or len(new) < state.settings.confirm_from:
+            return Agreed(preview, waited)
         if not _can_ask(context):
-            return Unasked.CANNOT_ASK if state.settings.confirm == "require" else Unasked.NOT_NEEDED
-        text = await _question(request, state)
+            if state.settings.confirm == "require":
+                raise _refused(CANNOT_ASK)
+            return Agreed(preview, waited)
+        text = await _question(request.model_copy(update={"personas": new}), state)
         if (context.protocol_version or "") >= _INPUT_REQUIRED_SINCE:
-            return Elicit(text, Consent)
-        return await _answer(context, text)
-
-    async def generate_personas(
-        arguments: dict[str, Any],
-        context: Context[CallState, Any],
-        consent: Annotated[ElicitationResult[Any], Resolve(ask)],
-    ) -> CallToolResult:
-        refusal = refusal_of(consent)
-        return failed(refusal) if refusal else await create(arguments, context)
-
-    return generate_personas
+            return _as_result(text, asked)
+        began = time.monotonic()
+        await _ask(context, text)
+        agreed, waited = asked, waited + time.monotonic() - began
 
 
-async def _to_be_created(request: GenerateRequest, state: CallState) -> GenerateRequest | None:
-    """Return the request with the personas that would be sent; None if there are none. Raises LedgerError."""
-    preview = await state.generation.preview(request)
-    new = [one for one, part in zip(request.personas, preview.parts, strict=True) if part.is_new]
-    return request.model_copy(update={"personas": new}) if new else None
+async def explain_rejected_state(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Say in the SDK's error about a state that is not accepted that nothing was sent, and what to do."""
+    try:
+        return await call_next(ctx)
+    except MCPError as error:
+        data = error.error.data
+        if not isinstance(data, dict) or data.get("reason") != "invalid_request_state":
+            raise
+        raise MCPError(error.error.code, REJECTED_STATE, data) from None
+
+
+def _agreed_before(context: Context[CallState, Any]) -> frozenset[str]:
+    """Return the fingerprints of what the person agreed to in answer to this call's question, if there was one.
+
+    Raises CallRefused if the answer is not a yes.
+    """
+    answer = (context.input_responses or {}).get(QUESTION)
+    if not isinstance(answer, ElicitResult):
+        return frozenset()
+    if answer.action != "accept":
+        raise _refused(DECLINED)
+    try:
+        consent = Consent.model_validate(answer.content)
+    except ValidationError:
+        raise _refused(UNREADABLE) from None
+    if not consent.create:
+        raise _refused(DECLINED)
+    return frozenset((context.request_state or "").split())
+
+
+def _as_result(text: str, asked: frozenset[str]) -> InputRequiredResult:
+    """Return the question as a result, with what it is about as its state, which the SDK seals."""
+    form = ElicitRequestFormParams(message=text, requested_schema=render_elicitation_schema(Consent))
+    return InputRequiredResult(
+        input_requests={QUESTION: ElicitRequest(params=form)}, request_state=" ".join(sorted(asked))
+    )
+
+
+async def _ask(context: Context[CallState, Any], text: str) -> None:
+    """Ask a client of the older era. Raises CallRefused if its answer is not a yes, or there is none in time."""
+    with anyio.move_on_after(ANSWER_SECONDS):
+        try:
+            outcome = await context.elicit(text, Consent)
+        except (ValueError, MCPError):  # no form's content, or the client's error
+            raise _refused(UNREADABLE) from None
+        if not isinstance(outcome, AcceptedElicitation) or not outcome.data.create:
+            raise _refused(DECLINED)
+        return
+    raise _refused(NO_ANSWER)
+
+
+def _refused(text: str) -> CallRefused:
+    return CallRefused(Failure(Code.DECLINED, text, Retry.AFTER_CHANGE))
 
 
 def _can_ask(context: Context[CallState, Any]) -> bool:
     """Whether the client declared that it can show a form. An empty declaration of 2025 means that it can."""
     elicitation = context.client_capabilities.elicitation if context.client_capabilities else None
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
-
-
-async def _answer(context: Context[CallState, Any], text: str) -> Consent | Unasked:
-    """Ask a client of the older era. No answer in time, or one that cannot be read, is a no."""
-    with anyio.move_on_after(ANSWER_SECONDS):
-        try:
-            outcome = await context.elicit(text, Consent)
-        except (ValueError, ValidationError):
-            return Unasked.NO
-        return outcome.data if isinstance(outcome, AcceptedElicitation) else Unasked.NO
-    return Unasked.NO_ANSWER
 
 
 async def _question(request: GenerateRequest, state: CallState) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 
 from octave_mcp.generation.outcome import Generation
 from octave_mcp.generation.records import LedgerError, LimitReached, RecordLost
@@ -18,7 +18,7 @@ from octave_mcp.results.generation_failures import FailureWriter
 from octave_mcp.results.generation_list import generation_list_result
 from octave_mcp.results.receipts import receipt
 from octave_mcp.results.wording import general_notes
-from octave_mcp.server.confirmation import ask_first
+from octave_mcp.server.confirmation import agree
 from octave_mcp.server.file_sources import GENERATE_WITH_FILES, MATERIAL_IN_FILES, files_note, read_sources
 from octave_mcp.server.schemas import (
     GENERATE_PERSONAS,
@@ -73,13 +73,10 @@ _NO_SUCH_GENERATION = (
 )
 
 
-def generate_personas_tool(*, files: bool, asks: bool) -> Tool:
-    """Return `generate_personas`, which writes, is not idempotent, and reaches out.
-
-    `files`: whether files can be sources. `asks`: whether the person may have to be asked first.
-    """
+def generate_personas_tool(*, files: bool) -> Tool:
+    """Return `generate_personas`, which writes, is not idempotent, and reaches out. `files` can be sources."""
     return make_tool(
-        ask_first(generate_personas, _readable_request, _failed) if asks else generate_personas,
+        generate_personas,
         "Generate personas",
         GENERATE_PERSONAS_DESCRIPTION + (MATERIAL_IN_FILES if files else ""),
         (GENERATE_WITH_FILES if files else GENERATE_PERSONAS, GENERATE_PERSONAS_RESULT),
@@ -98,18 +95,23 @@ def get_generation_tool() -> Tool:
     )
 
 
-async def generate_personas(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:
-    """Check the arguments, create the personas, and return them condensed."""
+async def generate_personas(
+    arguments: dict[str, Any], context: Context[CallState, Any]
+) -> CallToolResult | InputRequiredResult:
+    """Check the arguments, ask the person if need be, create the personas, and return them condensed."""
     state = context.request_context.lifespan_context
     settings = state.settings
     try:
         started = time.monotonic()
         request, files, notes = await _read_request(arguments, state)
-        window = settings.window_seconds
-        if state.deferral:
-            window = min(window, SECONDS_BEFORE_TASK)
-        left = max(0.0, window - (time.monotonic() - started))
-        generation = await state.generation.generate(request, seconds=left, progress=_progress(context))
+        agreed = None if settings.confirm == "never" else await agree(request, context)
+        if isinstance(agreed, InputRequiredResult):
+            return agreed
+        window = min(settings.window_seconds, SECONDS_BEFORE_TASK) if state.deferral else settings.window_seconds
+        left = max(0.0, window + (agreed.seconds if agreed else 0) - (time.monotonic() - started))
+        generation = await state.generation.generate(
+            request, seconds=left, progress=_progress(context), preview=agreed.preview if agreed else None
+        )
     except CallRefused as refused:
         return _failed(refused.failure)
     except LimitReached as reached:
@@ -134,10 +136,6 @@ async def _read_request(
     _limit_call(settings.max_personas_per_call, len(request.personas))
     request, files = await read_sources(request, settings.folders, seconds=settings.window_seconds * READING_SHARE)
     return request, files, notes
-
-
-async def _readable_request(arguments: dict[str, Any], state: CallState) -> GenerateRequest:
-    return (await _read_request(arguments, state))[0]
 
 
 async def get_generation(arguments: dict[str, Any], context: Context[CallState, Any]) -> CallToolResult:

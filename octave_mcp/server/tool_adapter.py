@@ -5,10 +5,9 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar
 
-from mcp.server.mcpserver.resolve import build_resolver_plans, find_resolved_parameters
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
-from mcp.types import CallToolResult, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict
 
 from octave_mcp.cards.mcp_app import app_meta
@@ -18,6 +17,9 @@ from octave_mcp.server.arguments import ArgumentsError, read_arguments
 from octave_mcp.server.services import CallRefused, CallState
 
 __all__ = ["Arguments", "make_tool", "read"]
+
+ToolFunction = Callable[..., Awaitable[CallToolResult | InputRequiredResult]]
+"""Takes the arguments and the context, and returns the result, or a question to the person."""
 
 
 class Arguments(BaseModel):
@@ -40,7 +42,7 @@ class _RawArguments(ArgModelBase):
 
 
 def make_tool(
-    function: Callable[..., Awaitable[CallToolResult]],
+    function: ToolFunction,
     title: str,
     description: str,
     schemas: tuple[dict[str, Any], dict[str, Any]],
@@ -48,7 +50,6 @@ def make_tool(
 ) -> Tool:
     """Return a tool named as its function, with the given schemas of its arguments and of its result."""
     arguments, result = schemas
-    resolved = find_resolved_parameters(function)
     return Tool(
         fn=_counted(function),
         name=function.__name__,
@@ -58,22 +59,21 @@ def make_tool(
         fn_metadata=FuncMetadata(arg_model=_RawArguments, output_schema=result),
         is_async=True,
         context_kwarg="context",
-        resolved_params=resolved,
-        resolver_plans=build_resolver_plans(resolved, {"arguments"}),
         annotations=annotations,
         meta=app_meta(function.__name__),
     )
 
 
-def _counted(function: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Awaitable[CallToolResult]]:
+def _counted(function: ToolFunction) -> ToolFunction:
     @wraps(function)
-    async def counted(**arguments: Any) -> CallToolResult:
+    async def counted(**arguments: Any) -> CallToolResult | InputRequiredResult:
         try:
             result = await function(**arguments)
         except BaseException as error:  # a cancel, as when the caller is gone
             count_call(function.__name__, type(error).__name__)
             raise
-        count_call(function.__name__, "problem" if result.is_error else "ok")
+        if isinstance(result, CallToolResult):  # a question is no end of a call
+            count_call(function.__name__, "problem" if result.is_error else "ok")
         return result
 
     return counted
