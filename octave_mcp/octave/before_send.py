@@ -1,8 +1,8 @@
-"""Connect first, send later: the connection is made while the caller still prepares, and the request waits for both.
+"""Connect while `before_send` runs, and send the request when both are done.
 
-A paid request must be in the ledger before its first byte leaves, and connecting (TCP, TLS, a proxy's tunnel) takes as
-long as that record. httpcore reports each of its steps to an awaited callback, the `trace` request extension. The
-callback here lets a request continue to its first byte only after `before_send` has returned.
+A paid request must be in the ledger before its first byte leaves. Connecting (TCP, TLS, a proxy's tunnel) takes as long
+as writing that record, so both are done at once. httpcore reports each of its steps to an awaited callback, the `trace`
+request extension. The callback here waits before the step that writes the first byte.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -26,17 +26,17 @@ _Result = TypeVar("_Result")
 
 
 class Withheld(Exception):
-    """Signal that `before_send` failed, so nothing is sent. `send_after` raises that failure in its place."""
+    """Signal that `before_send` failed, so nothing is sent. `send_after` raises the error of `before_send` instead."""
 
 
 class SendGate:
-    """Hold one request back until `before_send` has returned, and know whether any of it may have left.
+    """Hold one request back until `before_send` has returned.
 
     `sent` is False as long as no byte of the request can have left this machine.
     """
 
     def __init__(self) -> None:
-        """Start closed: a request that comes to the gate waits."""
+        """Start closed: `wait` waits."""
         self.sent = False
         self.error: Exception | None = None
         self._opened = anyio.Event()
@@ -52,7 +52,7 @@ class SendGate:
         self.open()
 
     def open(self) -> None:
-        """Let the request through from now on, or tell it that it is withheld."""
+        """End all waiting: `wait` returns, or raises `Withheld` if `error` is set."""
         self._opened.set()
 
     async def trace(self, step: str, info: dict[str, Any]) -> None:
@@ -86,10 +86,10 @@ class SendGate:
 
 
 async def send_after(before_send: BeforeSend | None, send: Callable[[SendGate], Awaitable[_Result]]) -> _Result:
-    """Run `send` and `before_send` at the same time, and return what `send` returns. `send` heeds the gate it gets.
+    """Run `send` and `before_send` at the same time, and return the result of `send`.
 
-    However `send` ends, `before_send` is awaited; if it raises, its exception leaves unchanged in place of any other.
-    If the task is cancelled, both are.
+    `send` receives a gate, and must wait at it before the first byte. `before_send` is awaited even if `send` fails. If
+    it raises, that exception is raised unchanged, and not that of `send`. Cancelling the task cancels both.
     """
     gate = SendGate()
     if before_send is None:

@@ -1,4 +1,4 @@
-"""The one client of Octave's API: its calls, their bodies and queries, and their answers as models."""
+"""The client of Octave's API: it builds each request, and returns the answer as a model."""
 
 import json
 from types import TracebackType
@@ -24,10 +24,10 @@ DEADLINE_SECONDS = 600.0
 takes seconds to minutes. The HTTP library's read timeout is for each chunk and bounds nothing."""
 
 LOOK_UP_SECONDS = 20.0
-"""Bounds a look-up from the call to the last byte. It may be repeated, so it need not be waited for."""
+"""Bounds a look-up from the call to the last byte. It costs nothing, so it is given up early and repeated."""
 
 QueryType = Literal["ALL", "TEAM", "MINE"]
-"""The personas that a list has: those of everybody in the workspace, of the team, or of the key's owner."""
+"""Whose personas a list contains: everybody's in the workspace, the team's, or those of the key's owner."""
 
 _GENERATE = "/api/v2/persona/generate"
 _GET = "/api/v2/persona/get"
@@ -74,12 +74,12 @@ class OctaveClient:
         about: Attributes | None = None,
         before_send: BeforeSend | None = None,
     ) -> GenerateAnswer:
-        """Send `POST /api/v2/persona/generate` for one persona: paid for, seconds to minutes, never repeated here.
+        """Send `POST /api/v2/persona/generate` for one persona. It costs credits, and is never repeated here.
 
-        The answer has at least one persona. `idempotency_key` is sent as a header, though Octave is not known to read
-        it. `about` is added to the call's span. `before_send` runs while the connection is made; no byte of the request
-        leaves before it has returned, and if it raises, nothing is sent and its exception leaves unchanged. It is
-        awaited even if there is no connection. Raises `OctaveError`.
+        It takes seconds to minutes, and the answer has at least one persona. `idempotency_key` is sent as a header,
+        though Octave is not known to read it. `about` has attributes for the call's span. `before_send` runs while the
+        connection is made, also if that fails, and no byte of the request leaves before it returns. If it raises,
+        nothing is sent, and its exception is raised unchanged. Otherwise raises `OctaveError`.
         """
         with instrumented("POST", _GENERATE, self._base_url, about or {}) as call:
             answer = await self._generate(call, request, idempotency_key, before_send)

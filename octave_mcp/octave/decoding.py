@@ -19,36 +19,35 @@ REMOVED = "[key removed]"
 _SHORTEST_SECRET = 8
 """Characters of the shortest secret that is removed: a shorter one may be a word of a persona."""
 
-
 MAX_DEPTH = 100
-"""Bounds the levels of nesting. A record of Octave's has five; some hundreds cannot be encoded again."""
+"""Bounds the levels of nesting. Octave's records have five; Python cannot encode a value with several hundred."""
 
-_OF_A_KEY = (string.ascii_letters + string.digits + "-._").encode()
-_NOT_OF_A_KEY = bytes(set(range(256)) - set(_OF_A_KEY))
-_NOT_PRINTED_ASCII = re.compile(r"[^!-~]+")
+_USUAL_KEY_BYTES = (string.ascii_letters + string.digits + "-._").encode()
+_OTHER_BYTES = bytes(set(range(256)) - set(_USUAL_KEY_BYTES))
+_NOT_IN_KEYS = re.compile(r"[^!-~]+")
 """Characters that no key has: settings accept printable ASCII without spaces."""
 
 _ESCAPED = re.compile(rb"\\(?:u[0-9A-Fa-f]{4}|.)")
-_IN_NEED = re.compile(rb"\\u(?:00[0-7]|[Dd][89A-Fa-f])")
-"""Escapes that need a closer look: ASCII, which a secret is made of, and surrogates, which may be alone."""
+_SUSPECT_ESCAPE = re.compile(rb"\\u(?:00[0-7]|[Dd][89A-Fa-f])")
+"""An escape of an ASCII character, which may be one of a secret, or of a surrogate, which may be a lone one."""
 
 
 def decode(content: bytes, *, secret: str | None = None) -> Any:
     """Parse `content` (UTF-8, 16 or 32, with or without a byte order mark) as JSON.
 
     NaN, Infinity and numbers too large for a float become None; lone surrogates become U+FFFD; `secret` is removed from
-    every string, as a peer may echo it. Raises ValueError if it cannot be read, or is nested too deep.
+    every string, as a peer may echo it. Raises ValueError if `content` is not JSON, or is nested too deep.
     """
     try:
         text = content.decode(json.detect_encoding(content))
         value = json.loads(text, parse_float=_finite, parse_constant=lambda _: None)
         secret = secret if secret and len(secret) >= _SHORTEST_SECRET else None
-        _measure([value], MAX_DEPTH)
+        _check_depth([value], MAX_DEPTH)
     except (ValueError, RecursionError):
         pass  # raised below, out of reach of the parser's error, which holds the whole text
     else:
         return value if _is_clean(content, secret) else _clean(value, secret)
-    raise ValueError("no JSON that can be read")
+    raise ValueError("not JSON that can be read")
 
 
 def well_formed(text: str) -> str:
@@ -61,9 +60,13 @@ def well_formed(text: str) -> str:
 
 
 def _without(secret: str, text: str) -> str:
-    """Return `text` without `secret`, also if other characters between its own would hide it until text is cleaned."""
+    """Return `text` without `secret`.
+
+    Invisible characters between those of the secret would hide it here, and be removed later. Such a text is replaced
+    as a whole.
+    """
     text = text.replace(secret, REMOVED)
-    return REMOVED if secret in _NOT_PRINTED_ASCII.sub("", text) else text
+    return REMOVED if secret in _NOT_IN_KEYS.sub("", text) else text
 
 
 def _finite(digits: str) -> float | None:
@@ -72,37 +75,37 @@ def _finite(digits: str) -> float | None:
 
 
 def _is_clean(content: bytes, secret: str | None) -> bool:
-    """Return whether no string of this JSON needs to be looked at, judging by its bytes all at once: most answers.
+    """Return whether no string in this JSON needs cleaning. That is so for most answers, and their bytes show it.
 
-    True only where no surrogate can be, and where the secret is not there even with all else than a key's characters
-    left out, so that nothing can hide it.
+    True only if there is no surrogate, and if the secret is not found after everything else than the usual characters
+    of keys was left out, so that nothing can hide it.
     """
-    if b"\x00" in content:  # no UTF-8
+    if b"\x00" in content:  # UTF-16 or UTF-32
         return False
     if b"\\" in content:
-        if _IN_NEED.search(content):
+        if _SUSPECT_ESCAPE.search(content):
             return False
         content = _ESCAPED.sub(b"", content)
     if secret is None:
         return True
     sought = secret.encode("ascii", "replace")
-    return not sought.translate(None, _OF_A_KEY) and sought not in content.translate(None, _NOT_OF_A_KEY)
+    return not sought.translate(None, _USUAL_KEY_BYTES) and sought not in content.translate(None, _OTHER_BYTES)
 
 
-def _measure(values: Iterable[Any], levels: int) -> None:
+def _check_depth(values: Iterable[Any], levels: int) -> None:
     """Raise ValueError if there are more levels than `levels`."""
     for value in values:
         if not levels:
             raise ValueError("nested too deep")
         if isinstance(value, dict):
-            _measure(value.values(), levels - 1)
+            _check_depth(value.values(), levels - 1)
         elif isinstance(value, list):
-            _measure(value, levels - 1)
+            _check_depth(value, levels - 1)
 
 
 def _clean(value: Any, secret: str | None) -> Any:
     if isinstance(value, str):
-        if value.isascii() and value.isprintable():  # as most are: with nothing hidden in them
+        if value.isascii() and value.isprintable():  # most strings; nothing is hidden in them
             return value.replace(secret, REMOVED) if secret else value
         return well_formed(_without(secret, value) if secret else value)
     if isinstance(value, list):

@@ -56,7 +56,7 @@ class OctaveError(Exception):
     """True if the next call would fail in the same way, so that a batch should stop here."""
 
     def __init__(self, text: str, **details: Unpack[Details]) -> None:
-        """Take our own words for what happened, and the details."""
+        """Take a text that says what happened, in our own words, and the details."""
         super().__init__(text)
         self.octave_message = details.get("octave_message")
         self.status = details.get("status")
@@ -122,10 +122,10 @@ class SetupProblem(Rejected):
 class OutcomeUnknown(OctaveError):
     """The request may have reached Octave and its answer was lost or unreadable: what it asked for may exist.
 
-    `unreadable` is what came of the answer, without the key; it may have been paid for.
+    `unreadable` is the part of the answer that arrived, without the key, or None.
     """
 
     def __init__(self, text: str, *, unreadable: bytes | None = None, **details: Unpack[Details]) -> None:
-        """Take what came of the answer, beside what every error takes."""
+        """Take the part of the answer that arrived, beside what every error takes."""
         super().__init__(text, **details)
         self.unreadable = unreadable

@@ -38,7 +38,7 @@ class Call:
     error: str | None = None
 
     def ended_with(self, error: BaseException) -> None:
-        """Note the error that the call ended with. One that is no `OctaveError` leaves it unknown."""
+        """Record the error that the call ended with. Unless it is an `OctaveError`, the outcome stays unknown."""
         self.error = type(error).__name__
         if not isinstance(error, errors.OctaveError):
             return

@@ -1,7 +1,7 @@
 """Lenient types for reading answers: a value of an unexpected type becomes empty and is never an error.
 
-An answer has been paid for by the time it is read, so a missing, null or mistyped field costs that field and no more.
-Unknown fields are kept.
+An answer has been paid for by the time it is read, so one field of an unexpected type must not
+make the others unreadable. Unknown fields are kept.
 """
 
 import math
@@ -49,7 +49,7 @@ def mapping(value: object) -> object:
 
 
 def mappings(value: object) -> list[object]:
-    """Return the mappings in a list; an empty list for anything that is no list."""
+    """Return the mappings in a list; an empty list for anything that is not a list."""
     return [item for item in value if isinstance(item, Mapping | BaseModel)] if isinstance(value, list) else []
 
 

@@ -21,15 +21,15 @@ from octave_mcp.octave.models import Persona
 __all__ = ["LookupClient"]
 
 TRIES = 3
-"""Bounds how often a look-up is sent: a fault that outlasts three tries lasts longer than anybody waits."""
+"""Bounds how often a look-up is sent. A fault that lasts longer is reported to the person."""
 
 PAUSE_SECONDS = 0.4
-"""Pause before the second try, in seconds: doubled for the third, and up to as much again at random."""
+"""Pause before the second try, in seconds. It doubles for the third, and up to 100 % is added at random."""
 
 MAX_WAIT_SECONDS = 10.0
 """Longest Retry-After that is waited for; a longer one is reported to the person at once."""
 
-WHOLE_PAGE = 50
+PAGE_ROWS = 50
 """Rows in each page of a list that is read to its end."""
 
 MAX_PAGES = 20
@@ -48,18 +48,18 @@ class LookupClient:
 
     async def persona(self, oid: str) -> Persona:
         """Return one persona in full. Raises InputProblem if there is none with that oId."""
-        return await self._repeated(partial(self._client.get_persona, oid))
+        return await self._retried(partial(self._client.get_persona, oid))
 
     async def personas(
         self, *, text: str | None, offering_oid: str | None, playbook_oid: str | None, limit: int, offset: int
     ) -> PersonaPage:
         """Return a page of the workspace's personas: with `text` and oIds, only those that match all of them."""
         list_personas = partial(self._client.list_personas, text=text, limit=limit, offset=offset)
-        return await self._repeated(partial(list_personas, offering_oid=offering_oid, playbook_oid=playbook_oid))
+        return await self._retried(partial(list_personas, offering_oid=offering_oid, playbook_oid=playbook_oid))
 
     async def library(self, kind: Kind, *, text: str | None, limit: int, offset: int) -> LibraryPage:
         """Return a page of the library's list of a kind. `text` is for a kind that is `searchable`."""
-        return await self._repeated(partial(self._client.list_library, kind, text=text, limit=limit, offset=offset))
+        return await self._retried(partial(self._client.list_library, kind, text=text, limit=limit, offset=offset))
 
     async def all_rows(self, kind: Kind) -> tuple[list[LibraryRow], bool]:
         """Return all rows of a kind, and whether they are really all: a list of more than `MAX_PAGES` pages is cut."""
@@ -74,21 +74,21 @@ class LookupClient:
         offset = 0
         with self.bounded():
             for _ in range(MAX_PAGES):
-                page = await read(limit=WHOLE_PAGE, offset=offset)
-                known = len(rows)
+                page = await read(limit=PAGE_ROWS, offset=offset)
+                count_before = len(rows)
                 for row in page.data:
                     rows.setdefault(row.oId or id(row), row)
-                # A list that knows no offset comes again, whole.
-                if not page.goes_on(offset) or len(rows) == known:
+                # If Octave ignores the offset, every page has the same rows.
+                if not page.goes_on(offset) or len(rows) == count_before:
                     return list(rows.values()), True
                 offset += page.received
         return list(rows.values()), False
 
     async def workspace(self) -> Workspace:
         """Return the key's workspace and its credits. Raises KeyProblem if Octave rejects the key."""
-        return await self._repeated(self._client.validate_key)
+        return await self._retried(self._client.validate_key)
 
-    async def _repeated(self, read: Callable[[], Awaitable[_Result]]) -> _Result:
+    async def _retried(self, read: Callable[[], Awaitable[_Result]]) -> _Result:
         tries = 0
         with self.bounded():
             while True:
@@ -103,7 +103,7 @@ class LookupClient:
 
     @contextmanager
     def bounded(self) -> Iterator[None]:
-        """Bound several look-ups to the time of one. Raises OctaveError when that is over."""
+        """Let all look-ups in the block take no longer together than one alone. Raises OctaveError after that."""
         try:
             with anyio.fail_after(self._seconds):
                 yield
@@ -112,7 +112,7 @@ class LookupClient:
 
 
 def _pause(error: OctaveError, tries: int) -> float | None:
-    """Return the seconds until the next try; None if there is none."""
+    """Return the seconds until the next try after this number of tries; None if there is none."""
     if tries >= TRIES or not isinstance(error, OutcomeUnknown | Refused):
         return None
     if isinstance(error, Busy) and error.retry_after is not None:

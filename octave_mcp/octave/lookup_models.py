@@ -1,4 +1,4 @@
-"""The answers of Octave's look-ups, read in every shape in which they have been described.
+"""Models of the answers of Octave's look-ups, which read every shape that Octave's documents describe.
 
 Source: Octave's API reference. Lists come with their rows in `data`, or nested with their counts inside `data`;
 playbooks are described with `data` as an object too. `hasNext` and `total` may be missing.
@@ -66,7 +66,10 @@ class Page(WithMetadata):
         return None if self.hasNext and self.total == offset + self.received else int(self.total)
 
     def goes_on(self, offset: int) -> bool:
-        """Return whether rows may follow this page, which began at `offset`: a count says so, or both are missing."""
+        """Return whether rows may follow this page, which began at `offset`.
+
+        That is so if `hasNext` or `total` says so, and also if Octave gave neither.
+        """
         if not self.received:
             return False
         end = offset + self.received

@@ -53,7 +53,7 @@ def _usable(value: str) -> str:
 
 
 NonBlank = Annotated[str, StringConstraints(strict=True), AfterValidator(_usable)]
-"""A string with at least one visible character, and without NUL: a blank one would be paid for and say nothing."""
+"""A string with at least one visible character, and without NUL: Octave might charge for a blank one too."""
 
 
 class _Request(BaseModel):
@@ -75,7 +75,7 @@ class Source(_Request):
     @field_validator("value")
     @classmethod
     def _trim_address(cls, value: str, info: ValidationInfo) -> str:
-        """Take off what surrounds an address unseen, such as a line break or a zero-width space."""
+        """Remove invisible characters around an address, such as line breaks and zero-width spaces."""
         return strip_invisible(value) if info.data.get("type") == "URL" else value
 
     @model_validator(mode="after")
@@ -137,7 +137,7 @@ def _is_web_address(value: str) -> bool:
     try:
         parts = urlsplit(value)
         _ = parts.port
-    except ValueError:  # such as an unclosed bracket, or a port that is no number
+    except ValueError:  # such as an unclosed bracket, or a port that is not a number
         return False
     host = parts.hostname or ""
     return parts.scheme.lower() in {"http", "https"} and any(map(str.isalnum, host)) and "," not in host

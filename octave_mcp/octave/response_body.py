@@ -18,7 +18,7 @@ MAX_LOOK_UP_BYTES = 4 * 1024 * 1024
 """Bounds the answer to a look-up: no page has more than a hundred records, and reading more would delay other calls."""
 
 _INPUT_BYTES, _OUTPUT_BYTES = 1024, 64 * 1024
-"""Bytes that are inflated at a time, before and after: small, so that what came before damaged data can be read."""
+"""Most bytes of one step of inflating: compressed, and inflated. In small steps, what precedes damaged data is read."""
 
 _REGISTERED = frozenset({"br", "compress", "dcb", "dcz", "deflate", "gzip", "x-compress", "x-gzip", "zstd"})
 """The content codings in IANA's registry."""
@@ -34,8 +34,8 @@ class BodyError(ValueError):
 async def read_body(response: httpx.Response, received: bytearray) -> None:
     """Read the whole body into `received`, inflated.
 
-    If it breaks off or cannot be inflated, `received` has what there is of it. Raises `BodyError` if the body is too
-    large, or compressed in a way that is not known or is damaged.
+    If the body breaks off or cannot be inflated, `received` has the part that arrived. Raises `BodyError` if the body
+    is too large, damaged, or compressed in an unknown format.
     """
     limit = MAX_LOOK_UP_BYTES if response.request.method == "GET" else MAX_ANSWER_BYTES
     encoding = response.headers.get("content-encoding", "").strip().lower()
@@ -49,11 +49,11 @@ async def read_body(response: httpx.Response, received: bytearray) -> None:
         if encoding not in {"", "identity"}:
             problem = _inflate(received, encoding, limit)
     if problem:
-        raise BodyError(f"came compressed with {_shown(encoding)}{problem}")
+        raise BodyError(f"came compressed with {_safe_name(encoding)}{problem}")
 
 
 def _inflate(received: bytearray, encoding: str, limit: int) -> str | None:
-    """Inflate `received` in place as far as that is possible, and return what stopped it."""
+    """Inflate `received` in place as far as possible. Return the problem that stopped it, or None."""
     inflated = bytearray()
     problem = None
     try:
@@ -72,9 +72,9 @@ def _inflate(received: bytearray, encoding: str, limit: int) -> str | None:
 
 
 def inflate(compressed: bytes, encoding: str) -> Iterator[bytes]:
-    """Yield what was compressed with gzip or deflate, in steps of a bounded size.
+    """Yield the inflated parts of a gzip or deflate body, each of at most `_OUTPUT_BYTES`.
 
-    A body that ends too early yields what is there. Raises LookupError for another encoding, zlib.error for bad data.
+    A body that is cut off yields what it has. Raises LookupError for another encoding, zlib.error for bad data.
     """
     if encoding in {"gzip", "x-gzip"}:
         format_ = _GZIP
@@ -94,6 +94,6 @@ def inflate(compressed: bytes, encoding: str) -> Iterator[bytes]:
             pending = inflater.unconsumed_tail or inflater.unused_data
 
 
-def _shown(encoding: str) -> str:
-    """Return an encoding by its registered name. Any other text came from the peer, and may be the key, echoed."""
+def _safe_name(encoding: str) -> str:
+    """Return the encoding if its name is registered. Any other text is not safe: the peer may echo the key."""
     return encoding if _REGISTERED.issuperset(encoding.split(", ")) else "an unknown encoding"

@@ -1,4 +1,4 @@
-"""HTTP statuses as errors, and Octave's messages in error answers."""
+"""Map HTTP statuses to errors, and read Octave's messages in error answers."""
 
 import math
 import re
@@ -76,10 +76,10 @@ def message_in(answer: Any, *, envelope_only: bool = False) -> str | None:
     if not isinstance(answer, dict):
         return None
     nested = answer.get("error")
-    places = [answer.get("message"), nested, nested.get("message") if isinstance(nested, dict) else None]
+    values = [answer.get("message"), nested, nested.get("message") if isinstance(nested, dict) else None]
     if not envelope_only and isinstance(metadata := answer.get("_metadata"), dict):
-        places.append(metadata.get("message"))
-    return next((place[:MAX_MESSAGE_CHARACTERS] for place in places if isinstance(place, str) and place.strip()), None)
+        values.append(metadata.get("message"))
+    return next((value[:MAX_MESSAGE_CHARACTERS] for value in values if isinstance(value, str) and value.strip()), None)
 
 
 def request_id_in(answer: Any) -> str | None:

@@ -1,6 +1,6 @@
-"""Text that is sent, and names that come back: what can be seen of a text, and which names are the same.
+"""Tell which characters of a text are visible, and which names are the same.
 
-Octave may store a name otherwise than it was sent: trimmed, with white space folded, or in another Unicode form.
+Octave may store a name not quite as it was sent: trimmed, with white space folded, or in another Unicode form.
 """
 
 import re
@@ -15,12 +15,12 @@ _WITHOUT_GLYPH = re.compile(
 
 
 def is_visible(character: str) -> bool:
-    """Return whether a character shows anything: no space, control, format or private-use character, and no filler."""
+    """Return whether a character is visible: not a space, control, format or private-use character, nor a filler."""
     return unicodedata.category(character)[0] not in "CZ" and not _WITHOUT_GLYPH.match(character)
 
 
 def is_blank(text: str) -> bool:
-    """Return whether nothing of `text` can be seen."""
+    """Return whether `text` has no visible character."""
     return not any(map(is_visible, text))
 
 

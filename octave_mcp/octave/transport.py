@@ -1,8 +1,8 @@
 """HTTP to Octave: one request, its answer as JSON, and every failure as one of `octave_mcp.octave.errors`.
 
-Only this module and `body` know which HTTP library is behind it. Whatever is at the other end: the key goes to the
-configured origin in one header and nowhere else; a redirect is never followed; a call ends at a total deadline; no
-answer takes more memory than its cap.
+Only this module and `response_body` use the HTTP library. Whoever answers at the origin: the key goes to the configured
+origin in one header and nowhere else; a redirect is never followed; a call ends at a total deadline; no answer takes
+more memory than its cap.
 """
 
 import importlib.util
@@ -35,37 +35,37 @@ __all__ = ["MAX_UNREADABLE_BYTES", "Transport"]
 logger = logging.getLogger(__name__)
 
 CONNECTION_SECONDS = 30.0
-"""Bounds all steps of a connection together. No other bound meets a proxy that never answers a request for a tunnel."""
+"""Bounds all steps of a connection together. It is the only bound on a proxy that never answers a CONNECT request."""
 
 CONNECT_SECONDS = 10.0
 """Bounds each step of a connection: TCP, then TLS. A server that answers at all does so sooner."""
 
 KEPT_SECONDS = 4.0
-"""How long a look-up's connection is kept for the next one: they come in a row. Common servers close theirs after five
-seconds, and a connection that is kept for long may be dead, as laptops sleep and networks change."""
+"""How long a look-up's connection is kept for the next look-up. Common servers close an idle connection after five
+seconds, and one that is kept for long may be dead, as laptops sleep and networks change."""
 
 MAX_UNREADABLE_BYTES = 64 * 1024
-"""Bounds what is kept of an answer that cannot be read: a dozen personas."""
+"""Bounds what is kept of an answer that cannot be read: about a dozen personas."""
 
-_ANSWERS = frozenset({"data", "oId", "valid"})
-"""An answer with none of these and a message is an error, whichever status of success it has but those below."""
+_RESULT_FIELDS = frozenset({"data", "oId", "valid"})
+"""A result has one of these. An answer with a message and none of these is an error, even with a status of success."""
 
 _NOT_DONE = frozenset({HTTPStatus.ACCEPTED, HTTPStatus.PARTIAL_CONTENT})
-"""Statuses of success with which an answer without a persona is no rejection: the persona may come later."""
+"""Statuses of success that promise no result yet: an answer without a persona then leaves the outcome unknown."""
 
 _WRONG_ADDRESS = (httpx.UnsupportedProtocol, httpx.InvalidURL)
-_FOREIGN = (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict, *_WRONG_ADDRESS, TimeoutError)
-"""Every exception that the HTTP library has, and the deadline's."""
+_HTTP_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict, *_WRONG_ADDRESS, TimeoutError)
+"""Every exception of the HTTP library, and that of the deadline."""
 
 
 class Transport:
-    """Send requests to one origin with one API key. Use it as an async context manager; any number of tasks may."""
+    """Send requests to one origin with one API key. Use it as an async context manager, from any number of tasks."""
 
     def __init__(self, base_url: str, api_key: SecretStr | None, *, app: ASGIApp | None) -> None:
         """Prepare the HTTP clients; nothing is opened yet. `app` answers in place of the network.
 
-        What cannot be used of the base URL and the machine's proxy settings is an error of each call and not of this
-        one: a server has to start, and to say what is wrong.
+        If the base URL or the machine's proxy settings cannot be used, each call raises an error, and this does not: a
+        server has to start, so that it can report the problem.
         """
         self._api_key = api_key
         self._in_process = app is not None
@@ -78,7 +78,7 @@ class Transport:
             logger.warning("The HTTP client cannot be set up: %s", type(error).__name__)
         for problem in self._route.ignored:
             logger.warning("This proxy setting is ignored: %s", problem)
-        self._failures: tuple[type[Exception], ...] = (*_FOREIGN, *_socks_errors(self._route.proxy))
+        self._failures: tuple[type[Exception], ...] = (*_HTTP_ERRORS, *_socks_errors(self._route.proxy))
 
     async def __aenter__(self) -> Self:
         """Open the HTTP clients."""
@@ -122,12 +122,12 @@ class Transport:
     async def _exchange(
         self, http: httpx.AsyncClient, request: httpx.Request, call: Call, seconds: float, gate: SendGate
     ) -> dict[str, Any]:
-        """Send the request once the gate is open, and read its answer. The one boundary to the HTTP library."""
+        """Send the request once the gate is open, and read its answer. Errors of the HTTP library are mapped here."""
         request.extensions["trace"] = gate.trace
         received = bytearray()
         try:
             with gate.deadline(connect_seconds=CONNECTION_SECONDS, seconds=seconds):
-                if self._in_process:  # a transport that has no connection to wait for, and no trace
+                if self._in_process:  # this transport has no connection, and calls no trace
                     await gate.wait()
                 response = await http.send(request, stream=True)
                 call.status = response.status_code
@@ -154,7 +154,7 @@ class Transport:
             try:
                 await read_body(response, received)
                 answer = decode(bytes(received), secret=secret)
-            except (ValueError, httpx.HTTPError):  # the status has said enough
+            except (ValueError, httpx.HTTPError):  # the status alone is enough for an error
                 answer = None
             raise error_for_status(response.status_code, response.headers.get("retry-after"), answer)
         try:
@@ -173,7 +173,7 @@ class Transport:
                 status=response.status_code,
                 request_id=request_id_in(answer),
             )
-        if _ANSWERS.isdisjoint(answer) and message_in(answer, envelope_only=True):
+        if _RESULT_FIELDS.isdisjoint(answer) and message_in(answer, envelope_only=True):
             raise errors.InputProblem(
                 "Octave did not accept the request.",
                 octave_message=message_in(answer),
@@ -223,7 +223,7 @@ def _disable_sniffio_lookups() -> None:
 def _http_clients(
     base_url: str, api_key: SecretStr | None, app: ASGIApp | None, proxy: Proxy | None
 ) -> dict[str, httpx.AsyncClient]:
-    """Return a client for each HTTP method, as only a look-up, which costs nothing, may meet a stale connection.
+    """Return a client for each HTTP method: only look-ups reuse connections.
 
     Raises ValueError or httpx.InvalidURL if the base URL or the proxy's address cannot be used.
     """
@@ -253,7 +253,7 @@ def _http_clients(
         )
 
     # A paid POST travels on a fresh connection: on a stale one, a lost request looks like a lost answer. Look-ups come
-    # several in a row, and are repeated. One is kept and no more: a team's server has a client for each key.
+    # several in a row, and can be repeated. Only one connection is kept, as a team server has a client for each key.
     return {"POST": client(kept=0), "GET": client(kept=1)}
 
 
@@ -272,10 +272,10 @@ class _ApiKey(httpx.Auth):
 
 
 def _socks_errors(proxy: Proxy | None) -> tuple[type[Exception], ...]:
-    """Return what a bad answer of a SOCKS proxy raises: httpcore does not map it to an exception of its own."""
+    """Return the exceptions that a bad answer of a SOCKS proxy raises, which httpcore does not map to its own."""
     if proxy is None or not proxy.url.startswith("socks"):
         return ()
-    from socksio import SOCKSError  # noqa: PLC0415 - takes 15 ms, which only who has such a proxy should wait
+    from socksio import SOCKSError  # noqa: PLC0415 - takes 15 ms, and few machines have such a proxy
 
     return (SOCKSError, AssertionError)
 

@@ -105,7 +105,7 @@ async def test_all_tries_together_end_in_time() -> None:
 
 async def test_a_list_is_read_to_its_end_and_no_further_than_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """One without an end is cut, and it is known that it was."""
-    monkeypatch.setattr(lookup_client, "WHOLE_PAGE", 2)
+    monkeypatch.setattr(lookup_client, "PAGE_ROWS", 2)
     monkeypatch.setattr(lookup_client, "MAX_PAGES", 3)
     rows = [{"oId": f"bv_{number}", "name": f"Voice {number}"} for number in range(5)]
 

@@ -98,7 +98,7 @@ async def test_a_name_that_nothing_matches_lists_what_there_is_and_says_so() -> 
 
 async def test_a_search_here_reads_every_page_and_no_more_than_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """And says where it could not read all."""
-    monkeypatch.setattr(lookup_client, "WHOLE_PAGE", 10)
+    monkeypatch.setattr(lookup_client, "PAGE_ROWS", 10)
     monkeypatch.setattr(lookup_client, "MAX_PAGES", 3)
     library = Library(voices=rows("bv", *(f"Voice {number}" for number in range(25)), "Needle"))
     async with connected(library) as (client, octave):
