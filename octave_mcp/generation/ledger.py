@@ -16,6 +16,7 @@ from octave_mcp.generation.queries import (
     check_limits,
     end_leases,
     find_earlier,
+    find_namesakes,
     forget,
     item_from,
     read_generation,
@@ -28,6 +29,7 @@ from octave_mcp.generation.records import (
     Item,
     LedgerError,
     Match,
+    Namesake,
     RequestedPersona,
     Spending,
     SpendingLimits,
@@ -127,7 +129,9 @@ class Ledger:
                 transaction.execute("INSERT INTO places VALUES (?, ?, ?, ?)", row)
             record = read_generation(transaction, tenant, generation)
             assert record is not None  # noqa: S101 - it was recorded just now
-        return Started(record, tuple(n for n, item in enumerate(record.items) if item.id not in record.joined))
+        new = tuple(n for n, item in enumerate(record.items) if item.id not in record.joined)
+        namesakes = find_namesakes(transaction, tenant, [requested[n] for n in new], generation)
+        return Started(record, new, namesakes)
 
     def _insert(self, transaction: Transaction, tenant: str, persona: RequestedPersona) -> str:
         item, now = uuid4().hex, transaction.now
@@ -145,6 +149,13 @@ class Ledger:
     ) -> list[Item | None]:
         """Return the earlier item that each requested persona would join, in order. Nothing is recorded."""
         return find_earlier(transaction, tenant, requested, replay_seconds)
+
+    @_operation(durable=False)
+    def namesakes(
+        self, transaction: Transaction, tenant: str, requested: Sequence[RequestedPersona]
+    ) -> dict[str, Namesake]:
+        """Return by name what `begin` would find of earlier calls for personas of these names. Nothing is recorded."""
+        return find_namesakes(transaction, tenant, requested)
 
     # --- Sending ------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from octave_mcp.generation.records import GenerationRecord, Item, State
+from octave_mcp.generation.records import GenerationRecord, Item, Namesake, State
 from octave_mcp.octave import errors
 from octave_mcp.octave.errors import NothingCreated, OctaveError, OutcomeUnknown, Refused, Rejected
 from octave_mcp.octave.models import GenerateAnswer, Persona
@@ -45,16 +45,40 @@ class NotCreated(Refused):
 
 
 class NameExists(Rejected):
-    """Octave has a persona of this very name already, so nothing was sent.
+    """Octave has a persona of this very name already, or may have it soon, so nothing was sent.
 
-    `oid` and `created_at` (as Octave writes it) are that persona's.
+    `oid` and `created_at` (as Octave writes it) are that persona's. `generation` is an earlier one that asked for it,
+    if it is not known yet whether it was created.
     """
 
-    def __init__(self, text: str, *, oid: str | None = None, created_at: str | None = None, **facts: Any) -> None:
-        """Take the persona that exists, beside what every error takes."""
+    def __init__(
+        self,
+        text: str,
+        *,
+        oid: str | None = None,
+        created_at: str | None = None,
+        generation: str | None = None,
+        **facts: Any,
+    ) -> None:
+        """Take the persona that exists or the generation, beside what every error takes."""
         super().__init__(text, **facts)
         self.oid = oid
         self.created_at = created_at
+        self.generation = generation
+
+    @classmethod
+    def of_persona(cls, persona: Persona) -> Self:
+        """Return the error for a persona that exists."""
+        return cls("Octave already has a persona of this name.", oid=persona.oId, created_at=persona.createdAt)
+
+    @classmethod
+    def of_namesake(cls, namesake: Namesake) -> Self:
+        """Return the error for what an earlier call asked for."""
+        outcome = Outcome.of_item(namesake.item)
+        if outcome and outcome.personas:
+            return cls.of_persona(outcome.personas[0])
+        text = "An earlier call asked for a persona of this name, and its outcome is not known yet."
+        return cls(text, generation=namesake.generation)
 
 
 _OWN_ERRORS = {kind.__name__: kind for kind in (NotSent, NotCreated, NameExists)}

@@ -11,6 +11,7 @@ from octave_mcp.generation.records import (
     GenerationRecord,
     Item,
     LimitReached,
+    Namesake,
     RequestedPersona,
     Spending,
     SpendingLimits,
@@ -23,6 +24,7 @@ __all__ = [
     "check_limits",
     "end_leases",
     "find_earlier",
+    "find_namesakes",
     "forget",
     "item_from",
     "read_generation",
@@ -34,6 +36,10 @@ _COLUMNS = tuple(field.name for field in fields(Item))
 ITEM_COLUMNS = ", ".join(f"items.{column}" for column in _COLUMNS)
 _JOIN_ORDER = (State.CREATED, State.SENT, State.QUEUED, State.UNKNOWN)
 """Which of several earlier items of one fingerprint is joined."""
+
+
+LIST_LAG_SECONDS = 60.0
+"""How long Octave's list may lack a persona that was created."""
 
 
 def end_leases(transaction: Transaction, condition: str, value: object) -> None:
@@ -64,6 +70,30 @@ def find_earlier(
 
 def _join_rank(item: Item) -> tuple[int, float]:
     return _JOIN_ORDER.index(item.state), -item.created_at
+
+
+def find_namesakes(
+    transaction: Transaction, tenant: str, requested: Sequence[RequestedPersona], generation: str = ""
+) -> dict[str, Namesake]:
+    """Return by name what earlier calls than `generation` asked for under these names, if Octave's list may lack it.
+
+    It may lack what is live or unknown, and what was created just now.
+    """
+    names = {persona.name_key: persona.name for persona in requested if persona.name is not None}
+    if not names:
+        return {}
+    rows: list[Any] = transaction.execute(
+        f"SELECT items.name_key, places.generation, {ITEM_COLUMNS} FROM items JOIN places ON places.item = items.id "
+        f"WHERE items.tenant = ? AND items.name_key IN ({', '.join('?' * len(names))}) "
+        "AND (items.state IN ('queued', 'sent', 'unknown') OR (items.state = 'created' AND items.settled_at > ?)) "
+        "AND items.id NOT IN (SELECT item FROM places WHERE generation = ?) "
+        "ORDER BY CASE items.state WHEN 'created' THEN 1 ELSE 0 END, items.created_at",
+        (tenant, *names, transaction.now - LIST_LAG_SECONDS, generation),
+    ).fetchall()
+    found = {row[0]: Namesake(item_from(row[2:]), row[1]) for row in rows}  # of several, one that exists
+    return {
+        persona.name: found[persona.name_key] for persona in requested if persona.name and persona.name_key in found
+    }
 
 
 def check_limits(transaction: Transaction, tenant: str, more: int, limits: SpendingLimits) -> None:

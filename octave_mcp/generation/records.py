@@ -14,7 +14,7 @@ several generations may share an item. Every generation and item belongs to one 
 The ledger stores names, Octave's answers, and keyed hashes of the rest: no key, and no source.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol, TypeVar
@@ -30,6 +30,7 @@ __all__ = [
     "LedgerError",
     "LimitReached",
     "Match",
+    "Namesake",
     "RecordLost",
     "RequestedPersona",
     "Spending",
@@ -90,7 +91,7 @@ class RequestedPersona:
     fingerprint: str
     name: str | None
     name_key: str | None
-    """The name after folding, by which items of the same name are found."""
+    """What it has in common with every other form of this name: see `octave.text`."""
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,23 @@ class GenerationRecord:
 
 
 @dataclass(frozen=True)
+class Namesake:
+    """An item of an earlier call for a persona of the same name, and a generation that has it."""
+
+    item: Item
+    generation: str
+
+
+@dataclass(frozen=True)
 class Started:
-    """A generation that was just recorded, and the positions of its new items, which the caller has to send."""
+    """A generation that was just recorded, and the positions of its new items, which the caller has to send.
+
+    `namesakes` has, by the name that was asked for, items of earlier calls: see `queries.find_namesakes`.
+    """
 
     record: GenerationRecord
     new: tuple[int, ...]
+    namesakes: Mapping[str, Namesake]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from octave_mcp.observability.telemetry import count_recovered
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, OctaveError
 from octave_mcp.octave.models import Persona
-from octave_mcp.octave.text import fold_name, same_name
+from octave_mcp.octave.text import fold_name, same_name, search_word
 
 __all__ = ["Recovery", "find_same_name"]
 
@@ -145,7 +145,7 @@ class Recovery:
         """Return `matched` or `not created` if the item is settled now, else why it is not: absent or ambiguous."""
         due = settles_at(item, Outcome.of_item(item))
         is_due = due is not None and self._clock.now() >= due
-        match: str = await self._adopt(item, text=fold_name(item.name or ""))
+        match: str = await self._adopt(item, text=search_word(item.name or ""))
         if match == "absent" and is_due:
             # Only the whole list proves that something is not in it: how Octave matches a text is not documented.
             match = await self._adopt(item, text=None)
@@ -222,8 +222,11 @@ def _timestamp(text: str | None) -> _Moment:
 
 async def find_same_name(client: OctaveClient, name: str) -> Persona | None:
     """Return a persona of the very same name, case and white space aside, or None. Raises OctaveError."""
-    page = await client.list_personas(text=fold_name(name), limit=PAGE, offset=0)
-    for persona in page.data:
-        if persona.oId and not persona.deletedAt and not persona.archivedAt and same_name(persona.name or "", name):
-            return persona
+    for text in dict.fromkeys((search_word(name), fold_name(name))):
+        page = await client.list_personas(text=text, limit=PAGE, offset=0)
+        for persona in page.data:
+            if persona.oId and not persona.deletedAt and not persona.archivedAt and same_name(persona.name or "", name):
+                return persona
+        if not page.goes_on(0):
+            break
     return None

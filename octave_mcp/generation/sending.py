@@ -2,9 +2,10 @@
 
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Self
 
 import anyio
 import anyio.abc
@@ -13,13 +14,13 @@ from octave_mcp.generation.clock import Clock
 from octave_mcp.generation.ledger import Ledger
 from octave_mcp.generation.limits import Limits
 from octave_mcp.generation.outcome import NameExists, NotSent, Outcome
-from octave_mcp.generation.records import Item, LedgerError, Started
+from octave_mcp.generation.records import Item, LedgerError, Namesake, Started
 from octave_mcp.generation.recovery import NAME_CHECK_SECONDS, find_same_name
 from octave_mcp.generation.throttle import Throttle
 from octave_mcp.observability.telemetry import count_outcome
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError, OutcomeUnknown, Refused
-from octave_mcp.octave.models import GenerateRequest, Persona
+from octave_mcp.octave.models import GenerateRequest
 
 __all__ = ["NameCheck", "Preview", "PreviewPart", "Sender", "check_names", "was_recorded"]
 
@@ -32,23 +33,28 @@ class _GivenUp(Exception):
 
 @dataclass(frozen=True)
 class NameCheck:
-    """What Octave's list says of some names: the personas that `existing` has, by name, and the names that are `free`.
+    """What is known of some names: `existing` says of each that is taken by what, and the others are `free`.
 
-    A name in neither could not be searched for in time.
+    A name in neither could not be searched for in Octave's list in time.
     """
 
-    existing: dict[str, Persona] = field(default_factory=dict)
+    existing: dict[str, NameExists] = field(default_factory=dict)
     free: frozenset[str] = frozenset()
+
+    def with_namesakes(self, namesakes: Mapping[str, Namesake]) -> Self:
+        """Return this with the names that earlier calls asked for."""
+        taken = {name: NameExists.of_namesake(namesake) for name, namesake in namesakes.items()}
+        return replace(self, existing={**taken, **self.existing}, free=self.free - taken.keys())
 
 
 @dataclass(frozen=True)
 class PreviewPart:
-    """Says of one requested persona whether it joins `earlier`, is refused as Octave has `same_name`, or is sent."""
+    """Says of one requested persona whether it joins `earlier`, is refused for its `same_name`, or is sent."""
 
     name: str | None
     fingerprint: str
     earlier: Item | None
-    same_name: Persona | None
+    same_name: NameExists | None
 
     @property
     def is_new(self) -> bool:
@@ -112,21 +118,21 @@ class Sender:
         new = [(started.record.items[place], place) for place in started.new]
         if new:
             self.active |= {item.id for item, _ in new}
-            self._tasks.start_soon(self._send_all, _Call(request), new, known)
+            self._tasks.start_soon(
+                self._send_all, _Call(request), new, known and known.with_namesakes(started.namesakes)
+            )
 
     async def _send_all(self, call: _Call, new: list[tuple[Item, int]], known: NameCheck | None) -> None:
         """Check all names before the first POST, as equal names within one call are allowed; then send."""
-        existing: dict[str, Persona] = {}
+        existing: dict[str, NameExists] = {}
         if known is not None:
             names = {item.name for item, _ in new if item.name}
             found = await check_names(self._client, names, known)
             existing, call.free = found.existing, found.free
             call.unchecked = frozenset(names - existing.keys() - call.free)
         for item, _ in new:
-            if persona := existing.get(item.name or ""):
-                text = "Octave already has a persona of this name."
-                exists = NameExists(text, oid=persona.oId, created_at=persona.createdAt)
-                await self._finish(item, Outcome.of_error(exists))
+            if error := existing.get(item.name or ""):
+                await self._finish(item, Outcome.of_error(error))
         waiting = iter([pair for pair in new if (pair[0].name or "") not in existing])
         # A few workers for each call, so that a large call and a small one take turns.
         for _ in range(min(self._limits.concurrency, len(new))):
@@ -237,7 +243,7 @@ async def check_names(client: OctaveClient, names: set[str], known: NameCheck | 
             logger.info("Octave's list cannot be searched for a name: %s", error)
             return
         if found:
-            existing[name] = found
+            existing[name] = NameExists.of_persona(found)
         else:
             free.add(name)
 

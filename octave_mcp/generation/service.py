@@ -181,8 +181,9 @@ class GenerationService:
         earlier = await self._ledger.earlier(self._tenant.id, requested, replay_seconds=replay_seconds)
         found = NameCheck()
         if not self._limits.allow_same_name:
-            names = {one.name for one, item in zip(requested, earlier, strict=True) if one.name and item is None}
-            found = await check_names(self._client, names)
+            new = [one for one, item in zip(requested, earlier, strict=True) if item is None]
+            found = NameCheck().with_namesakes(await self._ledger.namesakes(self._tenant.id, new))
+            found = await check_names(self._client, {one.name for one in new if one.name}, found)
         parts = (
             PreviewPart(one.name, one.fingerprint, item, None if item else found.existing.get(one.name or ""))
             for one, item in zip(requested, earlier, strict=True)

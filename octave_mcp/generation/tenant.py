@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from octave_mcp.generation.records import RequestedPersona
 from octave_mcp.octave.models import GenerateRequest
-from octave_mcp.octave.text import fold_name
+from octave_mcp.octave.text import name_key
 
 __all__ = ["Tenant"]
 
@@ -37,8 +37,8 @@ class Tenant:
             asked = [self.id, shared, persona.model_dump(exclude_none=True)]
             content = unicodedata.normalize("NFC", json.dumps(asked, sort_keys=True, ensure_ascii=False))
             fingerprint = self._digest("persona", content, str(seen[content]), salt)
-            name_key = None if persona.name is None else fold_name(persona.name)
-            requested.append(RequestedPersona(fingerprint, persona.name, name_key))
+            key = None if persona.name is None else name_key(persona.name)
+            requested.append(RequestedPersona(fingerprint, persona.name, key))
             seen[content] += 1
         return requested
 

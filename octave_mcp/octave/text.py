@@ -6,7 +6,7 @@ Octave may store a name not quite as it was sent: trimmed, with white space fold
 import re
 import unicodedata
 
-__all__ = ["fold_name", "is_blank", "is_visible", "same_name", "strip_invisible"]
+__all__ = ["fold_name", "is_blank", "is_visible", "name_key", "same_name", "search_word", "strip_invisible"]
 
 _WITHOUT_GLYPH = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -39,6 +39,21 @@ def fold_name(name: str) -> str:
     return " ".join(unicodedata.normalize("NFC", name).split())
 
 
+def name_key(name: str) -> str:
+    """Return what names have in common that differ in nothing but case, white space and Unicode form."""
+    return fold_name(fold_name(name).casefold())
+
+
 def same_name(one: str, other: str) -> bool:
     """Return whether two names differ in nothing but case, white space and Unicode form."""
-    return fold_name(one).casefold() == fold_name(other).casefold()
+    return name_key(one) == name_key(other)
+
+
+def search_word(name: str) -> str:
+    """Return the word of a name that finds all forms of that name, or the whole name if it has no such word.
+
+    Octave may compare letter by letter, and its form of the name may have more blanks, accents as characters of their
+    own, or `ß` for `ss`. So this is the longest word in ASCII, one without `ss` if there is one.
+    """
+    words = [word for word in re.findall(r"\w+", fold_name(name)) if word.isascii()]
+    return max(words, key=lambda word: ("ss" not in word.lower(), len(word)), default=fold_name(name))

@@ -70,7 +70,7 @@ class FailureWriter:
     def _reason(self, part: Part, error: OctaveError, message_characters: int) -> Hashable:
         """Return what failures that are reported together have in common."""
         if isinstance(error, NameExists):
-            return NameExists
+            return NameExists, error.generation
         if isinstance(error, OutcomeUnknown):
             return str(error), error.octave_message, part.item.name is None, part.search and part.search.finding
         return explain(error, message_characters=message_characters, known_oids=self.known_oids)
@@ -78,8 +78,10 @@ class FailureWriter:
     def _explain(self, group: _Group, message_characters: int) -> Failure:
         errors = [part.outcome.error for _, part in group if part.outcome and part.outcome.error]
         failure = explain(errors[0], message_characters=message_characters, known_oids=self.known_oids)
-        if failure.code is Code.NAME_EXISTS:
-            return _existing(errors, [part for _, part in group])
+        if isinstance(errors[0], NameExists):
+            parts = [part for _, part in group]
+            generation = errors[0].generation
+            return _asked_for(generation, parts) if generation else _existing(errors, parts)
         if not failure.may_exist:
             return failure
         first = [failure.problem, *([request_id(errors[0])] if errors[0].request_id else [])]
@@ -133,6 +135,18 @@ def _existing(errors: Sequence[OctaveError], parts: Sequence[Part]) -> Failure:
     problem = (
         f"Octave has a persona of this very name already: {', '.join(shown)}{left}. {NOTHING_SENT} Ask the user: use "
         "that one (get_persona shows it), change it in Octave, or ask again under another name."
+    )
+    return Failure(Code.NAME_EXISTS, problem, Retry.AFTER_CHANGE)
+
+
+def _asked_for(generation: str, parts: Sequence[Part]) -> Failure:
+    """Return the failure of personas for whose names an earlier call asked, with an outcome that is not known yet."""
+    names = list(dict.fromkeys(quoted(part.item.name) for part in parts))
+    left = f" and {len(names) - MAX_EXISTING} more" if len(names) > MAX_EXISTING else ""
+    problem = (
+        f"An earlier call, {generation}, asked for a persona of this very name, and its outcome is not known yet: "
+        f"{', '.join(names[:MAX_EXISTING])}{left}. {NOTHING_SENT} Call get_generation with that generationId: it "
+        "waits for the outcome. Ask again under another name only if the user wants another persona."
     )
     return Failure(Code.NAME_EXISTS, problem, Retry.AFTER_CHANGE)
 

@@ -16,7 +16,6 @@ from support.tokens import channels, o200k
 from support.upstream import (
     HoldsTheSlow,
     Request,
-    always,
     answer,
     by_the_page,
     error_envelope,
@@ -150,35 +149,6 @@ async def test_an_edited_retry_sends_only_what_is_not_there(again: list[str]) ->
         result = await generate(client, *again)
     assert [one["name"] for one in structured(result)["personas"]] == again
     assert [one["name"] for one in octave.asked].count("A") == 1
-
-
-async def test_a_name_that_octave_has_is_not_created_unnoticed() -> None:
-    """The result says which exists, since when, and how to go on; the others are created."""
-    async with upstream(by_the_page) as octave, Client(build_server(settings(octave.url, wait_seconds=5))) as client:
-        octave.library.append({"oId": "pe_7", "name": "ciso ", "createdAt": "2026-02-03T10:11:12.000Z"})
-        result = await generate(client, "CISO", "CFO")
-        (failed,) = structured(result)["failed"]
-        assert (failed["personas"], failed["code"], failed["mayExist"]) == ('personas[0] "CISO"', "name_exists", False)
-        assert failed["retry"] == "after_change"
-        for words in (
-            '"CISO" (pe_7, created 2026-02-03T10:11:12)',
-            NOTHING_SENT,
-            "change it in Octave",
-            "another name",
-        ):
-            assert words in failed["problem"]
-            assert words in text_of(result)
-    assert [one["name"] for one in octave.asked] == ["CFO"]
-
-
-async def test_a_list_that_cannot_be_searched_for_the_name_holds_up_nothing_and_the_result_says_so() -> None:
-    """The persona is created all the same."""
-    async with upstream(by_the_page) as octave, Client(build_server(settings(octave.url, wait_seconds=5))) as client:
-        octave.look_up = always(b"<html>", status=502)
-        result = await generate(client, "CISO")
-    note = 'Octave\'s list could not be searched for a persona of the same name: personas[0] "CISO".'
-    assert note in structured(result)["notes"]
-    assert note in text_of(result)
 
 
 # --- Unknown outcomes -------------------------------------------------------------------------------------------------
