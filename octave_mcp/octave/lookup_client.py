@@ -35,6 +35,9 @@ PAGE_ROWS = 50
 MAX_PAGES = 20
 """Bounds a list that is read to its end: a thousand rows."""
 
+FEW_ROWS = 4 * PAGE_ROWS
+"""Rows that are always worth reading to find a name among them, whatever Octave's own search finds."""
+
 _Result = TypeVar("_Result")
 
 
@@ -61,15 +64,21 @@ class LookupClient:
         """Return a page of the library's list of a kind. `text` is for a kind that is `searchable`."""
         return await self._retried(partial(self._client.list_library, kind, text=text, limit=limit, offset=offset))
 
-    async def all_rows(self, kind: Kind) -> tuple[list[LibraryRow], bool]:
-        """Return all rows of a kind, and whether they are really all: a list of more than `MAX_PAGES` pages is cut."""
-        return await self._all(partial(self.library, kind, text=None))
+    async def all_rows(self, kind: Kind, *, if_few: bool = False) -> tuple[list[LibraryRow], bool]:
+        """Return all rows of a kind, and whether they are really all: a list of more than `MAX_PAGES` pages is cut.
 
-    async def all_personas(self) -> tuple[list[Persona], bool]:
-        """Return all personas, and whether they are really all: a list of more than `MAX_PAGES` pages is cut."""
-        return await self._all(partial(self.personas, text=None, offering_oid=None, playbook_oid=None))
+        With `if_few`, a list of more than `FEW_ROWS` is cut after the page that says so.
+        """
+        return await self._all(partial(self.library, kind, text=None), if_few=if_few)
 
-    async def _all(self, read: Callable[..., Awaitable[Any]]) -> tuple[list[Any], bool]:
+    async def all_personas(
+        self, *, offering_oid: str | None, playbook_oid: str | None, if_few: bool = False
+    ) -> tuple[list[Persona], bool]:
+        """Return the personas of an offering and a playbook, or all, as `all_rows` does."""
+        read = partial(self.personas, text=None, offering_oid=offering_oid, playbook_oid=playbook_oid)
+        return await self._all(read, if_few=if_few)
+
+    async def _all(self, read: Callable[..., Awaitable[Any]], *, if_few: bool) -> tuple[list[Any], bool]:
         rows: dict[object, Any] = {}
         offset = 0
         with self.bounded():
@@ -81,6 +90,8 @@ class LookupClient:
                 # If Octave ignores the offset, every page has the same rows.
                 if not page.goes_on(offset) or len(rows) == count_before:
                     return list(rows.values()), True
+                if if_few and max(offset + page.received, page.count(offset) or 0) > FEW_ROWS:
+                    break
                 offset += page.received
         return list(rows.values()), False
 

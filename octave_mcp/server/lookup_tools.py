@@ -1,7 +1,7 @@
 """The tools that look things up: free, read-only, and safe to repeat.
 
-People speak in names, and the API wants oIds. So a text that Octave's own search does not find is looked for here, word
-by word, in the whole list; if nothing matches even so, everything is listed.
+People speak in names, and the API wants oIds. So a text is looked for here, word by word, in the whole list unless that
+is long; if nothing matches, everything is listed.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,7 +17,7 @@ from pydantic import Field, StringConstraints
 from octave_mcp.octave.errors import KeyProblem, OctaveError
 from octave_mcp.octave.library_kinds import KINDS, Kind
 from octave_mcp.octave.lookup_client import LookupClient
-from octave_mcp.octave.lookup_models import LibraryRow
+from octave_mcp.octave.lookup_models import LibraryRow, Page
 from octave_mcp.octave.models import NonBlank, Persona
 from octave_mcp.personas.record import RECORD_SECTIONS, record
 from octave_mcp.results.failures import explain_lookup, failure_result
@@ -48,7 +48,7 @@ from octave_mcp.server.schemas import (
 from octave_mcp.server.services import CallRefused, CallState
 from octave_mcp.server.tool_adapter import Arguments, make_tool, read
 
-__all__ = ["lookup_tools"]
+__all__ = ["NOTHING_LINKED", "lookup_tools"]
 
 GET_PERSONA_DESCRIPTION = """\
 Show one buyer persona of the workspace in full, by its oId, or only some of its sections. For when a condensed result \
@@ -73,6 +73,10 @@ SUBJECTS = {
     "check_workspace": "the workspace of this key",
 }
 """What each tool looks up, for the report that Octave does not find it."""
+
+NOTHING_LINKED = (
+    "Either nothing is linked to it, or it is no oId: list_library lists the offerings and playbooks that there are."
+)
 
 Text = Annotated[NonBlank, StringConstraints(max_length=500)]
 OId = Annotated[NonBlank, StringConstraints(max_length=200)]
@@ -219,38 +223,55 @@ def _page(
 
 
 async def _personas(lookups: LookupClient, wanted: _ListPersonas) -> _Found:
-    filters = {"offering_oid": wanted.offeringOId, "playbook_oid": wanted.playbookOId}
-    page = await lookups.personas(text=wanted.text, **filters, limit=wanted.limit, offset=wanted.offset)
-    if page.data or wanted.text is None or any(filters.values()):
-        following = wanted.offset + page.received if page.goes_on(wanted.offset) else None
-        return page.data, page.count(wanted.offset), following, []
-    if wanted.offset and (await lookups.personas(text=wanted.text, **filters, limit=1, offset=0)).data:
-        return [], None, None, []  # the end of what Octave found
-    return _matching(*await lookups.all_personas(), wanted, wanted.text, _words_of_persona)
+    offering, playbook = wanted.offeringOId, wanted.playbookOId
+    read = partial(lookups.personas, offering_oid=offering, playbook_oid=playbook)
+    read_all = partial(lookups.all_personas, offering_oid=offering, playbook_oid=playbook)
+    if wanted.text is not None:
+        rows, total, following, notes = await _search(read, read_all, wanted, wanted.text, _words_of_persona)
+    else:
+        rows, total, following, notes = _page_of(
+            await read(text=None, limit=wanted.limit, offset=wanted.offset), wanted
+        )
+    is_empty = not rows and not wanted.offset and (offering or playbook)
+    return rows, total, following, [*notes, *([NOTHING_LINKED] if is_empty else [])]
 
 
 async def _library(lookups: LookupClient, kind: Kind, wanted: _ListLibrary) -> _Found:
-    text, limit, offset = wanted.text, wanted.limit, wanted.offset
-    if text is None or kind.searchable:
-        page = await lookups.library(kind, text=text, limit=limit, offset=offset)
-        ended = offset > 0 and not page.data and (await lookups.library(kind, text=text, limit=1, offset=0)).data
-        # What was not found by Octave on the first page is not found by it on later ones either.
-        if page.data or text is None or ended:
-            return page.data, page.count(offset), offset + page.received if page.goes_on(offset) else None, []
+    read, read_all = partial(lookups.library, kind), partial(lookups.all_rows, kind)
+    if wanted.text is None:
+        return _page_of(await read(text=None, limit=wanted.limit, offset=wanted.offset), wanted)
     ignored = {part.removesuffix("s") for part in kind.name.split("_")}
-    return _matching(*await lookups.all_rows(kind), wanted, text, _words_of_row, ignored)
+    return await _search(read if kind.searchable else None, read_all, wanted, wanted.text, _words_of_row, ignored)
 
 
-def _matching(
-    rows: Sequence[Any],
-    complete: bool,  # noqa: FBT001 - as the look-up returns it
+def _page_of(page: Page, wanted: _Page) -> _Found:
+    following = wanted.offset + page.received if page.goes_on(wanted.offset) else None
+    return page.data, page.count(wanted.offset), following, []
+
+
+async def _search(
+    read: Callable[..., Awaitable[Page]] | None,
+    read_all: Callable[..., Awaitable[tuple[Sequence[Any], bool]]],
     wanted: _Page,
     text: str,
     words_of: Callable[[Any], tuple[str, str]],
     ignored: Sequence[str] | set[str] = (),
 ) -> _Found:
-    """Return a page of the rows that match the text, or of all rows if none does."""
+    """Return a page of the rows that match the text, or of all rows if none does.
+
+    Octave's own search may miss a name that is written otherwise, and does not say so. So it decides only if the list
+    is long, or if no row here has all the words. `read` searches in Octave; it is None where Octave cannot.
+    """
+    rows, complete = await read_all(if_few=read is not None)
     found, level = find_rows(rows, text, words_of, ignored)
+    if read and not (complete and level is MatchLevel.ALL_WORDS):
+        page = await read(text=text, limit=wanted.limit, offset=wanted.offset)
+        # What Octave does not find on the first page, it does not find on later ones either.
+        if page.data or (wanted.offset and (await read(text=text, limit=1, offset=0)).data):
+            return _page_of(page, wanted)
+        if not complete:
+            rows, complete = await read_all()
+            found, level = find_rows(rows, text, words_of, ignored)
     notes = [] if level is MatchLevel.ALL_WORDS or not rows else [SOME_WORDS if found else NO_MATCH]
     if not complete:
         notes.append(f"Octave's list is longer than {len(rows)}; only those were searched.")

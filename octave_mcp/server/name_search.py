@@ -1,4 +1,4 @@
-"""Find rows by words, as people say names: any case, without accents, by the beginning of a word, or by an acronym."""
+"""Find rows by words, as people say names: in any case, without accents, in the plural, cut short, or as an acronym."""
 
 import re
 import unicodedata
@@ -15,6 +15,9 @@ _COMMON_WORDS = frozenset(
     | {"the", "to", "us", "we", "with"}
 )
 """Words that say nothing about what is looked for."""
+
+_PLURAL = re.compile(r"(?<=\w\w\w)(ies|s)$", re.ASCII)
+"""An ending that the plural of an English word has. Words are found by their beginning, so it is not missed."""
 
 MIN_ACRONYM = 3
 """Letters of the shortest acronym: two letters would be the initials of too many names."""
@@ -36,7 +39,7 @@ def find_rows(
     `words_of` returns the name of a row, which an acronym can stand for, and what else is searched. `ignored` has more
     words that say nothing, in the singular.
     """
-    words = [word for word in re.findall(r"\w+", _folded(text)) if not word.isascii() or len(word) > 1]
+    words = [_PLURAL.sub("", word) for word in re.findall(r"\w+", _folded(text)) if not word.isascii() or len(word) > 1]
     telling = [word for word in words if word not in _COMMON_WORDS and word.removesuffix("s") not in ignored] or words
     if not telling:
         return [], MatchLevel.NONE

@@ -30,6 +30,7 @@ from octave_mcp.results.failures import ANSWERS_DISAGREE
 from octave_mcp.results.lookups import NO_MATCH, NOTHING_IN_SECTIONS, SOME_WORDS
 from octave_mcp.results.workspace import NO_BALANCE_NOTE
 from octave_mcp.server.app import build_server
+from octave_mcp.server.lookup_tools import NOTHING_LINKED
 from octave_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -205,30 +206,38 @@ async def test_a_huge_answer_holds_up_nobody() -> None:
 async def test_filters_go_to_octave_as_it_calls_them() -> None:
     """An offering is a product there."""
     async with connected(Library()) as (client, octave):
+        await call(client, "list_personas", offeringOId="o_1", playbookOId="pb_1", limit=5, offset=2)
         await call(client, "list_personas", text="x", offeringOId="o_1", playbookOId="pb_1", limit=5, offset=2)
-        asked = octave.looked_up[0].query
-    assert asked == {"text": "x", "productOId": "o_1", "playbookOId": "pb_1", "limit": "5", "offset": "2"}
+        page, every, searched = (request.query for request in octave.looked_up[:3])
+    filters = {"productOId": "o_1", "playbookOId": "pb_1"}
+    assert page == {**filters, "limit": "5", "offset": "2"}
+    assert every == {**filters, "limit": "50", "offset": "0"}
+    assert searched == {**filters, "text": "x", "limit": "5", "offset": "2"}
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("CISO", ["Chief Information Security Officer, banking"]),
-        ("chief info security officer", ["CISO at a clinic", "Chief Information Security Officer, banking"]),
+        ("CISO", ["CISO at a clinic", "Chief Information Security Officer, banking"]),
+        ("CISOs", ["CISO at a clinic", "Chief Information Security Officer, banking"]),
+        ("clinics", ["CISO at a clinic"]),
+        ("chief info security officers", ["CISO at a clinic", "Chief Information Security Officer, banking"]),
         ("VP of sales", ["Vice President of Sales"]),
         ("vos", []),
         ("revenue leader", ["Vice President of Sales"]),
     ],
 )
-async def test_a_text_that_octave_does_not_find_is_looked_for_among_all_personas(text: str, found: list[str]) -> None:
-    """An acronym finds its words, and words their acronym; if nothing matches, all names are listed."""
+async def test_a_text_is_looked_for_among_all_personas(text: str, found: list[str]) -> None:
+    """Also if Octave's own search finds some: it would hide the others. If nothing matches, all names are listed.
+
+    An acronym finds its words, and words their acronym; a plural finds its singular.
+    """
     names = ["CISO at a clinic", "Chief Information Security Officer, banking", "Vice President of Sales"]
     people = [{"oId": f"pe_{number}", "name": name, "data": {}} for number, name in enumerate(names)]
     people[2]["data"] = {"commonJobTitles": ["VP Sales", "Revenue leader"]}
-    if text == "CISO":
-        people = people[1:]
-    async with connected(Library(personas=people)) as (client, _):
+    async with connected(Library(personas=people)) as (client, octave):
         content, shown = await call(client, "list_personas", text=text)
+        assert len(octave.looked_up) == (1 if found else 2)
     listed = [row["name"] for row in content["personas"]]
     assert listed == (found or names)
     assert (NO_MATCH in content["notes"]) == (not found)
@@ -236,16 +245,36 @@ async def test_a_text_that_octave_does_not_find_is_looked_for_among_all_personas
 
 
 async def test_names_that_exist_are_listed_page_by_page_within_the_budget() -> None:
-    """With the same text and another offset; with an offering as filter nothing else is listed."""
+    """With the same text and another offset."""
     async with connected(Library(personas=[record(number) for number in range(7)])) as (client, _):
         content, _ = await call(client, "list_personas", text="zebra", limit=4)
         assert (len(content["personas"]), content["total"]) == (4, 7)
         assert json.loads(content["more"].partition(" with ")[2]) == {"text": "zebra", "limit": 4, "offset": 4}
         content, _ = await call(client, "list_personas", text="zebra", limit=4, offset=4)
         assert len(content["personas"]) == 3
-        content, shown = await call(client, "list_personas", text="zebra", offeringOId="o_1")
-        assert content["personas"] == []
-        assert shown.startswith("Nothing to show")
+
+
+async def test_in_a_long_list_octaves_own_search_decides() -> None:
+    """Unless it finds nothing: then the list is read as far as it is read at all."""
+    names = [f"Procurement Lead {number}" for number in range(250)]
+    library = Library(personas=[{"oId": f"pe_{number}", "name": name} for number, name in enumerate(names)])
+    async with connected(library) as (client, octave):
+        content, _ = await call(client, "list_personas", text="Lead 249")
+        assert [row["name"] for row in content["personas"]] == ["Procurement Lead 249"]
+        assert len(octave.looked_up) == 2
+        content, _ = await call(client, "list_personas", text="leads 249")
+        assert [row["name"] for row in content["personas"]] == ["Procurement Lead 249"]
+
+
+async def test_a_filter_that_nothing_is_linked_to_says_what_it_may_be() -> None:
+    """It may be a name, given in place of an oId: then nothing being there says nothing."""
+    async with connected(Library(personas=[])) as (client, _):
+        for arguments in ({"offeringOId": "Signal Hub"}, {"playbookOId": "pb_9", "text": "CISO"}):
+            content, shown = await call(client, "list_personas", **arguments)
+            assert NOTHING_LINKED in content["notes"]
+            assert NOTHING_LINKED in shown
+        content, _ = await call(client, "list_personas")
+    assert NOTHING_LINKED not in content["notes"]
 
 
 async def test_rows_say_what_a_person_must_know_of_them() -> None:

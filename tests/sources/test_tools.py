@@ -55,7 +55,7 @@ async def test_documents_reach_octave_as_text_and_the_result_says_what_was_sent(
 async def test_a_repeat_is_the_same_request_while_the_content_is_the_same(folder: Path) -> None:
     """Wherever the file is, and however it is addressed; once it has changed, it is another request."""
     note = folder / "calls" / "controller.md"
-    async with file_server(folder) as (client, octave):
+    async with file_server(folder, allow_same_name=True) as (client, octave):
         await client.call_tool("generate_personas", asking("file:calls/controller.md"))
         (folder / "copy.md").write_bytes(note.read_bytes())
         for address in ("file:calls/controller.md", f"file:{note}", "file:copy.md"):
