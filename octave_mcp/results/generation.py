@@ -30,8 +30,8 @@ __all__ = [
 CONDENSED_NOTE = "Condensed; get_persona shows all of one."
 
 PENDING_NOTE = (
-    "Some personas are still being written. Call get_generation with this generationId to collect them; do not ask for "
-    "them again."
+    "Some personas are not ready yet. Call get_generation with this generationId to collect them; do not ask for them "
+    "again."
 )
 
 ANOTHER_ONE = (
@@ -129,7 +129,7 @@ class _Report:
         parts = [f"{len(one.personas)} of {one.asked} personas created"]
         earlier = len(self._in({State.CREATED}, joined=True))
         parts += [f"{earlier} of them by an earlier call"] if earlier else []
-        parts += [f"{one.live} still being written"] if one.live else []
+        parts += [f"{len(found)} {words}" for words, found in self._live.items() if found]
         parts += [f"{one.unknown} may exist (outcome unknown)"] if one.unknown else []
         if self._usage is not None:
             so_far = " so far" if one.live else ""
@@ -142,12 +142,17 @@ class _Report:
         one = self.generation
         return 0 if not one.unknown and all(part.joined for part in one.parts) else one.usage
 
+    @property
+    def _live(self) -> dict[str, list[tuple[int, Part]]]:
+        """What is not ready yet: what Octave writes, and what it has not been asked for yet."""
+        return {"still being written": self._in({State.SENT}), "waiting to be sent": self._in({State.QUEUED})}
+
     def _last_line(self) -> str:
         """Return which were created and which were not, by name, for hosts that show a person the end of a text."""
         kinds = {
             "created": self._in({State.CREATED}, joined=False),
             "created earlier": self._in({State.CREATED}, joined=True),
-            "still being written": self._in({State.QUEUED, State.SENT}),
+            **self._live,
             "outcome unknown": self._in({State.UNKNOWN}),
             "failed": self._in({State.FAILED}),
         }

@@ -47,10 +47,21 @@ def generation_list_result(
         if left := count - len(listed):
             own.append(f"{left} older {'one does' if left == 1 else 'ones do'} not fit here.")
         structured: _Listed = {"notes": [*notes, *own], "generations": listed}
-        text = "\n".join([*notes, *own, *map(_line, listed)])
+        summary = [_summary(listed)] if listed else []
+        text = "\n".join([*summary, *own, *notes, *map(_line, listed), *summary])
         if not listed or cost(structured, text) <= budget:
             return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
         listed = listed[:-1]
+
+
+def _summary(listed: Sequence[_Listed]) -> str:
+    """Return the sentence that begins and ends the text, since some hosts show a person only one of them."""
+    open_states = []
+    for state in ("pending", "unknown"):
+        names = [name for one in listed for name in one.get(state, ())]
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        open_states += [f"{state}: {', '.join(names[:MAX_NAMES])}{more}"] if names else []
+    return f"Latest calls: {len(listed)}; {'; '.join(open_states) or 'nothing is pending or unknown'}."
 
 
 def _each_persona_once(generations: Sequence[Generation]) -> list[_Listed]:

@@ -165,8 +165,9 @@ def _persona(shown: Record, notes: Sequence[str], sections: Sequence[str]) -> tu
             notes.append(f"Did not fit here: {left}. get_persona with sections {ask}, and so on, shows them.")
         structured["leftOut"] = dict(shown.left_out)
     structured["notes"] = notes
+    first = f"Showing {shown.name} ({shown.oid}){', in part' if shown.left_out else ''}."
     end = f"This is the end of {shown.name} ({shown.oid})."
-    return structured, "\n".join([*notes, "", shown.text(), end])
+    return structured, "\n".join([first, *notes, "", shown.text(), end])
 
 
 def _result(structured: dict[str, Any], text: str) -> CallToolResult:

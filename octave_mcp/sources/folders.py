@@ -19,10 +19,22 @@ from urllib.parse import unquote
 
 from octave_mcp.sources.formats import FORMATS, MODERN, Format, format_of
 
-__all__ = ["MAX_FILE_BYTES", "FileContent", "FileRefused", "is_file_address", "is_private", "read_file", "resolve"]
+__all__ = [
+    "MAX_FILE_BYTES",
+    "FileContent",
+    "FileRefused",
+    "is_file_address",
+    "is_file_name",
+    "is_private",
+    "read_file",
+    "resolve",
+]
 
 MAX_FILE_BYTES = 25 * 2**20
 """Most bytes of one file: documents with many pictures have some 20 MB, and text has far less."""
+
+MAX_NAME_CHARACTERS = 1000
+"""Characters up to which a text may be the name of a file, with the folders that it is in."""
 
 PRIVATE_NAMES = (
     *(
@@ -70,6 +82,16 @@ class FileContent:
 def is_file_address(value: str) -> bool:
     """Return whether a source's value is meant as the address of a file."""
     return value[:5].lower() == "file:"
+
+
+def is_file_name(text: str, folders: Sequence[Path]) -> bool:
+    """Return whether a text is nothing but the name of a file that exists in one of the folders."""
+    if len(text) > MAX_NAME_CHARACTERS or not format_of(text):
+        return False
+    try:
+        return any(_existing(folder, text) for folder in folders)
+    except (FileRefused, OSError, ValueError):
+        return False
 
 
 def is_private(name: str) -> bool:

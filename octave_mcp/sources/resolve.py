@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from octave_mcp.octave.models import GenerateRequest, PersonaRequest, Source
-from octave_mcp.sources.folders import FileContent, FileRefused, is_file_address, read_file
+from octave_mcp.sources.folders import FileContent, FileRefused, is_file_address, is_file_name, read_file
 from octave_mcp.sources.formats import DOCUMENTS, Format
 from octave_mcp.sources.plain_text import MAX_PLAIN_BYTES, NotText, check_sendable, decode, without_time_stamps
 from octave_mcp.sources.worker_process import NO_EXTRA, can_convert, convert_files
@@ -86,6 +86,7 @@ def read_files(
         for place, source in enumerate(persona.sources)
         if source.type == "URL" and is_file_address(source.value)
     }
+    _refuse_bare_names(request, folders)
     if not places:
         return GenerateRequest.model_validate(request.body()), {}
     texts = _texts(_contents(places, folders), places, deadline)
@@ -97,6 +98,19 @@ def read_files(
     for (number, place), address in places.items():
         body["personas"][number]["sources"][place] = {"type": "TEXT", "value": texts[address][0]}
     return GenerateRequest.model_validate(body), {place: texts[address][1] for place, address in places.items()}
+
+
+def _refuse_bare_names(request: GenerateRequest, folders: Sequence[Path]) -> None:
+    """Raise FilesRefused for a text that is only a file's name: it would be paid for, and say nothing."""
+    names = {
+        (number, place): source.value
+        for number, persona in enumerate(request.personas)
+        for place, source in enumerate(persona.sources)
+        if source.type == "TEXT" and is_file_name(source.value, folders)
+    }
+    _raise(
+        dict.fromkeys(names.values(), "is a file's name and not its text: write it after file: with type URL"), names
+    )
 
 
 def _contents(places: Mapping[Place, str], folders: Sequence[Path]) -> dict[str, FileContent]:

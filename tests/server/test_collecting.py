@@ -49,9 +49,12 @@ async def test_a_call_answers_within_its_window_and_the_rest_is_collected() -> N
             'Being written: personas[1] "slow 1", personas[2] "slow 2".',
             'Waiting for their turn: personas[3] "slow 3".',
         ]
-        for words in (*content["pending"], content["generationId"], PENDING_NOTE, "1 credit charged so far"):
+        live = "2 still being written; 1 waiting to be sent; 1 credit charged so far"
+        for words in (*content["pending"], content["generationId"], PENDING_NOTE, live):
             assert words in text_of(first)
         assert PENDING_NOTE in content["notes"]
+        last = 'still being written: "slow 1", "slow 2"; waiting to be sent: "slow 3".'
+        assert text_of(first).endswith(last)
         slow.go.set()
         rest = await collect(client, content["generationId"])
     collected = structured(rest, "get_generation")
@@ -281,6 +284,18 @@ async def test_each_persona_is_listed_once_with_the_newest_call_that_asked_for_i
     assert [oldest.get("created"), oldest["failed"]] == [None, ["B"]]
     assert LIST_NOTE in content["notes"]
     assert text_of(listed).count("A (pe_") == 1
+    lines = text_of(listed).splitlines()
+    assert lines[0] == lines[-1] == "Latest calls: 2; nothing is pending or unknown."
+
+
+async def test_the_list_of_generations_begins_and_ends_with_what_is_not_settled() -> None:
+    """Some hosts show a person nothing but the first or the last lines."""
+    slow = HoldsTheSlow()
+    configured = {"wait_seconds": 2, "concurrency": 1, "shutdown_seconds": 0}
+    async with upstream(slow) as octave, Client(build_server(settings(octave.url, **configured))) as client:
+        await generate(client, "slow", "A")
+        lines = text_of(await collect(client)).splitlines()
+    assert lines[0] == lines[-1] == "Latest calls: 1; pending: slow, A."
 
 
 async def test_the_list_of_generations_keeps_to_the_budget() -> None:

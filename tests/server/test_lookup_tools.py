@@ -298,6 +298,7 @@ async def test_a_persona_is_shown_in_full_or_by_sections() -> None:
         assert "leftOut" not in content
         content, shown = await call(client, "get_persona", oId=raw["oId"], sections='["painPoints", "details"]')
         assert set(content) == {"oId", "name", "painPoints", "details", "notes"}
+        assert shown.startswith(f"Showing {raw['name']} ({raw['oId']}).")
         assert "Objectives" not in shown
 
 

@@ -52,6 +52,23 @@ async def test_documents_reach_octave_as_text_and_the_result_says_what_was_sent(
     assert told in " ".join(result.structured_content["notes"])
 
 
+async def test_a_file_name_given_as_text_is_not_paid_for(folder: Path) -> None:
+    """It says nothing of a person, and the message says how files are given; a text about a file is a text."""
+    whole = f"{folder}/report.docx"
+    async with file_server(folder) as (client, octave):
+        for name in ("calls/controller.md", whole):
+            source = {"type": "TEXT", "value": name}
+            result = await client.call_tool("generate_personas", {"personas": [{"name": "X", "sources": [source]}]})
+            assert result.is_error
+            assert f"personas[0].sources[0]: {name} is a file's name and not its text" in text_of(result)
+        assert octave.requests == []
+        source = {"type": "TEXT", "value": "She keeps her numbers in missing.md"}
+        await client.call_tool("generate_personas", {"personas": [{"name": "X", "sources": [source]}]})
+        result = await client.call_tool("generate_personas", asking("calls/controller.md"))
+        assert "or file: and the name of a file" in text_of(result)
+    assert len(octave.requests) == 1
+
+
 async def test_a_repeat_is_the_same_request_while_the_content_is_the_same(folder: Path) -> None:
     """Wherever the file is, and however it is addressed; once it has changed, it is another request."""
     note = folder / "calls" / "controller.md"
