@@ -85,9 +85,9 @@ class Source(_Request):
                 raise ValueError(f"value: {_NO_FOLDERS}")
         elif self.type == "URL" and not _is_web_address(self.value):
             hidden = next((f" (it contains U+{ord(one):04X})" for one in self.value if not is_visible(one)), "")
-            file = ", or file: and the name of a file," if self.takes_files else ","
+            file = " or file: and the name of a file," if self.takes_files else ""
             raise ValueError(
-                f"value: must be an http:// or https:// address without spaces{file} when type is URL{hidden}"
+                f"value: must be an http:// or https:// address, without spaces,{file} when type is URL{hidden}"
             )
         return self
 
