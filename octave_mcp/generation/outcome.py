@@ -190,8 +190,8 @@ def _is_from_octave(error: OctaveError) -> bool:
 class Search:
     """The last search for an unknown item's persona: when Octave's list was read, how often, and what it showed.
 
-    absent: no persona of this name was created since. ambiguous: more than one could be it. unreadable: the list could
-    not be read to its end. unnamed: without a name there is nothing to search for.
+    absent: no persona of this name was created since. ambiguous: one or more may be it, and none for certain.
+    unreadable: the list could not be read to its end. unnamed: without a name there is nothing to search for.
     """
 
     finding: Literal["absent", "ambiguous", "unreadable", "unnamed"]

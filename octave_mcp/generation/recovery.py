@@ -3,14 +3,15 @@
 A wrong match would be worse than none, so a persona matches only if it has exactly the name that was asked for, was
 created after the request was sent and not long after, and is the only such one that can be this item's. The ledger
 decides the latter in one transaction. If a complete list, read when Octave is no longer at work, has no such persona,
-it was not created. An item without a name cannot be searched for.
+it was not created. A list is complete only if nothing in it, or about it, suggests that a row is missing or cannot be
+read. An item without a name cannot be searched for.
 """
 
 import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -24,7 +25,8 @@ from octave_mcp.generation.outcome import NotCreated, Outcome, Search, settles_a
 from octave_mcp.generation.records import DAY_SECONDS, Item, LedgerError
 from octave_mcp.observability.telemetry import count_recovered
 from octave_mcp.octave.client import OctaveClient
-from octave_mcp.octave.errors import Busy, OctaveError
+from octave_mcp.octave.errors import Busy, OctaveError, OutcomeUnknown
+from octave_mcp.octave.lookup_models import PersonaPage
 from octave_mcp.octave.models import Persona
 from octave_mcp.octave.text import fold_name, same_name, search_word
 
@@ -48,12 +50,10 @@ MAX_PAGES = 20
 NAME_CHECK_SECONDS = 5.0
 """How long the search for personas of the same name may hold up a request."""
 
+_INCOMPLETE = "Octave's list of personas could not be read to its end."
+
 _FRACTION = re.compile(r"[.,]\d")
 """A fraction of a second in a timestamp."""
-
-
-class _Unreadable(Exception):
-    """Octave's list could not be read to its end."""
 
 
 class Recovery:
@@ -128,7 +128,7 @@ class Recovery:
             if match in {"matched", "not created"}:
                 return True
             finding = Search("ambiguous" if match == "ambiguous" else "absent", self._clock.now(), reads)
-        except (OctaveError, LedgerError, ValueError, _Unreadable) as error:
+        except (OctaveError, LedgerError, ValueError) as error:
             # A ValueError is a record that is nested too deeply to keep; its text may quote the record.
             logger.warning(
                 "Octave's list cannot be searched for a persona whose answer was lost: %s",
@@ -142,59 +142,94 @@ class Recovery:
         return False
 
     async def _match(self, item: Item) -> str:
-        """Return `matched` or `not created` if the item is settled now, else why it is not: absent or ambiguous."""
+        """Return `matched` or `not created` if the item is settled now, else why it is not: absent or ambiguous.
+
+        Raises OctaveError and LedgerError.
+        """
         due = settles_at(item, Outcome.of_item(item))
         is_due = due is not None and self._clock.now() >= due
-        match: str = await self._adopt(item, text=search_word(item.name or ""))
+        match, is_complete = await self._adopt(item, text=search_word(item.name or ""))
         if match == "absent" and is_due:
             # Only the whole list proves that something is not in it: how Octave matches a text is not documented.
-            match = await self._adopt(item, text=None)
-            if match == "absent":
+            match, is_complete = await self._adopt(item, text=None)
+            if match == "absent" and is_complete:
                 text = "Octave did not say what became of this, and its list does not have it."
                 await self._ledger.mark_not_created(item.id, Outcome.of_error(NotCreated(text)).to_json())
                 return "not created"
+        if match == "absent" and not is_complete:
+            raise OutcomeUnknown(_INCOMPLETE)
         if match == "matched":
             count_recovered()
         return match
 
-    async def _adopt(self, item: Item, *, text: str | None) -> str:
-        found, is_certain = await _candidates(self._client, item, self._clock, text)
+    async def _adopt(self, item: Item, *, text: str | None) -> tuple[str, bool]:
+        """Return whether the item was matched, and whether the list was complete."""
+        personas = _PersonaList(self._client, text)
+        found, is_certain = await _candidates(personas, item, self._clock)
         outcomes = {one.oId: Outcome((one,), identified=True).to_json() for one in found if one.oId}
-        match = await self._ledger.adopt(item.id, outcomes) if outcomes else "absent"
-        return match if match != "absent" or is_certain else "ambiguous"
+        match: str = await self._ledger.adopt(item.id, outcomes) if outcomes else "absent"
+        return match if match != "absent" or is_certain else "ambiguous", personas.is_complete
 
 
-async def _candidates(client: OctaveClient, item: Item, clock: Clock, text: str | None) -> tuple[list[Persona], bool]:
-    """Return the personas that may be the item's, each with its oId, and whether they are all.
+class _PersonaList:
+    """Octave's list of personas that match a text, or of all, page by page.
 
-    They are not if one of the name cannot be placed in time. Raises OctaveError and _Unreadable.
+    `is_complete` says afterwards whether it was read to its end, and every row could be read.
     """
-    sent_at, name = item.sent_at or 0.0, fold_name(item.name or "")
+
+    def __init__(self, client: OctaveClient, text: str | None) -> None:
+        self.is_complete = False
+        self._text = text
+        self._read_page = partial(client.list_personas, text=text, query_type="ALL", limit=PAGE)
+
+    async def pages(self) -> AsyncIterator[PersonaPage]:
+        """Yield each page. Raises OctaveError."""
+        seen: set[str] = set()
+        offset, total, is_readable = 0, 0.0, True
+        for _ in range(MAX_PAGES):
+            page = await self._read_page(offset=offset)
+            yield page
+            oids = {persona.oId for persona in page.data if persona.oId}
+            total = max(total, page.total or 0)
+            is_readable &= len(oids) == page.received and (page.is_list or page.total == 0)
+            offset += page.received
+            # A list that knows no offset comes again, whole. Counts may be wrong, and so end only a search.
+            if oids <= seen or (self._text is not None and not page.goes_on(offset - page.received)):
+                # A search's total may count more than what matches its text.
+                has_all = self._text is not None or total <= len(seen | oids)
+                self.is_complete = is_readable and has_all and page.hasNext is not True
+                return
+            seen |= oids
+        raise OutcomeUnknown(_INCOMPLETE)
+
+
+async def _candidates(personas: _PersonaList, item: Item, clock: Clock) -> tuple[list[Persona], bool]:
+    """Return the personas that may be the item's, each with its oId, and whether they are all of those in the list.
+
+    They are not if one of the name cannot be placed in time, or if the name of one is not certain. Raises OctaveError.
+    """
+    sent_at, name = item.sent_at or 0.0, item.name or ""
     found: dict[str, Persona] = {}
     is_certain = True
-    read_page = partial(client.list_personas, text=text, limit=PAGE)
-    offset = 0
-    for _ in range(MAX_PAGES):
-        page = await read_page(offset=offset)
+    async for page in personas.pages():
         # If Octave's clock is ahead of ours, what was created before the request has a later time than the request.
         octave_time = _timestamp(page.metadata.timestamp)
         is_ahead = octave_time.resolution < DAY_SECONDS and octave_time.at > clock.now()
         earliest = sent_at + (octave_time.at - clock.now() if is_ahead else 0.0)
         for persona in page.data:
-            if not persona.oId or persona.deletedAt or fold_name(persona.name or "") != name:
+            if not persona.oId or persona.deletedAt or (persona.name and not same_name(persona.name, name)):
                 continue
             created = _timestamp(persona.createdAt)
             is_since = earliest < created.at + created.resolution and created.at < earliest + RIVAL_SECONDS
             is_exact = created.resolution < DAY_SECONDS
+            if fold_name(persona.name or "") != fold_name(name):  # without a name, or with one in another case
+                is_certain &= not is_since
             # A date alone proves nothing, unless the list had no such name just before the request was sent.
-            if is_since and (is_exact or item.name_free):
+            elif is_since and (is_exact or item.name_free):
                 found[persona.oId] = persona
             elif is_since or item.name_free:
                 is_certain = False
-        if not page.received or not page.goes_on(offset):
-            return list(found.values()), is_certain
-        offset += page.received
-    raise _Unreadable("It is too long to be read to its end.")
+    return list(found.values()), is_certain
 
 
 class _Moment(NamedTuple):
@@ -222,11 +257,12 @@ def _timestamp(text: str | None) -> _Moment:
 
 async def find_same_name(client: OctaveClient, name: str) -> Persona | None:
     """Return a persona of the very same name, case and white space aside, or None. Raises OctaveError."""
-    for text in dict.fromkeys((search_word(name), fold_name(name))):
-        page = await client.list_personas(text=text, limit=PAGE, offset=0)
+    personas = _PersonaList(client, search_word(name))
+    async for page in personas.pages():
         for persona in page.data:
-            if persona.oId and not persona.deletedAt and not persona.archivedAt and same_name(persona.name or "", name):
+            is_there = persona.oId and not persona.deletedAt and not persona.archivedAt
+            if is_there and same_name(persona.name or "", name):
                 return persona
-        if not page.goes_on(0):
-            break
+    if not personas.is_complete:
+        raise OutcomeUnknown(_INCOMPLETE)
     return None

@@ -27,12 +27,16 @@ def _in_one_shape(value: object) -> object:
     while isinstance(rows, Mapping):
         parts |= {name: rows[name] for name in ("hasNext", "total") if name in rows}
         rows = _rows_in(rows)
+    is_list = isinstance(rows, list)
     rows = rows[:MAX_ROWS] if isinstance(rows, list) else []
-    return {**parts, "data": rows, "received": len(rows)}
+    return {**parts, "data": rows, "received": len(rows), "is_list": is_list}
 
 
 def _rows_in(data: Mapping[str, Any]) -> object:
-    """Return rows that are nested in an object: in its own `data`, in another list, as one row, or as its values."""
+    """Return rows that are nested in an object: in its own `data`, in another list, as one row, or as its values.
+
+    Return None if it has neither rows nor an empty list.
+    """
     if isinstance(data.get("data"), list | Mapping) and not data.get("oId"):
         return data["data"]
     if data.get("oId") or data.get("name"):
@@ -40,18 +44,21 @@ def _rows_in(data: Mapping[str, Any]) -> object:
     lists = (
         inner for inner in data.values() if isinstance(inner, list) and any(isinstance(row, Mapping) for row in inner)
     )
-    return next(lists, [inner for inner in data.values() if isinstance(inner, Mapping)])
+    values = [inner for inner in data.values() if isinstance(inner, Mapping)]
+    return next(lists, values or ([] if [] in data.values() else None))
 
 
 class Page(WithMetadata):
     """Base of one page of a list. `hasNext` and `total` are None if Octave left them out.
 
-    `received` counts the rows as they came, also those that cannot be read: the next page begins after them.
+    `received` counts the rows as they came, also those that cannot be read: the next page begins after them. `is_list`
+    is False if the answer has no list in any known place, so that it says nothing about what exists.
     """
 
     hasNext: Flag = None
     total: Number = None
     received: int = 0
+    is_list: bool = False
     data: list[Any] = Field(default_factory=list)
 
     @model_validator(mode="before")

@@ -35,7 +35,7 @@ _DO_NOT_REPEAT = "Do not ask for it again until its outcome is known."
 
 _FINDINGS = {
     "absent": "no persona of this name was created since",
-    "ambiguous": "more than one persona could be it",
+    "ambiguous": "it has a persona that may be this one, but that is not certain",
     "unreadable": "it could not be read to its end",
 }
 """What a search of Octave's list can have found, while the outcome stays unknown."""

@@ -299,6 +299,103 @@ async def test_an_incomplete_list_proves_nothing(problem: str, monkeypatch: pyte
         assert len(here.octave.requests) == 1
 
 
+LISTS: dict[str, Any] = {
+    "no list": {},
+    "null": {"data": None},
+    "text": {"data": "none"},
+    "an object without a list": {"data": {"message": "Not now"}},
+    "another field": {"personas": []},
+    "fewer rows than it counts": {"data": [], "total": 3, "hasNext": False},
+    "null where it counts some": {"data": None, "total": 3},
+    "more rows, and no page has them": {"data": [], "hasNext": True},
+    "only ids": {"data": ["pe_1"], "total": 1, "hasNext": False},
+    "a row without an oId": {"data": [{"name": "B"}], "total": 1, "hasNext": False},
+}
+
+
+@pytest.mark.parametrize("shape", LISTS)
+async def test_a_list_that_cannot_be_read_proves_nothing(shape: str) -> None:
+    """Else the same request would create its persona a second time. The next list that can be read settles it."""
+
+    async def look_up(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer({"_metadata": {}, **LISTS[shape]}))
+
+    async with place(server_error) as here:
+        service = await here.service(allow_same_name=True)
+        result = await here.passing(here.generate(service, "A"))
+        here.octave.look_up = look_up
+        await here.clock.move(60)
+        again = await here.passing(here.generate(service, "A"))
+        assert [part.state for part in again.parts] == [State.UNKNOWN]
+        assert again.parts[0].search is not None
+        assert again.parts[0].search.finding == "unreadable"
+        here.octave.look_up = None
+        settled = await here.collect(service, result.id)
+        assert [part.state for part in settled.parts] == [State.FAILED]
+    assert len(here.octave.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {"data": []},
+        {"data": None, "total": 0},
+        {"data": {"hasNext": False, "total": 0, "data": []}},
+        {"data": {"personas": []}},
+    ],
+)
+async def test_an_empty_list_proves_that_nothing_was_created(empty: dict[str, Any]) -> None:
+    """In every shape in which a list may come."""
+
+    async def look_up(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer({"_metadata": {}, **empty}))
+
+    async with place(server_error) as here:
+        service = await here.service(allow_same_name=True)
+        result = await here.passing(here.generate(service, "A"))
+        here.octave.look_up = look_up
+        await here.clock.move(60)
+        settled = await here.collect(service, result.id)
+        assert [part.state for part in settled.parts] == [State.FAILED]
+
+
+@pytest.mark.parametrize("counts", [False, True])
+async def test_a_list_that_knows_no_offset_is_complete_if_it_has_as_many_as_it_counts(counts: bool) -> None:  # noqa: FBT001 - both
+    """It comes again, whole."""
+
+    async def look_up(request: Request, writer: asyncio.StreamWriter) -> None:
+        rows = [] if "text" in request.query else [{"oId": f"pe_{n}", "name": f"B {n}"} for n in range(3)]
+        writer.write(answer({"_metadata": {}, "data": rows, **({"total": 4} if counts else {})}))
+
+    async with place(server_error) as here:
+        service = await here.service(allow_same_name=True)
+        result = await here.passing(here.generate(service, "A"))
+        here.octave.look_up = look_up
+        await here.clock.move(60)
+        settled = await here.collect(service, result.id)
+        assert [part.state for part in settled.parts] == [State.UNKNOWN if counts else State.FAILED]
+
+
+@pytest.mark.parametrize("kept", ["a", None])
+async def test_a_persona_whose_name_octave_changed_or_left_out_may_be_the_one(kept: str | None) -> None:
+    """So it is neither taken for the one, nor is the request sent again. One that was there before is another."""
+    for after, state in ((0.5, State.UNKNOWN), (-60, State.FAILED)):
+        async with place(server_error) as here:
+            service = await here.service(allow_same_name=True)
+            result = await here.passing(here.generate(service, "A"))
+            sent_at = result.parts[0].item.sent_at
+            assert sent_at is not None
+            rows = [{"oId": "pe_1", "name": kept, "createdAt": timestamp(sent_at + after)}]
+
+            async def look_up(_: Request, writer: asyncio.StreamWriter, rows: Any = rows) -> None:
+                writer.write(answer({"_metadata": {}, "data": rows, "total": 1, "hasNext": False}))
+
+            here.octave.look_up = look_up
+            await here.clock.move(60)
+            settled = await here.collect(service, result.id)
+            assert [part.state for part in settled.parts] == [state]
+
+
 async def test_an_item_without_a_name_stays_unknown_and_nothing_waits_for_it() -> None:
     """There is nothing to search for, so the call returns at once."""
 
@@ -346,6 +443,23 @@ async def test_other_personas_stop_nothing(change: dict[str, Any]) -> None:
         here.octave.library.append({"oId": "pe_7", "name": "CISO", **change})
         result = await here.generate(await here.service(), "CISO")
         assert [part.state for part in result.parts] == [State.CREATED]
+
+
+async def test_the_name_is_looked_for_on_every_page_and_among_everybodys_personas() -> None:
+    """Octave may list everything, whatever is searched for."""
+
+    async def look_up(request: Request, writer: asyncio.StreamWriter) -> None:
+        assert request.query["queryType"] == "ALL"
+        page = int(request.query["offset"]) // 100
+        rows = [{"oId": f"pe_{page}_{n}", "name": "A" if (page, n) == (1, 7) else f"A {n}"} for n in range(100)]
+        writer.write(answer({"_metadata": {}, "data": rows, "hasNext": page < 3}))
+
+    async with place(by_the_page) as here:
+        here.octave.look_up = look_up
+        result = await here.generate(await here.service(), "A")
+        assert result.parts[0].outcome is not None
+        assert isinstance(result.parts[0].outcome.error, NameExists)
+    assert here.octave.requests == []
 
 
 async def test_equal_names_within_one_call_are_allowed() -> None:

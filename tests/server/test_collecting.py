@@ -243,7 +243,11 @@ async def test_an_outcome_that_several_personas_could_be_stays_unknown_and_says_
     async with upstream(respond) as octave, Client(build_server(settings(octave.url))) as client:
         (failed,) = structured(await generate(client, "Twin"))["failed"]
     assert failed["retry"] == "never"
-    for words in ("more than one persona could be it", "list_personas", "Do not ask for it again."):
+    for words in (
+        "it has a persona that may be this one, but that is not certain",
+        "list_personas",
+        "Do not ask for it again.",
+    ):
         assert words in failed["problem"]
 
 
