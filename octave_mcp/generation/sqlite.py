@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 
 from octave_mcp.generation.records import LedgerError, Transaction
-from octave_mcp.generation.schema import SCHEMA, SCHEMA_VERSION
+from octave_mcp.generation.schema import SCHEMA, SCHEMA_VERSION, TABLES
 
 __all__ = ["SqliteDatabase"]
 
@@ -81,6 +81,7 @@ class SqliteDatabase:
         self._now = now
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._removed: sqlite3.Connection | None = None
         self._is_synced = True
         self._pragmas: dict[str, object] = {}
         self._one_thread = anyio.CapacityLimiter(1)
@@ -112,6 +113,9 @@ class SqliteDatabase:
     async def close(self) -> None:
         """Close the connection."""
         await anyio.to_thread.run_sync(self._disconnect, limiter=self._one_thread)
+        if self._removed is not None:
+            self._removed.close()
+            self._removed = None
 
     def _run(self, operation: Callable[[Transaction], _Result], *, durable: bool, wait: bool) -> _Result:
         """Raise _LockedElsewhereError if another process has the lock and `wait` is false; else LedgerError."""
@@ -132,13 +136,21 @@ class SqliteDatabase:
             self._pragmas[pragma] = value
 
     def _connected(self) -> sqlite3.Connection:
-        """Return the connection, opened anew if the file was removed or replaced."""
+        """Return the connection, opened anew if the file was removed or replaced.
+
+        What the removed file has is then copied into the new one: it may be in progress, and is not sent twice.
+        """
         if self._path is not None and self._connection is not None and _identity(self._path) != self._file:
-            self._disconnect()
+            self._removed = self._removed or self._connection
+            self._connection = None
         if self._connection is None:
             self._connection = _connect(self._path)
             self._pragmas = {}
             self._file = None if self._path is None else _identity(self._path)
+        if self._removed is not None:
+            _copy(self._removed, self._connection)
+            self._removed.close()
+            self._removed = None
         return self._connection
 
     def _checkpoint(self) -> None:
@@ -165,6 +177,20 @@ class SqliteDatabase:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Copy the records that `target` lacks. Those of a source that is damaged are lost."""
+    with _transaction(target):
+        for table in TABLES:
+            try:
+                rows = source.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - a constant
+            except sqlite3.Error as error:
+                logger.warning("The records of the ledger that was removed cannot be read: %s", error)
+                return
+            for row in rows:
+                places = ", ".join("?" * len(row))
+                target.execute(f"INSERT OR IGNORE INTO {table} VALUES ({places})", row)  # noqa: S608 - as above
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -3,14 +3,14 @@
 import hashlib
 import hmac
 import json
-import unicodedata
 from collections import Counter
+from typing import Any
 
 from pydantic import SecretStr
 
 from octave_mcp.generation.records import RequestedPersona
 from octave_mcp.octave.models import GenerateRequest
-from octave_mcp.octave.text import name_key
+from octave_mcp.octave.text import fold_name, name_key
 
 __all__ = ["Tenant"]
 
@@ -27,15 +27,15 @@ class Tenant:
         """Return what a request asks for, in its order.
 
         A fingerprint covers the tenant, one persona's input, the shared fields, and how many equal items precede it in
-        the request, since two equal items of one call are two personas. Texts that differ only in their Unicode form
-        are equal, as a client may change that form when it repeats a call. A `salt` makes every fingerprint a new one.
+        the request, since two equal items of one call are two personas. The order of sources, white space and the
+        Unicode form of a text make no difference, as a model or a client may change them when it repeats a call.
+        A `salt` makes every fingerprint a new one.
         """
         shared = request.model_dump(exclude={"personas"}, exclude_none=True)
         seen: Counter[str] = Counter()
         requested = []
         for persona in request.personas:
-            asked = [self.id, shared, persona.model_dump(exclude_none=True)]
-            content = unicodedata.normalize("NFC", json.dumps(asked, sort_keys=True, ensure_ascii=False))
+            content = self.id + _canonical({**shared, "persona": persona.model_dump(exclude_none=True)})
             fingerprint = self._digest("persona", content, str(seen[content]), salt)
             key = None if persona.name is None else name_key(persona.name)
             requested.append(RequestedPersona(fingerprint, persona.name, key))
@@ -44,3 +44,10 @@ class Tenant:
 
     def _digest(self, *parts: str) -> str:
         return hmac.new(self._key, "\0".join(parts).encode(), hashlib.sha256).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    """Return the same text for values that differ only in the order of a list, in white space or in Unicode form."""
+    if isinstance(value, dict):
+        return json.dumps({name: _canonical(inner) for name, inner in value.items()}, sort_keys=True)
+    return json.dumps(sorted(map(_canonical, value)) if isinstance(value, list) else fold_name(value))

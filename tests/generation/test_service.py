@@ -22,7 +22,7 @@ from support.upstream import (
 from octave_mcp.generation.ledger import Ledger
 from octave_mcp.generation.outcome import NotSent
 from octave_mcp.generation.records import LedgerError, State
-from octave_mcp.generation.service import GenerationService
+from octave_mcp.generation.service import GenerationService, no_progress
 from octave_mcp.generation.sqlite import SqliteDatabase
 from octave_mcp.generation.tenant import Tenant
 from octave_mcp.octave import errors
@@ -154,6 +154,27 @@ async def test_a_call_that_is_repeated_in_another_unicode_form_is_the_same() -> 
         assert again.parts[0].joined
         assert [one.oId for one in first.personas] == [one.oId for one in again.personas]
     assert len(here.octave.requests) == 1
+
+
+@pytest.mark.parametrize("name", [None, "CISO of a bank"])
+async def test_a_call_that_is_repeated_in_another_layout_is_the_same(name: str | None) -> None:
+    """Models that write a call once more change the order of sources, and white space."""
+    text, url = {"type": "TEXT", "value": "One two\n\nthree"}, {"type": "URL", "value": "https://example.com/a"}
+    named = {"name": name} if name else {}
+    first = {"personas": [{**named, "sources": [text, url]}], "playbookOId": "pb_1"}
+    named = {"name": f" {name.replace(' ', '  ')} "} if name else {}
+    loose = {"type": "TEXT", "value": " One two\r\n three\n"}
+    again = {"personas": [{**named, "sources": [url, loose]}], "playbookOId": "pb_1 "}
+    other = {"personas": [{"sources": [url, {"type": "TEXT", "value": "One twothree"}]}], "playbookOId": "pb_1"}
+    async with place(by_the_page) as here:
+        service = await here.service()
+        joined = []
+        for body in (first, again, other):
+            request = GenerateRequest.model_validate(body)
+            result = await service.generate(request, seconds=45, progress=no_progress)
+            joined.append(result.parts[0].joined)
+    assert joined == [False, True, False]
+    assert len(here.octave.requests) == 2
 
 
 async def test_twins_are_two_and_nothing_is_shared_between_keys(tmp_path: Path) -> None:

@@ -193,13 +193,44 @@ async def test_several_processes_set_an_older_file_aside_once(file: Path) -> Non
         await one.close()
 
 
-async def test_a_removed_file_is_made_again(ledger: Ledger, file: Path) -> None:
-    """Nothing that was recorded in the removed one is sent."""
-    started = await begin(ledger, "A")
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_a_file_that_is_removed_meanwhile_is_written_again(
+    ledger: Ledger,
+    file: Path,
+    is_replaced: bool,  # noqa: FBT001 - both
+) -> None:
+    """With all that it had: what is in progress, or was created, is not sent once more."""
+    sent, created, queued = (await begin(ledger, "A", "B", "C")).record.items
+    for item in (sent, created):
+        assert await ledger.mark_sent(item.id)
+    await ledger.settle(created.id, State.CREATED, "{}", oids=["pe_1"])
     shutil.rmtree(file.parent)
-    assert not await ledger.mark_sent(started.record.items[0].id)
-    assert (await begin(ledger, "A")).new == (0,)
-    assert file.is_file()
+    if is_replaced:  # by a process that started meanwhile
+        other = Ledger(SqliteDatabase(file))
+        assert (await begin(other, "E")).new == (0,)
+        await other.close()
+    again = await begin(ledger, "A", "B", "C", "D")
+    assert again.new == (3,)
+    assert [item.state for item in again.record.items[:3]] == [State.SENT, State.CREATED, State.QUEUED]
+    assert await ledger.mark_sent(queued.id)
+    await ledger.settle(sent.id, State.CREATED, "{}", oids=["pe_2"])
+    await ledger.close()
+    with closing(sqlite3.connect(file)) as after:
+        assert after.execute("SELECT oid FROM claims ORDER BY oid").fetchall() == [("pe_1",), ("pe_2",)]
+
+
+async def test_what_a_removed_file_had_waits_for_a_file_that_can_be_used(ledger: Ledger, file: Path) -> None:
+    """Nothing is sent before."""
+    (item,) = (await begin(ledger, "A")).record.items
+    for path in file.parent.iterdir():
+        path.unlink()
+    file.mkdir()
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="cannot be opened"):
+            await ledger.mark_sent(item.id)
+    file.rmdir()
+    assert await ledger.mark_sent(item.id)
+    assert (await begin(ledger, "A")).new == ()
 
 
 async def test_a_path_that_cannot_be_a_file_is_reported(tmp_path: Path) -> None:
