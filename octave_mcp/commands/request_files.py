@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -23,6 +24,9 @@ _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-
 
 _EXCEL = "cp1252"
 """What Excel's plain "CSV" is written in, in most of Europe and America."""
+
+_SEPARATOR = re.compile(r"sep=([,;\t|])", re.IGNORECASE)
+"""A first line by which Excel is told what separates the cells."""
 
 _COLUMNS = ("name", "source", "type")
 
@@ -128,7 +132,8 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _looks_like_a_table(content: bytes) -> bool:
     """Return whether what comes on stdin, which has no name, begins with the names of columns."""
     head = content[:400].replace(b"\x00", b"").lstrip(b"\xef\xbb\xbf\xff\xfe").lower()
-    return not head.lstrip().startswith((b"{", b"[")) and b"source" in head.splitlines()[0]
+    lines = [line for line in head.splitlines() if not line.startswith(b"sep=")]
+    return not head.lstrip().startswith((b"{", b"[")) and b"source" in b"".join(lines[:1])
 
 
 def _decoded(content: bytes, name: str) -> str:
@@ -145,9 +150,12 @@ def _from_table(text: str, name: str) -> dict[str, Any]:
     """Return the body that a table asks for. Rows of one name are sources of one persona. Raises Unusable."""
     lines = text.splitlines()
     first = next((line for line in lines if line.strip()), "")
-    delimiter = max(",;\t", key=first.count)
+    declared = _SEPARATOR.fullmatch(first)
+    delimiter = declared[1] if declared else max(",;\t", key=first.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
+        if declared:
+            next(row for row in rows if any(map(str.strip, row)))
         head = [cell.strip().lower() for cell in next(row for row in rows if any(map(str.strip, row)))]
         named = [cell for cell in head if cell]
         if "source" not in named or set(named) - set(_COLUMNS) or len(named) > len(set(named)):

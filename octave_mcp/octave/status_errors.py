@@ -30,6 +30,9 @@ _BY_STATUS: dict[int, tuple[type[errors.OctaveError], str]] = {
 }
 """Statuses whose meaning differs from their class (3xx, 4xx, 5xx)."""
 
+_NO_ROUTE = re.compile(r"Cannot (GET|POST) /")
+"""How the message begins with which Express and Nest answer for a path that they do not have."""
+
 _REDIRECTS, _CLIENT_ERRORS = range(300, 400), range(400, 500)
 
 
@@ -45,8 +48,11 @@ def error_for_status(status: int, retry_after: str | None, answer: Any) -> error
             status=status,
             request_id=request_id,
         )
-    # For an unknown oId Octave answers 404 in JSON; any other 404 comes from an address that is not its API.
-    elsewhere = status == HTTPStatus.NOT_FOUND and not isinstance(answer, dict)
+    # For an unknown oId Octave answers 404 in JSON; any other 404 comes from an address that is not its API, and some
+    # web frameworks write it in JSON too.
+    elsewhere = status == HTTPStatus.NOT_FOUND and (
+        not isinstance(answer, dict) or bool(_NO_ROUTE.match(message or ""))
+    )
     kind, text = _BY_STATUS.get(HTTPStatus.METHOD_NOT_ALLOWED if elsewhere else status) or (
         (errors.SetupProblem, "The base URL redirects to another address, and redirects are never followed.")
         if status in _REDIRECTS

@@ -13,6 +13,8 @@ from octave_mcp.sources.plain_text import NotText, decode
 __all__ = ["email_text", "html_text"]
 
 _UNSEEN = frozenset({"script", "style", "template", "noscript", "svg", "iframe"})
+_SCRIPTS = ("script", "style")
+"""Elements that have no others in them, and no text for a reader."""
 _BLOCKS = frozenset(
     {"address", "article", "aside", "blockquote", "body", "br", "caption", "dd", "div", "dl", "dt", "fieldset"}
     | {"figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main"}
@@ -67,32 +69,56 @@ def _left_out(names: Sequence[str | None]) -> str:
 
 
 def _readable(page: str) -> str:
-    parser = _Readable()
-    parser.feed(page)
-    parser.close()
+    # What never ends would hide the rest of the page, and be searched for its end again and again.
+    closed, mark, rest = page.rpartition("-->")
+    closed, mark, rest = f"{closed}{mark}{rest.replace('<!--', '')}".rpartition(">")
+    page = f"{closed}{mark}{rest.replace('<', '&lt;')}"
+    parser = _parsed(page, _UNSEEN)
+    if parser.ends_unseen:
+        parser = _parsed(page, frozenset())
     lines = (" ".join(line.split()).strip("| ") for line in "".join(parser.parts).split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def _parsed(page: str, unseen: frozenset[str]) -> "_Readable":
+    parser = _Readable(unseen)
+    parser.feed(page)
+    parser.close()
+    return parser
 
 
 class _Readable(HTMLParser):
     """Collects the text of a page: a line for each block, nothing of what is not shown."""
 
-    def __init__(self) -> None:
-        """Begin with an empty page."""
+    CDATA_CONTENT_ELEMENTS = _SCRIPTS  # type: ignore[misc] # newer Pythons have more of them
+
+    def __init__(self, unseen: frozenset[str]) -> None:
+        """Begin with an empty page. The text in `unseen` elements is left out."""
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
+        self._unseen_tags = unseen.union(_SCRIPTS)
         self._unseen = 0
+
+    @property
+    def ends_unseen(self) -> bool:
+        """Whether the page ended within an element that is not shown, a script or style aside."""
+        return self._unseen > (self.cdata_elem is not None)
+
+    def parse_marked_section(self, i: int, report: bool = True) -> int:  # noqa: ARG002, FBT001, FBT002 - as the base class
+        """Pass over `<![…>`. The base class knows few such sections, and raises an error for the others."""
+        end = self.rawdata.find("]]>" if self.rawdata.startswith("<![CDATA[", i) else ">", i)
+        return end + 1 if end >= 0 else -1
 
     def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - the base class says so
         """Begin a line for a block, and skip what is not shown."""
-        if tag in _UNSEEN:
+        if tag in self._unseen_tags:
             self._unseen += 1
         elif tag in _BLOCKS:
             self.parts.append("\n- " if tag == "li" else " | " if tag in {"td", "th"} else "\n")
 
     def handle_endtag(self, tag: str) -> None:
         """End a block, or what is not shown."""
-        if tag in _UNSEEN:
+        if tag in self._unseen_tags:
             self._unseen = max(0, self._unseen - 1)
         elif tag in _BLOCKS and tag not in {"td", "th", "li"}:
             self.parts.append("\n")

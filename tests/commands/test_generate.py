@@ -286,8 +286,10 @@ async def test_a_limit_or_a_ledger_in_the_way_sends_nothing(tmp_path: Path) -> N
         ("t.csv", "name\tsource\r\nFührung\tKöln\r\n".encode("utf-16")),
         ("t.tsv", b"type\tname\tsource\nresource\tA\tr_1\n"),
         ("-", b'source,name\n"two\nlines, one cell",A\n'),
+        ("t.csv", "\ufeffsep=;\r\nname;source\r\nFührung;Köln\r\n".encode()),
+        ("-", "sep=|\nname|source\nFührung|Köln\n".encode()),
     ],
-    ids=["comma", "semicolon", "latin", "utf-16", "type", "stdin"],
+    ids=["comma", "semicolon", "latin", "utf-16", "type", "stdin", "separator", "separator on stdin"],
 )
 def test_a_table_is_taken_as_excel_writes_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, content: bytes

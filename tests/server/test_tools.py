@@ -438,10 +438,14 @@ async def test_an_unknown_outcome_is_counted_first_of_all() -> None:
     assert "Octave's id of the request: req_77." in text_of(result)
 
 
-async def test_a_404_that_is_not_octaves_is_about_the_address() -> None:
-    """Octave says in JSON what it does not know."""
-    result, _ = await call(always(b"<html>Not found</html>", status=404), asking("A"))
+@pytest.mark.parametrize(
+    "said", [b"<html>Not found</html>", {"message": "Cannot POST /api/v2/persona/generate", "statusCode": 404}]
+)
+async def test_a_404_that_is_not_octaves_is_about_the_address(said: Any) -> None:
+    """Octave says in JSON what it does not know; some frameworks say in JSON that they have no such path."""
+    result, _ = await call(always(said, status=404), asking("A"))
     assert "OCTAVE_BASE_URL" in text_of(result)
+    assert structured(result)["failed"][0]["code"] == "setup_problem"
 
 
 @pytest.mark.parametrize(

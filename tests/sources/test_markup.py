@@ -1,6 +1,7 @@
 """HTML and e-mail as the text that a reader sees."""
 
 import base64
+import time
 from email.message import EmailMessage
 
 import pytest
@@ -41,11 +42,26 @@ def test_a_page_becomes_what_it_shows() -> None:
         (b"<p>&#xD800;&#0;&bogus;</p>", "\ufffd\ufffd&bogus;", ""),
         (b"<script>never closed", "", ""),
         (b"</noscript><p>words", "words", ""),
+        (b"<p>one<svg><path d='M0'><p>two", "one\ntwo", ""),
+        (b"<p>one<iframe src='x'><p>two", "one\ntwo", ""),
+        (b"<svg><text>unseen</text></svg><p>one<template><p>two<script>unseen", "unseen\none\ntwo", ""),
+        (b"<p>one<!-- unseen --><p>two<!-- three", "one\ntwo three", ""),
+        (b"<p>one<![if !mso]>two<![endif]><![bogus [x]><p>three", "onetwo\nthree", ""),
+        (b"<p>5 < 6 and <b", "5 < 6 and <b", ""),
     ],
 )
 def test_pages_are_read_by_their_encoding(page: bytes, shown: str, encoding: str) -> None:
     """As they declare it, unless they are UTF-8; broken markup is read as far as it goes."""
     assert html_text(page) == (shown, encoding)
+
+
+@pytest.mark.parametrize("end", ["", ">", "-->", "</p>words"])
+@pytest.mark.parametrize("repeated", ["<!--", "<![", "<a ", '<a b="', "<?", "</", "<svg>", "<!doctype "])
+def test_markup_that_never_ends_is_read_in_no_time(repeated: str, end: str) -> None:
+    """The base class looks for the end of each from its beginning: minutes for what is here."""
+    began = time.process_time()
+    html_text(f"{repeated * 40_000}{end}".encode())
+    assert time.process_time() - began < 10
 
 
 def test_an_email_is_its_headers_and_its_plain_text() -> None:
