@@ -108,10 +108,14 @@ def read_file(address: str, folders: Sequence[Path]) -> FileContent:
 
 
 def _read(path: str, folders: Sequence[Path]) -> FileContent:
+    below = [names for folder in folders if (names := _below(folder, path)) is not None]
+    if not below:
+        raise FileRefused("is outside the folders that may be read")
     found = list(dict.fromkeys(place for folder in folders if (place := _existing(folder, path))))
+    if () in below or any(root.joinpath(*names).is_dir() for root, names in found):
+        raise FileRefused(_IS_FOLDER)
     if not found:
-        outside = Path(path).is_absolute() and not any(_below(folder, path) for folder in folders)
-        raise FileRefused("is outside the folders that may be read" if outside else _NOT_FOUND)
+        raise FileRefused(_NOT_FOUND)
     if len({root.joinpath(*names) for root, names in found}) > 1:
         raise FileRefused("is in more than one of the folders: write the whole path, such as file:/folder/notes.md")
     root, names = found[0]
@@ -120,6 +124,7 @@ def _read(path: str, folders: Sequence[Path]) -> FileContent:
         return FileContent("/".join(names), found_format, _content(file))
 
 
+_IS_FOLDER = "is a folder: name each of its files as a source"
 _NOT_FOUND = "does not exist in the folders that may be read"
 
 
@@ -147,19 +152,19 @@ def _written_path(address: str) -> str:
     return path
 
 
-def _below(folder: Path, path: str) -> tuple[str, ...]:
-    """Return the names from the folder down to a path; none if an absolute path is not below it."""
+def _below(folder: Path, path: str) -> tuple[str, ...] | None:
+    """Return the names from the folder down to a path; None if an absolute path is not in the folder."""
     if not Path(path).is_absolute():
         return tuple(name for name in path.split("/") if name not in {"", "."})
     for root in (folder, Path(os.path.realpath(folder))):
         if Path(path).is_relative_to(root):
             return Path(path).relative_to(root).parts
-    return ()
+    return None
 
 
 def _existing(folder: Path, path: str) -> tuple[Path, tuple[str, ...]] | None:
     """Return the folder and the names below it, links resolved, of something that exists; None if nothing does."""
-    for spelling in _spellings(_below(folder, path)):
+    for spelling in _spellings(_below(folder, path) or ()):
         root, names = resolve(folder, spelling)
         if os.path.lexists(root.joinpath(*names)):
             return root, names
@@ -249,7 +254,7 @@ def _opened_by_path(path: Path) -> Iterator[int]:
 
 def _check_regular(found: os.stat_result) -> None:
     if stat.S_ISDIR(found.st_mode):
-        raise FileRefused("is a folder: name each of its files as a source")
+        raise FileRefused(_IS_FOLDER)
     if stat.S_ISLNK(found.st_mode):
         raise OSError(errno.ELOOP, "")
     if not stat.S_ISREG(found.st_mode):

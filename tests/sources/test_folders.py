@@ -55,6 +55,15 @@ def test_addresses_of_files_inside_are_read(folder: Path, tmp_path: Path, addres
     assert found.content == b"inside"
 
 
+@pytest.mark.parametrize(
+    "address", ["file:calls", "file:calls/deep/", "file:{folder}", "file:{folder}/calls", "file:."]
+)
+def test_a_folder_is_called_a_folder(folder: Path, address: str) -> None:
+    """People say "from this folder"; the message says to name its files."""
+    with pytest.raises(FileRefused, match="is a folder: name each of its files"):
+        read_file(address.format(folder=folder), [folder])
+
+
 def test_the_first_folder_that_has_a_file_is_used_and_two_are_an_error(folder: Path, tmp_path: Path) -> None:
     """Which of two was meant cannot be known; the whole path says it."""
     assert read_file("file:calls/deep/more.md", [tmp_path / "outside", folder]).name == "calls/deep/more.md"
