@@ -30,8 +30,10 @@ export function cardsView(app) {
   const cards = app.personas.map((persona, place) => card(app, persona, place));
   const list = element("ul", { class: "cards", "aria-label": "Personas" }, cards, app.pendingNames().map(pendingCard));
   const more = button("", "more cards", () => {
+    const first = cards.filter((one) => !one.hidden).length;
     app.cardsShown = Infinity;
     filter();
+    cards.filter((one) => !one.hidden)[first]?.querySelector("input")?.focus();
   });
   const none = element("p", { class: "quiet", hidden: true }, "No persona has these words.");
   const filter = () => {
@@ -85,7 +87,7 @@ function card(app, persona, place) {
         "footer",
         { class: "actions" },
         button("Full record", `${key} open`, () => void app.openRecord(persona), { "aria-describedby": heading }),
-        app.host.canTell() &&
+        app.canTell([persona]) &&
           button("Tell the assistant", `${key} tell`, () => void app.tell([persona]), { "aria-describedby": heading }),
       ),
     ),
@@ -148,7 +150,7 @@ function chips(label, texts) {
  * @param {"h2" | "h3"} heading
  */
 export function itemList(label, texts, heading) {
-  const listed = element("ul", { dir: "auto" }, texts.map((text) => element("li", {}, text)));
+  const listed = element("ul", {}, texts.map((text) => written("li", text)));
   return element("section", {}, element(heading, {}, label), listed);
 }
 
@@ -188,7 +190,7 @@ function actions(app) {
     { class: "actions bar", role: "group", "aria-label": "For the chosen personas" },
     button("Compare", "compare", () => void app.openComparison(), { disabled: chosen < 2 }),
     button(`Export ${what}`, "export", () => void app.openExport()),
-    chosen > 0 && app.host.canTell() && button("Tell the assistant", "tell", () => void app.tell(app.chosenPersonas())),
+    app.canTell(app.chosenPersonas()) && button("Tell the assistant", "tell", () => void app.tell(app.chosenPersonas())),
     element("span", { class: "quiet" }, hint),
   );
 }

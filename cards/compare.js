@@ -34,7 +34,8 @@ export function comparisonView(app) {
           const listed = cell.map((text) => {
             const persona = personas[place];
             const isShared = persona && marks.has(markOf(persona, section.key, text));
-            return element("li", { class: isShared && "shared" }, isShared && element("b", {}, "Shared: "), written("bdi", text));
+            if (!isShared) return written("li", text);
+            return written("li", ` ${text}`, { class: "shared" }, element("b", { dir: "ltr" }, "Shared:"));
           });
           return element("td", {}, listed.length > 0 && element("ul", {}, listed));
         }),
@@ -55,7 +56,7 @@ export function comparisonView(app) {
       { class: "actions" },
       button("Back to the cards", "back", () => app.goBack()),
       button("Export", "export", () => void app.openExport()),
-      app.host.canTell() && button("Tell the assistant", "tell", () => void app.tell(personas)),
+      app.canTell(personas) && button("Tell the assistant", "tell", () => void app.tell(personas)),
     ),
   ].filter((part) => part instanceof HTMLElement);
 }

@@ -34,14 +34,16 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 /**
- * Return an element with a text that others wrote: its direction is that of the text.
+ * Return an element with a text that others wrote: its direction is that of the text. A `mark` before it is of this
+ * page; with a direction of its own it does not count for that of the element.
  *
  * @param {keyof HTMLElementTagNameMap} tag
  * @param {string} text
  * @param {Attributes} [attributes]
+ * @param {Child} [mark]
  */
-export function written(tag, text, attributes = {}) {
-  return element(tag, { dir: "auto", ...attributes }, text);
+export function written(tag, text, attributes = {}, mark = null) {
+  return element(tag, { dir: "auto", ...attributes }, mark, text);
 }
 
 /**

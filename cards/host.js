@@ -8,7 +8,6 @@ import { fields, text } from "./personas.js";
  */
 
 const PROTOCOL_VERSION = "2026-01-26";
-const HANDSHAKE_SECONDS = 15;
 const REQUEST_SECONDS = 30;
 
 /** Seconds for a tool: get_generation waits up to 45 by itself, or longer if the server is set so. */
@@ -36,7 +35,9 @@ export class Host {
     this.#listeners = listeners;
   }
 
-  /** Shake hands. Without a host, or with one that does not answer, nothing is allowed; what it sends is still read. */
+  /**
+   * Shake hands, however long the host takes. Without its answer nothing is allowed; what it sends is read all the same.
+   */
   async connect() {
     if (window.parent === window) return;
     window.addEventListener("message", (event) => {
@@ -47,7 +48,7 @@ export class Host {
       appCapabilities: { availableDisplayModes: ["inline"] },
       protocolVersion: PROTOCOL_VERSION,
     };
-    const answer = await this.request("ui/initialize", params, HANDSHAKE_SECONDS).catch(() => null);
+    const answer = await this.request("ui/initialize", params).catch(() => null);
     if (!answer) return;
     this.capabilities = fields(answer.hostCapabilities);
     this.context = fields(answer.hostContext);
@@ -61,7 +62,7 @@ export class Host {
    * @param {string} capability
    */
   can(capability) {
-    return this.isConnected && !this.isClosed && typeof this.capabilities[capability] === "object";
+    return this.isConnected && !this.isClosed && Boolean(this.capabilities[capability]);
   }
 
   /**
@@ -118,17 +119,18 @@ export class Host {
   }
 
   /**
-   * Send a request and return its result. Throws HostError.
+   * Send a request and return its result. Throws HostError, also if there is no answer in so many seconds.
    *
    * @param {string} method
    * @param {Params} params
-   * @param {number} seconds
+   * @param {number} [seconds]  no bound if it is left out
    * @returns {Promise<Params>}
    */
   request(method, params, seconds) {
     const id = (this.#requests += 1);
     return new Promise((resolve, reject) => {
-      const late = setTimeout(() => settle(reject)(new HostError("The host did not answer in time.")), seconds * 1000);
+      const giveUp = () => settle(reject)(new HostError("The host did not answer in time."));
+      const late = seconds === undefined ? undefined : setTimeout(giveUp, seconds * 1000);
       /** @type {<Value>(settled: (value: Value) => void) => (value: Value) => void} */
       const settle = (settled) => (value) => {
         clearTimeout(late);
@@ -176,7 +178,7 @@ export class Host {
     if (message.id === undefined) {
       const name = method.replace("ui/notifications/", "");
       if (name === "host-context-changed") this.context = { ...this.context, ...fields(message.params) };
-      this.#listeners[name]?.(fields(message.params));
+      if (Object.hasOwn(this.#listeners, name)) this.#listeners[name]?.(fields(message.params));
       return;
     }
     if (method === "ui/resource-teardown") this.isClosed = true;

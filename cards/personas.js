@@ -182,7 +182,7 @@ export function text(value) {
 function texts(value) {
   return items(value).map((one) => {
     const { title, value: values } = fields(one);
-    return values === undefined ? text(one) : `${text(title) || "untitled"}: ${items(values).map(text).join(", ")}`;
+    return values === undefined ? text(one) : `${text(title) || "untitled"}: ${items(values).map(text).filter(Boolean).join(", ")}`;
   });
 }
 

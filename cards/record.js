@@ -39,7 +39,7 @@ export function recordView(app, persona) {
         { class: "actions" },
         app.canGoBack() && button("Back to the cards", "back", () => app.goBack()),
         button("Export", "export record", () => void app.openExport([persona])),
-        app.host.canTell() && button("Tell the assistant", "tell record", () => void app.tell([persona])),
+        app.canTell([persona]) && button("Tell the assistant", "tell record", () => void app.tell([persona])),
       ),
     ),
   ];
@@ -73,9 +73,9 @@ function questions(asked) {
     asked.map((one) =>
       element(
         "li",
-        {},
-        weightOf(one) && element("span", { class: "weight" }, weightOf(one)),
-        written("span", one.question),
+        { dir: "auto" },
+        weightOf(one) && element("span", { class: "weight", dir: "ltr" }, weightOf(one)),
+        one.question,
         one.rationale && written("p", one.rationale, { class: "quiet" }),
       ),
     ),

@@ -18,6 +18,7 @@ import { fields, items, readPersona, text } from "./personas.js";
  * @property {Page} [page]
  * @property {string} [text]  the text of a result that has nothing else
  * @property {boolean} [isError]
+ * @property {boolean} [isEmpty]  whether it says nothing at all
  */
 
 /**
@@ -32,8 +33,10 @@ export function readResult(result) {
   const notes = items(raw.notes).map(text).filter(Boolean);
   if (isError === true || !Object.keys(raw).length) {
     const said = items(content).map((block) => text(fields(block).text));
-    const shown = said.filter(Boolean).join("\n\n") || text(raw.problem) || "The tool answered with nothing.";
-    return { kind: "text", personas: [], notes, text: shown, isError: isError === true };
+    const shown = said.filter(Boolean).join("\n\n") || text(raw.problem);
+    const isEmpty = !shown && isError !== true;
+    const words = shown || "The tool answered with nothing.";
+    return { kind: "text", personas: [], notes, text: words, isError: isError === true, isEmpty };
   }
   if (Array.isArray(raw.generations)) {
     return { kind: "generations", personas: [], notes, generations: raw.generations.map(listed) };
@@ -130,7 +133,13 @@ function listed(value) {
   };
 }
 
-/** @param {unknown} value */
+/**
+ * Return how many a list names; its last item may be such as "and 92 more".
+ *
+ * @param {unknown} value
+ */
 function count(value) {
-  return Array.isArray(value) ? value.length : Number(text(value)) || 0;
+  if (!Array.isArray(value)) return Number(text(value)) || 0;
+  const more = /^and (\d+) more$/.exec(text(value.at(-1)))?.[1];
+  return more === undefined ? value.length : value.length - 1 + Number(more);
 }

@@ -1,6 +1,6 @@
 // The text of personas, to be copied or downloaded. It is shown too, so that it can be copied by hand.
 
-import { answer, button, counted, element } from "./dom.js";
+import { answer, button, counted, element, focusOn } from "./dom.js";
 import { FORMATS } from "./formats.js";
 
 /**
@@ -59,5 +59,7 @@ async function copy(shown) {
   if (written) return answer("Copied.");
   shown.focus();
   shown.select();
-  return answer(document.execCommand("copy") ? "Copied." : "Selected. Copy it with your keyboard or menu.");
+  if (!document.execCommand("copy")) return answer("Selected. Copy it with your keyboard or menu.");
+  focusOn(document.body, "copy");
+  return answer("Copied.");
 }

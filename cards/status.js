@@ -35,7 +35,7 @@ export function statusView(app) {
     element("h1", { tabindex: -1, key: "heading" }, title(app)),
     progress(app),
     next(app),
-    ...(result?.generation?.failed ?? []).map(failure),
+    ...(result?.generation?.failed ?? []).map((failed) => failure(app, failed)),
     result?.text && written("p", result.text, { class: result.isError ? "problem lines" : "lines" }),
     latest(app),
     result?.notes.length ? notes(result.notes) : null,
@@ -59,7 +59,7 @@ function progress(app) {
   const ready = app.personas.length;
   const pending = app.pendingNames().length;
   const usage = generation?.usage ?? null;
-  const credits = usage === null ? "" : ` ${counted(usage, "credit")}.`;
+  const credits = usage === null ? "" : ` ${counted(usage, "credit")} charged.`;
   if (!pending) return usage === null ? null : element("p", { class: "quiet" }, credits);
   const said = `${ready} of ${ready + pending} ready.${credits}`;
   return element(
@@ -79,14 +79,18 @@ function next(app) {
   return button("Look again", "look again", () => app.collectIfOpen());
 }
 
-/** @param {import("./results.js").Failure} failed */
-function failure({ personas, problem, code, mayExist }) {
-  const heading = HEADINGS[code] ?? (mayExist ? HEADINGS.outcome_unknown : "Not created");
+/**
+ * @param {App} app
+ * @param {import("./results.js").Failure} failed
+ */
+function failure(app, { personas, problem, code, mayExist }) {
+  const known = Object.hasOwn(HEADINGS, code) ? HEADINGS[code] : undefined;
+  const heading = known ?? (mayExist ? HEADINGS.outcome_unknown : "Not created");
   return element(
     "section",
     { class: mayExist ? "failure doubtful" : "failure" },
     element("h2", {}, heading ?? ""),
-    written("p", personas, { class: "quiet" }),
+    written("p", app.namesIn(personas), { class: "quiet" }),
     written("p", problem, { class: "lines" }),
   );
 }
@@ -102,14 +106,19 @@ function latest(app) {
   const generations = app.result?.generations;
   if (!generations) return null;
   if (!generations.length) return element("p", {}, "There are none yet.");
-  const rows = generations.map((one) =>
+  const rows = generations.map((one, place) =>
     element(
       "li",
       { class: "card" },
-      element("h2", {}, one.at),
+      element("h2", { id: `at-${place}` }, one.at),
       element("p", {}, one.summary),
       one.names.length > 0 && element("ul", { class: "chips" }, one.names.map((name) => written("li", name))),
-      app.host.can("serverTools") && button("Open", `generation ${one.id}`, () => void app.openGeneration(one.id)),
+      app.host.can("serverTools") &&
+        element(
+          "footer",
+          { class: "actions" },
+          button("Open", `generation ${one.id}`, () => void app.openGeneration(one.id), { "aria-describedby": `at-${place}` }),
+        ),
     ),
   );
   return element("ul", { class: "cards", "aria-label": "Latest generations" }, rows);

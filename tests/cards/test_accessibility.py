@@ -63,11 +63,25 @@ def test_no_view_breaks_a_rule(open_cards: Opener, theme: str, width: int) -> No
 
 
 def test_a_text_runs_as_it_is_written(open_cards: Opener) -> None:
-    """From right to left within a page from left to right, bullets included."""
-    host = open_cards()
-    host.result(generation(condensed("pe_1", "מנהלת אבטחה", keyObjectives=["לקצר ביקורות"], commonJobTitles=["CISO"])))
+    """Each item from right to left or from left to right, with its bullet, in each view; the page's words from left."""
+    questions = [{"question": "מי מחליט?", "weight": "HIGH", "rationale": "ok"}, {"question": "Who pays?"}]
+    mixed = {"keyObjectives": ["לקצר ביקורות", "Ship weekly"], "qualifyingQuestions": questions}
+    host = open_cards(capabilities={})
+    host.result(generation(*(condensed(f"pe_{number}", "מנהלת אבטחה", **mixed) for number in range(2))))
     host.sees("לקצר")
-    runs = "(tag) => getComputedStyle(document.querySelector(tag)).direction"
-    assert host.page.run(f"['h2', 'section ul', 'section li', '.chips li', 'h3'].map({runs})", in_frame=True) == [
-        *("rtl", "rtl", "rtl", "ltr", "ltr")
-    ]
+    runs = "(tag) => [...document.querySelectorAll(tag)].map((one) => getComputedStyle(one).direction)"
+
+    def directions(*tags: str) -> list[str]:
+        return [one for tag in tags for one in host.page.run(f"({runs})({tag!r})", in_frame=True)]
+
+    assert directions("li:first-child h2", "li:first-child h3") == ["rtl", "ltr", "ltr"]
+    assert directions("li:first-child section li") == ["rtl", "ltr"] * 2
+    host.click("Full record")
+    assert host.sees("High")
+    assert directions("section li") == ["rtl", "ltr"] * 2
+    host.click("Back to the cards")
+    for place in range(2):
+        host.click("Choose", place=place)
+    host.click("Compare")
+    assert host.sees("Shared")
+    assert directions("tbody:nth-of-type(2) td:first-child li") == ["rtl", "ltr"]

@@ -100,7 +100,7 @@ UNKNOWN = {"personas": 'personas[0] "CISO"', "problem": "The answer was lost.", 
 def test_the_cards_wait_until_an_unknown_outcome_is_settled(open_cards: Opener) -> None:
     """For as long as asking again can settle it, and no longer."""
     host = open_cards(lambda *_: call_result(generation(CISO)))
-    host.result(generation(status="failed", failed=[{**UNKNOWN, "retry": "after_change"}]))
+    host.result(generation(status="failed", failed=[{**UNKNOWN, "retry": "after_change"}], generationId="gen_0"))
     host.sees("The answer was lost.")
     assert host.asked == []
     host.result(generation(status="failed", failed=[{**UNKNOWN, "retry": "after_seconds"}]))
