@@ -6,9 +6,28 @@ import anyio
 
 __all__ = ["Clock"]
 
+MOVED_SECONDS = 5.0
+"""A clock that gains more than this on the time that has passed was moved forward: corrections are smaller."""
+
 
 class Clock:
     """The machine's clock."""
+
+    def __init__(self) -> None:
+        """Take the clock as it is now."""
+        self._ahead = self.now() - self.elapsed()
+        self._moved_at = 0.0
+
+    def moved_at(self) -> float:
+        """Return when it was noticed last that the clock was moved forward, or that the machine slept; 0 if never.
+
+        It is noticed here, so this has to be called now and then.
+        """
+        ahead = self.now() - self.elapsed()
+        if ahead > self._ahead + MOVED_SECONDS:
+            self._moved_at = self.now()
+        self._ahead = ahead
+        return self._moved_at
 
     def now(self) -> float:
         """Return the time in seconds since the epoch, as other processes have it."""

@@ -5,7 +5,7 @@ Each is repeatable: run a second time, because the outcome of the first commit w
 
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from functools import partial, wraps
+from functools import wraps
 from secrets import token_urlsafe
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
@@ -117,6 +117,7 @@ class Ledger:
         LimitReached if the new items do not fit the limits.
         """
         transaction.lock(tenant)
+        self._end_leases(transaction)
         record = read_generation(transaction, tenant, generation)  # it exists if this is the second run
         if record is None:
             forget(transaction)
@@ -148,6 +149,7 @@ class Ledger:
         self, transaction: Transaction, tenant: str, requested: Sequence[RequestedPersona], *, replay_seconds: float
     ) -> list[Item | None]:
         """Return the earlier item that each requested persona would join, in order. Nothing is recorded."""
+        self._end_leases(transaction)
         return find_earlier(transaction, tenant, requested, replay_seconds)
 
     @_operation(durable=False)
@@ -235,10 +237,12 @@ class Ledger:
 
     @_operation(durable=False)
     def renew(self, transaction: Transaction, items: Collection[str]) -> None:
-        """Renew the leases of live items."""
+        """Renew the leases of live items. A sent one is live again if another process took its owner for gone."""
         for item in items:
             transaction.execute(
-                "UPDATE items SET lease_until = ? WHERE id = ? AND owner = ? AND state IN ('queued', 'sent')",
+                "UPDATE items SET lease_until = ?, settled_at = NULL, "
+                "state = CASE state WHEN 'unknown' THEN 'sent' ELSE state END WHERE id = ? AND owner = ? "
+                "AND (state IN ('queued', 'sent') OR (state = 'unknown' AND outcome IS NULL))",
                 (transaction.now + records.LEASE_SECONDS, item, self.owner),
             )
 
@@ -287,11 +291,13 @@ class Ledger:
     @_operation(durable=False)
     def generation(self, transaction: Transaction, tenant: str, generation: str) -> GenerationRecord | None:
         """Return a generation, or None if this tenant has none of that id."""
+        self._end_leases(transaction)
         return read_generation(transaction, tenant, generation)
 
     @_operation(durable=False)
     def latest(self, transaction: Transaction, tenant: str, limit: int) -> list[GenerationRecord]:
         """Return the tenant's latest generations, the newest first."""
+        self._end_leases(transaction)
         newest = "SELECT id FROM generations WHERE tenant = ? ORDER BY created_at DESC, id LIMIT ?"
         return read_generations(transaction, f"generations.id IN ({newest})", (tenant, limit))
 
@@ -299,6 +305,10 @@ class Ledger:
     def spending(self, transaction: Transaction, tenant: str) -> Spending:
         """Return what a tenant's personas have cost."""
         return spending(transaction, tenant)
+
+    def _end_leases(self, transaction: Transaction) -> None:
+        """Settle what other processes left. This one knows what it works on, even if the clock was moved forward."""
+        end_leases(transaction, "lease_until < ? AND owner != ?", transaction.now, self.owner)
 
     # --- The database -------------------------------------------------------------------------------------------------
 
@@ -316,7 +326,7 @@ class Ledger:
         If the database cannot be used, that happens when the leases run out.
         """
         try:
-            await self.database.run(partial(end_leases, condition="owner = ?", value=self.owner))
+            await self.database.run(lambda transaction: end_leases(transaction, "owner = ?", self.owner))
         except LedgerError as error:
             logger.warning("The end of this process is not recorded: %s", error)
         finally:

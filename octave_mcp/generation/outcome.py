@@ -166,17 +166,19 @@ def progress_words(asked: int, created: int, failed: int) -> str:
     return f"{created} of {asked} ready" + (f", {failed} failed" if failed else "")
 
 
-def settles_at(item: Item, outcome: Outcome | None) -> float | None:
+def settles_at(item: Item, outcome: Outcome | None, clock_moved_at: float = 0.0) -> float | None:
     """Return when a complete list without an unknown item's persona proves that it was not created.
 
-    Seconds since the epoch; None if the item is not unknown, or has no name to search for.
+    Seconds since the epoch; None if the item is not unknown, or has no name to search for. If the clock was moved
+    forward since the item was sent, it is not known how long ago that was, and the wait begins again.
     """
     if item.state is not State.UNKNOWN or item.name is None or item.sent_at is None:
         return None
+    moved_at = clock_moved_at if clock_moved_at > item.sent_at else 0.0
     error = outcome.error if outcome else None
     if error is not None and item.settled_at is not None and _is_from_octave(error):
-        return item.settled_at + ERROR_ANSWER_SECONDS
-    return item.sent_at + NO_ANSWER_SECONDS
+        return max(item.settled_at, moved_at) + ERROR_ANSWER_SECONDS
+    return max(item.sent_at, moved_at) + NO_ANSWER_SECONDS
 
 
 def _is_from_octave(error: OctaveError) -> bool:
@@ -228,12 +230,18 @@ class Generation:
     parts: tuple[Part, ...]
 
     @classmethod
-    def of_record(cls, record: GenerationRecord, unrecorded: dict[str, Outcome], searches: dict[str, Search]) -> Self:
+    def of_record(
+        cls,
+        record: GenerationRecord,
+        unrecorded: dict[str, Outcome],
+        searches: dict[str, Search],
+        clock_moved_at: float = 0.0,
+    ) -> Self:
         """Return a recorded generation, with the outcomes that the ledger does not have yet, and the searches."""
         parts = []
         for item in record.items:
             outcome = unrecorded.get(item.id) or Outcome.of_item(item)
-            due = settles_at(item, outcome)
+            due = settles_at(item, outcome, clock_moved_at)
             search = searches.get(item.id) if item.state is State.UNKNOWN else None
             parts.append(Part(item, item.id in record.joined, outcome, search, due))
         return cls(record.id, record.created_at, tuple(parts))

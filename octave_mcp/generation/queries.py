@@ -42,12 +42,12 @@ LIST_LAG_SECONDS = 60.0
 """How long Octave's list may lack a persona that was created."""
 
 
-def end_leases(transaction: Transaction, condition: str, value: object) -> None:
+def end_leases(transaction: Transaction, condition: str, *values: object) -> None:
     """Settle live items that nobody works on any more."""
     transaction.execute(
         "UPDATE items SET state = CASE state WHEN 'sent' THEN 'unknown' ELSE 'failed' END, settled_at = ? "
         f"WHERE state IN ('queued', 'sent') AND {condition}",
-        (transaction.now, value),
+        (transaction.now, *values),
     )
 
 
@@ -55,7 +55,6 @@ def find_earlier(
     transaction: Transaction, tenant: str, requested: Sequence[RequestedPersona], replay_seconds: float
 ) -> list[Item | None]:
     """Return the earlier item that each requested persona joins: see `Ledger.begin`."""
-    end_leases(transaction, "lease_until < ?", transaction.now)
     rows = transaction.execute(
         f"SELECT {ITEM_COLUMNS} FROM items WHERE tenant = ? AND fingerprint IN ({', '.join('?' * len(requested))})",
         (tenant, *(persona.fingerprint for persona in requested)),
@@ -141,7 +140,6 @@ def read_generation(transaction: Transaction, tenant: str, generation: str) -> G
 
 def read_generations(transaction: Transaction, condition: str, values: Sequence[object]) -> list[GenerationRecord]:
     """Return the generations that meet a condition, the newest first."""
-    end_leases(transaction, "lease_until < ?", transaction.now)
     rows: list[Any] = transaction.execute(
         f"SELECT generations.id, generations.created_at, places.joined, {ITEM_COLUMNS} FROM generations "
         "JOIN places ON places.generation = generations.id JOIN items ON items.id = places.item "

@@ -4,9 +4,9 @@
 
 An item is one requested persona. It is `sent` in the ledger before the first byte of its request leaves, so whatever
 ends the process, the ledger knows what may have been created. A live item (`queued` or `sent`) has an owner, which is
-the process that works on it, and a lease that the owner renews. When a lease runs out, a queued item has failed, since
-nothing was sent for it, and a sent item is unknown. No other process ever sends it. Its owner may still record an
-answer that comes late, and recovery may still find its persona in Octave.
+the process that works on it, and a lease that the owner renews. When another process finds that a lease ran out, a
+queued item has failed, since nothing was sent for it, and a sent item is unknown. No other process ever sends it. Its
+owner may still renew the lease, or record an answer that comes late, and recovery may still find its persona in Octave.
 
 A generation is the list of items of one call. A call that repeats an earlier request joins the earlier items, so
 several generations may share an item. Every generation and item belongs to one tenant and is invisible to the others.

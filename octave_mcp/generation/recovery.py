@@ -146,7 +146,7 @@ class Recovery:
 
         Raises OctaveError and LedgerError.
         """
-        due = settles_at(item, Outcome.of_item(item))
+        due = settles_at(item, Outcome.of_item(item), self._clock.moved_at())
         is_due = due is not None and self._clock.now() >= due
         match, is_complete = await self._adopt(item, text=search_word(item.name or ""))
         if match == "absent" and is_due:

@@ -272,7 +272,8 @@ class GenerationService:
             await self._clock.sleep(POLL_SECONDS)
 
     def _generation(self, record: GenerationRecord) -> Generation:
-        return Generation.of_record(record, self._sender.unrecorded, self._recovery.searches)
+        moved_at = self._clock.moved_at()
+        return Generation.of_record(record, self._sender.unrecorded, self._recovery.searches, moved_at)
 
     # --- Running and ending -------------------------------------------------------------------------------------------
 
@@ -280,6 +281,7 @@ class GenerationService:
         """Renew leases, record what could not be recorded before, and make it durable, until cancelled."""
         while True:
             await self._clock.sleep(LEASE_SECONDS / 3)
+            self._clock.moved_at()
             if self._sender.active:
                 active = frozenset(self._sender.active)
                 await was_recorded(lambda: self._ledger.renew(active))  # noqa: B023 - called at once

@@ -1,11 +1,12 @@
 """Recovery of lost answers: what proves that a persona was created, what proves that it was not, and when."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.moved_clock import settle
-from support.services import Place, asking, place, until
+from support.services import Held, Place, asking, place, until
 from support.upstream import Request, answer, error_envelope, page_answer, timestamp
 
 from octave_mcp.generation import recovery
@@ -261,6 +262,41 @@ async def test_a_complete_list_without_it_proves_that_nothing_was_created(respon
         again = await here.generate(service, "A")
         assert [one.name for one in again.personas] == ["A"]
         assert len(here.octave.requests) == 2
+
+
+async def test_a_clock_that_is_moved_forward_settles_nothing(tmp_path: Path) -> None:
+    """What is in progress stays so, in its process and, once the lease is renewed, in others."""
+    held = Held()
+    async with place(held, tmp_path / "ledger") as here:
+        services = [await here.service(allow_same_name=True) for _ in range(2)]
+        calls = [here.generate(services[0], "A")]
+        await until(lambda: bool(here.octave.requests))
+        here.clock.jump(3700)
+        calls += [here.generate(service, "A") for service in services]
+        await here.clock.move(30)
+        held.let_go("A")
+        for call in calls:
+            result = await here.passing(call)
+            assert [part.state for part in result.parts] == [State.CREATED]
+            assert result.parts[0].outcome is not None
+            assert not result.parts[0].outcome.identified
+    assert len(here.octave.requests) == 1
+
+
+@pytest.mark.parametrize(("respond", "seconds"), [(server_error, 60), (no_answer, 600)])
+async def test_a_clock_that_is_moved_forward_begins_the_wait_again(respond: Any, seconds: float) -> None:
+    """Octave may be at work all the same, and its list may lag."""
+    async with place(respond) as here:
+        service = await here.service(allow_same_name=True)
+        result = await here.passing(here.generate(service, "A"))
+        here.clock.jump(3700)
+        moved_at = here.clock.time
+        early = await here.collect(service, result.id)
+        assert [part.state for part in early.parts] == [State.UNKNOWN]
+        assert early.parts[0].settles_at == pytest.approx(moved_at + seconds, abs=15)
+        await here.clock.move(moved_at + seconds - here.clock.time)
+        late = await here.collect(service, result.id)
+        assert [part.state for part in late.parts] == [State.FAILED]
 
 
 async def by_the_page(request: Request, writer: asyncio.StreamWriter) -> None:
