@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mcp.server.auth.routes import build_resource_metadata_url, cors_middleware, create_protected_resource_routes
+from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -186,8 +186,8 @@ def _with_cors(app: ASGIApp, settings: HttpSettings, *, local: bool) -> ASGIApp:
 def _card_routes(settings: HttpSettings) -> list[BaseRoute]:
     if settings.public_url is None:
         return []
-    endpoint = cors_middleware(ServerCard(settings).answer, ["GET", "OPTIONS"])
-    return [Route(f"{path}/server-card", endpoint, methods=["GET", "OPTIONS"]) for path in settings.paths]
+    answer = ServerCard(settings).answer
+    return [Route(f"{path}/server-card", answer, methods=["GET", "OPTIONS"]) for path in settings.paths]
 
 
 def _authenticated(app: ASGIApp, settings: HttpSettings) -> tuple[ASGIApp, list[BaseRoute]]:

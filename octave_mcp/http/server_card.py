@@ -28,6 +28,13 @@ MAX_AGE_SECONDS = 300
 """Seconds for which a card may be cached. Afterwards its ETag tells cheaply whether it has changed."""
 
 
+PUBLIC = {"access-control-allow-origin": "*", "access-control-expose-headers": "etag"}
+"""Lets the scripts of any page read the card and its ETag."""
+
+PREFLIGHT = {**PUBLIC, "access-control-allow-methods": "GET, HEAD", "access-control-allow-headers": "*"}
+"""Lets them send any header, such as If-None-Match."""
+
+
 class ServerCard:
     """The endpoint that answers with the card."""
 
@@ -35,12 +42,15 @@ class ServerCard:
         """Write the card, which is the same for everybody as long as the server runs."""
         self._body = json.dumps(_card(settings), ensure_ascii=False).encode()
         self._headers = {
+            **PUBLIC,
             "etag": f'"{hashlib.sha256(self._body).hexdigest()[:32]}"',
             "cache-control": f"public, max-age={MAX_AGE_SECONDS}",
         }
 
     async def answer(self, request: Request) -> Response:
-        """Return the card, or 304 if the client has it already."""
+        """Return the card, or 304 if the client has it already; to OPTIONS, what the scripts of a page may do."""
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={**PREFLIGHT, "access-control-max-age": str(MAX_AGE_SECONDS)})
         known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
         if known & {self._headers["etag"], "*"}:
             return Response(status_code=304, headers=self._headers)

@@ -54,9 +54,25 @@ async def test_the_card_is_cached_until_it_changes() -> None:
         for known, status in ((etag, 304), (f'"other", W/{etag}', 304), ("*", 304), ('"other"', 200)):
             answered = await http.get(f"{url}/server-card", headers={"if-none-match": known})
             assert (known, answered.status_code, answered.headers["etag"]) == (known, status, etag)
-        asked = {"origin": "https://any.example", "access-control-request-method": "GET"}
-        assert (await http.options(f"{url}/server-card", headers=asked)).status_code == 200
         assert (await http.post(f"{url}/server-card")).status_code == 405
+
+
+async def test_the_scripts_of_any_page_can_use_the_etag() -> None:
+    """A browser asks first whether a script may send If-None-Match, and shows it only the headers that are allowed."""
+    asked = {"origin": "https://any.example", "access-control-request-method": "GET"}
+    asked["access-control-request-headers"] = "if-none-match, mcp-protocol-version"
+    async with serving(sandbox=True, public_url=PUBLIC) as url, httpx.AsyncClient() as http:
+        allowed = await http.options(f"{url}/server-card", headers=asked)
+        assert (allowed.status_code, allowed.text) == (204, "")
+        assert allowed.headers["access-control-allow-headers"] == "*"
+        assert "GET" in allowed.headers["access-control-allow-methods"]
+        card = await http.get(f"{url}/server-card")
+        again = await http.get(f"{url}/server-card", headers={"if-none-match": card.headers["etag"]})
+        for answered in (allowed, card, again):
+            assert answered.headers["access-control-allow-origin"] == "*"
+            assert answered.headers["access-control-expose-headers"] == "etag"
+        refused = await http.options(url, headers=asked)
+        assert "access-control-allow-origin" not in refused.headers, "the endpoint itself stays closed"
 
 
 async def test_there_is_no_card_without_a_public_url() -> None:
