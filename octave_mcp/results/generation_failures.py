@@ -123,8 +123,9 @@ class FailureWriter:
     def _unnamed(self) -> str:
         return (
             "It was asked for without a name, so it cannot be looked for. The same request is not sent again for "
-            f"{self.replay / 3600:g} hours. Tell the user; list_personas shows what there is, and get_persona (section "
-            "details) when it was created. If it is missing there and still wanted, ask for it with a name."
+            f"{self.replay / 3600:g} hours. Tell the user; list_personas may show it only after a minute, and "
+            "get_persona (section details) says when each was created. If it is missing even then and wanted, ask for "
+            "it with a name."
         )
 
 

@@ -226,7 +226,7 @@ async def test_one_without_a_name_cannot_be_looked_for_and_says_how_to_go_on() -
             result = await client.call_tool("generate_personas", arguments)
             (failed,) = structured(result)["failed"]
             assert (failed["mayExist"], failed["retry"]) == (True, "after_change")
-            for words in ("without a name, so it cannot be looked for", "for 24 hours", "ask for it with a name"):
+            for words in ("so it cannot be looked for", "24 hours", "only after a minute", "ask for it with a name"):
                 assert words in failed["problem"]
             assert "usage" not in structured(result)  # it may have been charged
     assert len(octave.requests) == 1
