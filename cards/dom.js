@@ -98,7 +98,8 @@ export function counted(count, one, many = `${one}s`) {
 }
 
 /**
- * Put new children into a container. What had the focus keeps it: the element of the same key, and its selection.
+ * Put new children into a container. What had the focus keeps it, as the element of the same key; what was opened or
+ * closed stays so.
  *
  * @param {Element} container
  * @param {...(Child | Child[])} children
@@ -106,8 +107,15 @@ export function counted(count, one, many = `${one}s`) {
 export function redraw(container, ...children) {
   const active = document.activeElement;
   const key = active instanceof HTMLElement && container.contains(active) ? active.dataset.key : undefined;
+  const opened = new Map([...container.querySelectorAll("details")].map((one) => [summaryKey(one), one.open]));
   container.replaceChildren(...children.flat().filter((child) => child instanceof Node));
+  for (const one of container.querySelectorAll("details")) one.open = opened.get(summaryKey(one)) ?? one.open;
   if (key) focusOn(container, key);
+}
+
+/** @param {Element} details */
+function summaryKey(details) {
+  return details.querySelector("summary")?.dataset.key;
 }
 
 /**

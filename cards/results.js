@@ -31,7 +31,8 @@ export function readResult(result) {
   const { structuredContent, content, isError } = fields(result);
   const raw = fields(structuredContent);
   const notes = items(raw.notes).map(text).filter(Boolean);
-  if (isError === true || !Object.keys(raw).length) {
+  const isGeneration = Array.isArray(raw.personas) && raw.status !== undefined;
+  if ((isError === true && !isGeneration) || !Object.keys(raw).length) {
     const said = items(content).map((block) => text(fields(block).text));
     const shown = said.filter(Boolean).join("\n\n") || text(raw.problem);
     const isEmpty = !shown && isError !== true;
@@ -44,7 +45,7 @@ export function readResult(result) {
   if (!Array.isArray(raw.personas)) return { kind: "record", personas: [readPersona(raw, 0, true)], notes };
   const offset = typeof raw.offset === "number" ? raw.offset : 0;
   const personas = raw.personas.map((one, place) => readPersona(one, offset + place));
-  if (raw.status === undefined) return { kind: "list", personas, notes, page: page(raw, offset + personas.length) };
+  if (!isGeneration) return { kind: "list", personas, notes, page: page(raw, offset + personas.length) };
   return { kind: "generation", personas, notes, generation: generation(raw) };
 }
 

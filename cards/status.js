@@ -38,7 +38,7 @@ export function statusView(app) {
     ...(result?.generation?.failed ?? []).map((failed) => failure(app, failed)),
     result?.text && written("p", result.text, { class: result.isError ? "problem lines" : "lines" }),
     latest(app),
-    result?.notes.length ? notes(result.notes) : null,
+    result?.notes.length ? notes(result.notes, isSearch(app)) : null,
   ];
   return parts.filter((part) => part instanceof HTMLElement);
 }
@@ -49,6 +49,10 @@ function title({ result, personas, page, isCancelled, host }) {
   if (!result) return host.isConnected ? "Waiting for the personas" : "Personas";
   if (result.kind === "text") return result.isError ? "That did not work" : "Answer";
   if (result.kind === "generations") return "Latest generations";
+  if (result.generation?.status === "failed") {
+    if (!result.generation.id) return "That did not work";
+    return result.generation.failed.some(({ mayExist }) => mayExist) ? "No persona is ready" : "Nothing was created";
+  }
   if (page?.total) return `${personas.length} of ${counted(page.total, "persona")}`;
   return counted(personas.length, "persona");
 }
@@ -90,15 +94,27 @@ function failure(app, { personas, problem, code, mayExist }) {
     "section",
     { class: mayExist ? "failure doubtful" : "failure" },
     element("h2", {}, heading ?? ""),
-    written("p", app.namesIn(personas), { class: "quiet" }),
+    personas !== "all" && written("p", app.namesIn(personas), { class: "quiet" }),
     written("p", problem, { class: "lines" }),
   );
 }
 
-/** @param {string[]} said */
-function notes(said) {
+/**
+ * Return whether the page shows what a search found: its notes say so if nothing matched, and all are listed.
+ *
+ * @param {App} app
+ */
+function isSearch({ result, input }) {
+  return result?.kind === "list" && Boolean(input.text);
+}
+
+/**
+ * @param {string[]} said
+ * @param {boolean} open
+ */
+function notes(said, open) {
   const listed = element("ul", {}, said.map((note) => written("li", note)));
-  return element("details", { class: "notes" }, element("summary", { key: "notes" }, counted(said.length, "note")), listed);
+  return element("details", { class: "notes", open }, element("summary", { key: "notes" }, counted(said.length, "note")), listed);
 }
 
 /** @param {App} app */

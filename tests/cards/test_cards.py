@@ -136,6 +136,33 @@ def test_failures_say_what_happened_and_whether_a_persona_may_exist(open_cards: 
     assert host.page.run("document.querySelectorAll('.doubtful').length", in_frame=True) == 1
 
 
+def test_a_generation_of_which_all_failed_is_shown_as_one(open_cards: Opener, sandbox: Tool) -> None:
+    """Its result is an error for the model; a person sees what failed and why, and no words that are for a model."""
+    wanted = {"personas": [{"name": "VP of Sales", "sources": [{"type": "TEXT", "value": "notes"}]}]}
+    failed = sandbox("generate_personas", wanted)
+    assert failed["isError"]
+    host = open_cards(sandbox)
+    host.input(**wanted)
+    host.page.run(f"host.sendToolResult({json.dumps(failed)})")
+    assert host.sees("Nothing was created")
+    assert host.sees("A persona of this name exists")
+    assert "generationId" not in host.text()
+    host.page.run(f"host.sendToolResult({json.dumps(sandbox('generate_personas', {'personas': []}))})")
+    assert host.sees("That did not work")
+    assert host.sees("The call was not right")
+
+
+def test_what_is_collected_may_be_a_failure(open_cards: Opener) -> None:
+    """All of it, which is an error's result: then nothing is being written any more."""
+    refused = {"personas": 'personas[0] "CISO"', "problem": "Octave said no.", "code": "input_rejected"}
+    settled = generation(status="failed", failed=[refused])
+    host = open_cards(lambda *_: call_result(settled, is_error=True))
+    host.result(generation(status="pending", pending=['Being written: personas[0] "CISO".']))
+    assert host.sees("Octave rejected it")
+    assert "Being written" not in host.text()
+    assert len(host.methods("tools/call")) == 1
+
+
 def test_without_any_capability_what_came_is_shown(open_cards: Opener) -> None:
     """Nothing is offered that the host would not do."""
     host = open_cards(capabilities=NOTHING)

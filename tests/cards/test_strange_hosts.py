@@ -186,7 +186,7 @@ def test_failures_name_personas_and_not_places_of_the_call(strange: Opener) -> N
     assert host.page.run(parts, in_frame=True) == [
         ["Not created", "A, B and 3 more", "One."],
         ["It may exist", "Persona 3", "Two."],
-        ["Octave is busy", "all", "Three."],
+        ["Octave is busy", "Three."],
     ]
 
 
@@ -223,6 +223,25 @@ def test_the_focus_is_never_lost(strange: Opener) -> None:
     host.press("copy")
     assert host.sees("Copied.")
     assert host.focused() == "copy"
+
+
+def test_notes_stay_open_and_are_so_where_a_search_found_nothing(strange: Opener) -> None:
+    """Then all personas are listed, which only a note says."""
+    host = strange()
+    host.tell("tool-input", {"arguments": {"text": "zebra"}})
+    host.result({"personas": [CISO, CFO], "offset": 0, "total": 2, "notes": ["Nothing matches, so all are listed."]})
+    assert host.sees("2 of 2 personas")
+    assert "Nothing matches" in host.text()
+    host.press("notes")
+    assert "Nothing matches" not in host.text()
+    choose = "document.querySelector('input[type=checkbox]').click()"
+    host.page.run(choose, in_frame=True)
+    assert host.sees("1 chosen")
+    assert "Nothing matches" not in host.text()
+    host.press("notes")
+    host.page.run(choose, in_frame=True)
+    assert host.sees("0 chosen")
+    assert "Nothing matches" in host.text()
 
 
 def test_a_comparison_in_a_narrow_frame_keeps_its_words_whole(strange: Opener) -> None:
