@@ -56,7 +56,8 @@ is not enough."""
 
 LIST_PERSONAS_DESCRIPTION = """\
 List the buyer personas that the workspace has, or those that match a text, an offering or a playbook: to see what \
-exists before creating more, and to find an oId by name. A text that matches nothing lists all names."""
+exists before creating more, and to find an oId by name. A text that matches nothing lists all names. What was created \
+just now may be missing; get_generation has it."""
 
 _USES = ", ".join(f"{kind.name} (for {' and '.join(kind.used_for)})" for kind in KINDS.values())
 LIST_LIBRARY_DESCRIPTION = f"""\
