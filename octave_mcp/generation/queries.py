@@ -21,6 +21,7 @@ from octave_mcp.generation.records import (
 
 __all__ = [
     "ITEM_COLUMNS",
+    "LIST_LAG_SECONDS",
     "check_limits",
     "end_leases",
     "find_earlier",

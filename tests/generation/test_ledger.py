@@ -8,6 +8,7 @@ from support.ledgers import MovedTime, begin, finish, ledger_in_postgres, ledger
 
 from octave_mcp.generation import ledger as ledger_module
 from octave_mcp.generation.ledger import Ledger
+from octave_mcp.generation.queries import LIST_LAG_SECONDS
 from octave_mcp.generation.records import (
     DAY_SECONDS,
     RETENTION_SECONDS,
@@ -135,6 +136,36 @@ async def test_tenants_share_nothing(ledger: Ledger) -> None:
 
 
 # --- Limits -----------------------------------------------------------------------------------------------------------
+
+
+@each_database
+@pytest.mark.parametrize(
+    ("state", "later", "is_taken"),
+    [
+        (None, 0, True),
+        (State.UNKNOWN, 3600, True),
+        (State.CREATED, LIST_LAG_SECONDS - 1, True),
+        (State.CREATED, LIST_LAG_SECONDS + 1, False),
+        (State.FAILED, 0, False),
+    ],
+)
+async def test_a_name_is_taken_by_what_octaves_list_may_lack(
+    ledger: Ledger,
+    time: MovedTime,
+    state: State | None,
+    later: float,
+    is_taken: bool,  # noqa: FBT001 - drawn by the table
+) -> None:
+    """Of this tenant's earlier calls; the items of one call do not take each other's names."""
+    first = await begin(ledger, "A")
+    if state is not None:
+        await finish(ledger, first, state)
+    time.now += later
+    second = await begin(ledger, "A", "A", "B", fingerprints=["x", "y", "z"])
+    assert second.new == (0, 1, 2)
+    taken = {name: namesake.generation for name, namesake in second.namesakes.items()}
+    assert taken == ({"A": first.record.id} if is_taken else {})
+    assert (await begin(ledger, "A", tenant="another")).namesakes == {}
 
 
 @each_database
