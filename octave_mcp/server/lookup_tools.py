@@ -48,7 +48,7 @@ from octave_mcp.server.schemas import (
 from octave_mcp.server.services import CallRefused, CallState
 from octave_mcp.server.tool_adapter import Arguments, make_tool, read
 
-__all__ = ["NOTHING_LINKED", "lookup_tools"]
+__all__ = ["NOTHING_LINKED", "lookup_tools", "personas_with_all_words"]
 
 GET_PERSONA_DESCRIPTION = """\
 Show one buyer persona of the workspace in full, by its oId, or only some of its sections. For when a condensed result \
@@ -235,6 +235,12 @@ async def _personas(lookups: LookupClient, wanted: _ListPersonas) -> _Found:
         )
     is_empty = not rows and not wanted.offset and (offering or playbook)
     return rows, total, following, [*notes, *([NOTHING_LINKED] if is_empty else [])]
+
+
+async def personas_with_all_words(lookups: LookupClient, text: str, limit: int) -> list[Persona]:
+    """Return the personas that `list_personas` finds by all words of a text, at most `limit`."""
+    rows, _, _, notes = await _personas(lookups, _ListPersonas.model_construct(text=text, limit=limit))
+    return [] if {NO_MATCH, SOME_WORDS} & set(notes) else [row for row in rows if isinstance(row, Persona)]
 
 
 async def _library(lookups: LookupClient, kind: Kind, wanted: _ListLibrary) -> _Found:

@@ -16,6 +16,7 @@ from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.record import record
 from octave_mcp.results.failures import explain_lookup
 from octave_mcp.results.lookups import row_of
+from octave_mcp.server.lookup_tools import personas_with_all_words
 from octave_mcp.server.services import CallRefused, CallState
 
 __all__ = ["add_prompts"]
@@ -24,7 +25,7 @@ MAX_CHARACTERS = 500
 """Characters of an argument that are used: it is somebody's words among this server's own."""
 
 MATCHES = 20
-"""Personas, as Octave's search finds them, among which a name is matched."""
+"""Personas among which a name is matched."""
 
 _ENDS_IN_OID = re.compile(r"\(([^()\s]+)\)$")
 """The oId in a persona as completions write it: `CISO at a bank (pe_123)`."""
@@ -127,9 +128,9 @@ async def _found(state: CallState, wanted: str) -> Persona:
             return await state.lookups.persona(oid)
         except InputProblem:
             pass  # a name may be one word, or end in brackets, too
-    page = await state.lookups.personas(text=wanted, offering_oid=None, playbook_oid=None, limit=MATCHES, offset=0)
-    exact = [one for one in page.data if clean(one.name or "").casefold() == clean(wanted).casefold()]
-    near = exact or page.data
+    found = await personas_with_all_words(state.lookups, wanted, MATCHES) if wanted else []
+    exact = [one for one in found if clean(one.name or "").casefold() == clean(wanted).casefold()]
+    near = exact or found
     if len(near) == 1 and near[0].oId:
         return await state.lookups.persona(near[0].oId)
     names = "; ".join(f"{one['name']} ({one['oId']})" for one in map(row_of, near))

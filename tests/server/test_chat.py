@@ -189,6 +189,10 @@ async def test_an_interview_with_nobody_or_with_several_says_so() -> None:
     bracketed = record(1) | {"oId": "pe_1", "name": "CISO (EMEA)"}
     async with connected(Library(personas=[bracketed])) as (client, _):
         assert "CISO (EMEA) (pe_1)" in await prompted(client, "interview_persona", persona="ciso (emea)")
+    spelt_out = record(1) | {"oId": "pe_1", "name": "Chief Information Security Officer,  banking"}
+    async with connected(Library(personas=[spelt_out])) as (client, _):
+        for said in ("CISO", "chief information security officer, banking"):  # as people say it, with other blanks
+            assert "(pe_1)" in await prompted(client, "interview_persona", persona=said)
 
 
 # --- Completions ------------------------------------------------------------------------------------------------------
