@@ -1,13 +1,14 @@
 """The question that a person answers before personas are created: how many, from what, at what price."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from octave_mcp.generation.records import Spending
 from octave_mcp.octave.models import GenerateRequest, Persona
 from octave_mcp.results.receipts import MAX_DETAILED, fields_asked_for, sources_asked_for
 from octave_mcp.results.wording import plain_number, quoted
 
-__all__ = ["question"]
+__all__ = ["Figures", "question"]
 
 MAX_NAMES = 50
 """Personas to be created that are named; more are counted. One call may ask for 25, unless the operator allows more."""
@@ -16,23 +17,34 @@ MAX_SIMILAR = 5
 """Similar personas that are named; more are counted."""
 
 
-def question(
-    request: GenerateRequest, spending: Spending | None, balance: float | None, similar: Sequence[Persona]
-) -> str:
-    """Return the question whether to create the personas of `request`.
+@dataclass
+class Figures:
+    """What is known for a question, None if it is not.
 
-    `spending` is what personas have cost here so far, and `balance` the credits left; None if they are not known.
-    `similar` are personas in Octave whose names are like those asked for.
+    `spending` is what personas have cost here so far, and `balance` the credits left. `similar` are personas in Octave
+    whose names are like those asked for. `names` has those of offerings and the like, by oId.
     """
+
+    spending: Spending | None = None
+    balance: float | None = None
+    similar: Sequence[Persona] | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+def question(request: GenerateRequest, known: Figures) -> str:
+    """Return the question whether to create the personas of `request`."""
     count = len(request.personas)
     lines = [f"Create {count} persona{'' if count == 1 else 's'} in Octave?"]
     if count > MAX_DETAILED:
         lines.append(f"{_listed([quoted(one.name) or 'one without a name' for one in request.personas], MAX_NAMES)}.")
     lines.append(f"{_capitalized(sources_asked_for(request.personas))}.")
-    lines.append(f"{_capitalized('; '.join(fields_asked_for(request, unlinked='no offerings to link to')))}.")
-    lines.append(f"{_price(spending, count)} {_left(balance)}")
-    if similar:
-        names = _listed([f"{quoted(one.name)} ({one.oId})" for one in similar], MAX_SIMILAR)
+    fields = fields_asked_for(request, unlinked="no offerings to link to", names=known.names)
+    lines.append(f"{_capitalized('; '.join(fields))}.")
+    lines.append(f"{_price(known.spending, count)} {_left(known.balance)}")
+    if known.similar is None:
+        lines.append("Whether similar personas exist is not known.")
+    elif known.similar:
+        names = _listed([f"{quoted(one.name)} ({one.oId})" for one in known.similar], MAX_SIMILAR)
         lines.append(f"Similar personas exist already: {names}.")
     return "\n".join(lines)
 

@@ -1,7 +1,8 @@
 """What a call asked for and no later look-up can show: offering, links, playbook, voice, and the sources."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from octave_mcp.octave.models import GenerateRequest, PersonaRequest, Source
@@ -26,21 +27,31 @@ def receipt(request: GenerateRequest) -> str:
     return f"Asked for with: {'; '.join([*fields, sources_asked_for(request.personas)])}."
 
 
-def fields_asked_for(request: GenerateRequest, *, unlinked: str) -> list[str]:
-    """Return what all personas of a request share; `unlinked` are the words for one that links to no offering."""
+def fields_asked_for(
+    request: GenerateRequest, *, unlinked: str, names: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """Return what all personas of a request share.
+
+    `unlinked` are the words for one that links to no offering, and `names` has those that are known, by oId.
+    """
+
+    def shown_as(oid: str) -> str:
+        name = quoted(names.get(oid))
+        return f"{name} ({_short(oid)})" if name else _short(oid)
+
     shown = []
     if request.primaryOfferingOId:
-        shown.append(f"primary offering (context) {_short(request.primaryOfferingOId)}")
+        shown.append(f"primary offering (context) {shown_as(request.primaryOfferingOId)}")
     if linking := request.linkingStrategy:
-        oids = [_short(oid) for oid in linking.offeringOIds or ()]
+        oids = [shown_as(oid) for oid in linking.offeringOIds or ()]
         more = f" and {len(oids) - MAX_SOURCES} more" if len(oids) > MAX_SOURCES else ""
         shown.append(
             f"linked to offerings {', '.join(oids[:MAX_SOURCES])}{more}" if oids else "linked to all offerings"
         )
     else:
         shown.append(unlinked)
-    shown += [f"playbook {_short(request.playbookOId)}"] if request.playbookOId else []
-    shown += [f"brand voice {_short(request.brandVoiceOId)}"] if request.brandVoiceOId else []
+    shown += [f"playbook {shown_as(request.playbookOId)}"] if request.playbookOId else []
+    shown += [f"brand voice {shown_as(request.brandVoiceOId)}"] if request.brandVoiceOId else []
     return shown
 
 

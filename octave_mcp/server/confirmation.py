@@ -22,10 +22,11 @@ from pydantic import BaseModel, Field, ValidationError
 from octave_mcp.generation.records import LedgerError
 from octave_mcp.generation.sending import Preview
 from octave_mcp.octave.errors import OctaveError
+from octave_mcp.octave.library_kinds import BRAND_VOICES, OFFERINGS, PLAYBOOKS
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.models import GenerateRequest, Persona
 from octave_mcp.octave.text import same_name
-from octave_mcp.results.confirmation import question
+from octave_mcp.results.confirmation import Figures, question
 from octave_mcp.results.failures import NOTHING_SENT, Code, Failure, Retry
 from octave_mcp.results.workspace import balance_of
 from octave_mcp.server.services import CallRefused, CallState
@@ -171,21 +172,38 @@ def _can_ask(context: Context[CallState, Any]) -> bool:
 
 
 async def _question(request: GenerateRequest, state: CallState) -> str:
-    """Return the question, with what can be looked up in time."""
-    spending, balance = None, None
-    similar: dict[str, Persona] = {}
-    names = [persona.name for persona in request.personas if persona.name][:MAX_NAMES_SEARCHED]
+    """Return the question, with what can be looked up in time; it says what is not known."""
+    figures = Figures()
     with anyio.move_on_after(LOOK_UP_SECONDS):
         try:
-            spending = await state.generation.spending()
-            balance = balance_of((await state.lookups.workspace()).credits)
-            for name in names:
-                similar |= await _similar(state.lookups, name)
+            figures.spending = await state.generation.spending()
+            figures.balance = balance_of((await state.lookups.workspace()).credits)
+            figures.similar = await _similar(request, state.lookups)
+            figures.names = await _names(request, state.lookups)
         except (OctaveError, LedgerError):
-            pass  # the question says what is not known
-    return question(request, spending, balance, sorted(similar.values(), key=lambda one: one.oId or ""))
+            pass
+    return question(request, figures)
 
 
-async def _similar(lookups: LookupClient, name: str) -> dict[str, Persona]:
-    page = await lookups.personas(text=name, offering_oid=None, playbook_oid=None, limit=10, offset=0)
-    return {one.oId: one for one in page.data if one.oId and one.name and not same_name(one.name, name)}
+async def _similar(request: GenerateRequest, lookups: LookupClient) -> list[Persona]:
+    """Return the personas whose names contain a requested one."""
+    similar: dict[str, Persona] = {}
+    for name in [persona.name for persona in request.personas if persona.name][:MAX_NAMES_SEARCHED]:
+        page = await lookups.personas(text=name, offering_oid=None, playbook_oid=None, limit=10, offset=0)
+        similar |= {one.oId: one for one in page.data if one.oId and one.name and not same_name(one.name, name)}
+    return sorted(similar.values(), key=lambda one: one.oId or "")
+
+
+async def _names(request: GenerateRequest, lookups: LookupClient) -> dict[str, str]:
+    """Return the names of what a request gives by oId, as far as Octave's lists have them."""
+    linked = request.linkingStrategy.offeringOIds if request.linkingStrategy else None
+    wanted = {
+        OFFERINGS: {request.primaryOfferingOId, *(linked or ())},
+        PLAYBOOKS: {request.playbookOId},
+        BRAND_VOICES: {request.brandVoiceOId},
+    }
+    names: dict[str, str] = {}
+    for kind, oids in wanted.items():
+        rows, _ = await lookups.all_rows(kind, if_few=True) if any(oids) else ([], True)
+        names |= {row.oId: row.name for row in rows if row.oId in oids and row.oId and row.name}
+    return names

@@ -176,6 +176,26 @@ async def test_figures_that_cannot_be_had_do_not_hold_up_the_question() -> None:
         here.octave.look_up = broken
         assert not (await here.call()).is_error
         assert "The credits left are not known." in here.questions[0]
+        assert "Whether similar personas exist is not known." in here.questions[0]
+
+
+async def test_the_question_has_names_for_what_was_given_by_oid() -> None:
+    """A person knows offerings by name; an oId that Octave does not list stays as it is."""
+
+    async def look_up(request: Any, writer: asyncio.StreamWriter) -> None:
+        if "product" in request.path:
+            rows = [{"oId": "o_1", "name": "Trust Center"}, {"oId": "o_3", "name": "Other"}]
+            writer.write(answer({"_metadata": {}, "hasNext": False, "total": 2, "data": rows}))
+        else:
+            await here.octave.list_personas(request, writer)
+
+    async with asking("auto", NO, confirm="ask") as here:
+        here.octave.look_up = look_up
+        linking = {"mode": "SPECIFIC", "offeringOIds": ["o_1", "o_2"]}
+        await here.call({**ASKED, "linkingStrategy": linking})
+        (text,) = here.questions
+        assert 'Primary offering (context) "Trust Center" (o_1); linked to offerings "Trust Center" (o_1), o_2.' in text
+        assert "Other" not in text
 
 
 async def test_an_answer_counts_on_any_replica_that_shares_the_key_and_only_once() -> None:
