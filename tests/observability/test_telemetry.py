@@ -236,8 +236,8 @@ async def test_a_look_up_is_a_span_without_its_query(seen: Seen) -> None:
     async with upstream(by_the_page) as octave:
         octave.library.append({"oId": "pe_1", "name": "marker-text"})
         async with Client(build_server(Settings(base_url=octave.url, api_key=SecretStr(KEY)))) as client:
-            await client.call_tool("list_personas", {"text": "marker-text"})
-        assert octave.looked_up[0].query["text"] == "marker-text"
+            await client.call_tool("list_personas", {"offeringOId": "marker-text"})
+        assert octave.looked_up[0].query["productOId"] == "marker-text"
     (span,) = seen.spans("GET /api/v2/persona/list")
     (call,) = seen.spans("tools/call list_personas")
     assert span.parent is not None
