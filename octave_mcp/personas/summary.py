@@ -13,11 +13,10 @@ Each persona is rendered as text and as structured content with the same items, 
 one of them. The budget covers both.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import islice, takewhile
 from typing import Any
 
@@ -25,7 +24,7 @@ from octave_mcp.octave.models import Persona
 from octave_mcp.octave.sections import SECTIONS, Content, Section
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.section_items import MAX_ITEM_CHARACTERS, display_name, items_of, plain_oid
-from octave_mcp.personas.tokens import cost, estimate
+from octave_mcp.personas.tokens import fits
 
 __all__ = ["Condensed", "condense"]
 
@@ -44,8 +43,14 @@ _MAX_NAME_CHARACTERS = 80
 _MIN_CHARACTERS_WITH_ELLIPSIS = 16
 """Characters of a shortened name that gets an ellipsis: in a shorter one it would cost as much as a word."""
 
-_COUNTS_TOKENS = 60
-"""Tokens of a share that are set aside for the counts of what is left out."""
+_BYTES_A_TOKEN = 3
+"""Bytes of a token, for an item's part of a share: prose has about four, Chinese two and a half."""
+
+_HEAD_TOKENS = 120
+"""Tokens of a share that are set aside for name, oId and the counts of what is left out."""
+
+_LABEL_TOKENS = 16
+"""Tokens of a share that a section's names take, beside its items."""
 
 
 def _plan() -> tuple[Section, ...]:
@@ -62,9 +67,6 @@ _PLAN = _plan()
 
 _DISPLAYED = sorted(SECTIONS, key=lambda section: section.content is not Content.TEXT)
 """The order in which sections are shown: as declared, after the description, which says who this is."""
-
-_LABEL_TOKENS = {section.key: estimate(section.key) + estimate(section.label) + 6 for section in SECTIONS}
-"""Tokens of the first item of a section beside its own."""
 
 
 @dataclass
@@ -129,15 +131,13 @@ def condense(
     def named(characters: int) -> list[Condensed]:
         return [candidate.named(characters) for candidate in candidates]
 
-    # An index before the one that `bisect_right` returns was measured, and fits.
-    characters = bisect_right(range(_MAX_NAME_CHARACTERS + 1), budget, key=lambda length: _total(named(length))) - 1
-    shown = named(max(0, characters))
-    count = bisect_right(range(len(shown) + 1), budget, key=lambda end: _total(shown[:end])) - 1
-    return shown[: max(0, count)], _note(shown[: max(0, count)])
+    shown = named(max(0, _most_that_fits(range(_MAX_NAME_CHARACTERS + 1), named, budget)))
+    count = max(0, _most_that_fits(range(len(shown) + 1), lambda end: shown[:end], budget))
+    return shown[:count], _note(shown[:count])
 
 
 class _Candidate:
-    """A persona made safe to show, with the tokens of each item that may be shown."""
+    """A persona made safe to show, with the items that may be shown."""
 
     def __init__(self, persona: Persona) -> None:
         self._name = display_name(persona) or "(no name)"
@@ -145,7 +145,7 @@ class _Candidate:
         self._flags = tuple(flag for flag in ("rejected", "unrecognized") if getattr(persona, flag))
         texts = {section.key: list(items_of(persona, section)) for section in SECTIONS}
         self._counts = {key: len(some) for key, some in texts.items() if some}
-        self._items = {section.key: _priced(texts[section.key], section) for section in SECTIONS}
+        self._items = {section.key: _usable(texts[section.key], section) for section in SECTIONS}
 
     def named(self, characters: int) -> Condensed:
         """Return this persona by oId, and by name in at most the given number of characters."""
@@ -158,18 +158,18 @@ class _Candidate:
         """Return this persona with the plan's items down to `depth`, or to the last that fits into `room` tokens."""
         shown = self.named(_MAX_NAME_CHARACTERS)
         shown.counted = counted
-        room -= cost(shown.structured(), shown.text()) + _COUNTS_TOKENS
+        room -= _HEAD_TOKENS
         chosen: Counter[str] = Counter()
         for section in _PLAN[:depth]:
-            items = self._items[section.key]
-            if chosen[section.key] == len(items):
+            items, place = self._items[section.key], chosen[section.key]
+            if place == len(items):
                 continue
-            room -= items[chosen[section.key]][1] + (0 if chosen[section.key] else _LABEL_TOKENS[section.key])
+            room -= 2 * len(items[place].encode()) // _BYTES_A_TOKEN + (0 if place else _LABEL_TOKENS)
             if room < 0:
                 break
             chosen[section.key] += 1
         keys = [section.key for section in _DISPLAYED if chosen[section.key]]
-        shown.items = {key: [text for text, _ in self._items[key][: chosen[key]]] for key in keys}
+        shown.items = {key: self._items[key][: chosen[key]] for key in keys}
         shown.left_out = {key: left for key, count in self._counts.items() if (left := count - chosen[key])}
         return shown
 
@@ -182,7 +182,6 @@ def _deepest(
         return []
     room = _MAX_SHARES * budget // len(chosen)
 
-    @cache  # the depth that fits was measured, and is returned
     def shown(depth: int) -> list[Condensed]:
         return [
             candidate.to(depth, room, counted=len(chosen) <= _MAX_COUNTED_EACH)
@@ -191,14 +190,20 @@ def _deepest(
             for place, candidate in enumerate(candidates)
         ]
 
-    fitting = bisect_right(depths, budget, key=lambda depth: _total(shown(depth)))
-    return shown(depths[fitting - 1]) if fitting else []
+    fitting = _most_that_fits(depths, shown, budget)
+    return shown(depths[fitting]) if fitting >= 0 else []
 
 
-def _total(shown: Sequence[Condensed]) -> int:
-    """Return the estimated tokens of all together, in both channels, with the note in both."""
-    text = "\n\n".join(one.text() for one in shown)
-    return cost([one.structured() for one in shown], text) + 2 * estimate(_note(shown))
+def _most_that_fits(sizes: Sequence[int], shown: Callable[[int], Sequence[Condensed]], budget: int) -> int:
+    """Return the index of the largest size at which what is shown fits, or -1 if nothing does."""
+    return bisect_left(sizes, True, key=lambda size: not _fits(shown(size), budget)) - 1
+
+
+def _fits(shown: Sequence[Condensed], budget: int) -> bool:
+    """Return whether all together fit, in both channels, with the note in both."""
+    note = _note(shown)
+    text = "\n\n".join([*(one.text() for one in shown), note])
+    return fits([*(one.structured() for one in shown), note], text, budget)
 
 
 def _note(shown: Sequence[Condensed]) -> str:
@@ -220,11 +225,11 @@ def _counts(left_out: dict[str, int]) -> str:
     return ", ".join(f"{left_out[key]} {key}{unit}" for key, unit in units.items() if key in left_out)
 
 
-def _priced(texts: Sequence[str], section: Section) -> list[tuple[str, int]]:
-    """Return the first texts that are short enough to show, clean, each with its tokens in both channels."""
+def _usable(texts: Sequence[str], section: Section) -> list[str]:
+    """Return the first texts that are short enough to show, clean."""
     usable: Iterable[str]
     if section.content is Content.TEXT:  # a later sentence says little without the one before it
         usable = takewhile(lambda text: len(text) <= MAX_ITEM_CHARACTERS, texts)
     else:
         usable = filter(None, (clean(text) for text in texts if len(text) <= MAX_ITEM_CHARACTERS))
-    return [(text, estimate(text) * 2 + 4) for text in islice(usable, section.shown)]
+    return list(islice(usable, section.shown))

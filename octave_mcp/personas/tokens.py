@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["cost", "estimate"]
+__all__ = ["cost", "estimate", "fits"]
 
 _PIECE = re.compile(
     r'"(?:[,:]|:\[|\],|\},\{)"'  # what stands between the strings of compact JSON
@@ -49,7 +49,17 @@ def estimate(text: str) -> int:
 
 def cost(structured: Any, text: str) -> int:
     """Return the estimated tokens of both channels of a result: structured content as compact JSON, and text."""
-    return estimate(json.dumps(structured, ensure_ascii=False, separators=(",", ":"))) + estimate(text)
+    return estimate(_compact(structured)) + estimate(text)
+
+
+def fits(structured: Any, text: str, budget: int) -> bool:
+    """Return whether both channels of a result have at most `budget` tokens. None has more tokens than bytes."""
+    both = _compact(structured) + text
+    return len(both.encode()) <= budget or estimate(both) <= budget
+
+
+def _compact(structured: Any) -> str:
+    return json.dumps(structured, ensure_ascii=False, separators=(",", ":"))
 
 
 @lru_cache(maxsize=8192)
