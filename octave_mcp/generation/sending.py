@@ -134,9 +134,10 @@ class Sender:
             if error := existing.get(item.name or ""):
                 await self._finish(item, Outcome.of_error(error))
         waiting = iter([pair for pair in new if (pair[0].name or "") not in existing])
-        # A few workers for each call, so that a large call and a small one take turns.
-        for _ in range(min(self._limits.concurrency, len(new))):
+        # A few workers for each call, this one among them, so that a large call and a small one take turns.
+        for _ in range(min(self._limits.concurrency, len(new)) - 1):
             self._tasks.start_soon(self._work, call, waiting)
+        await self._work(call, waiting)
 
     async def _work(self, call: _Call, waiting: Iterator[tuple[Item, int]]) -> None:
         for item, place in waiting:
