@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from octave_mcp.commands.output import credits_text
+from octave_mcp.generation.preview import Preview, PreviewPart
 from octave_mcp.generation.records import LedgerError, Spending
-from octave_mcp.generation.sending import Preview, PreviewPart
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.lookup_models import Credits
 from octave_mcp.octave.models import GenerateRequest

@@ -47,9 +47,6 @@ PAGE = 100
 MAX_PAGES = 20
 """A longer list is not read to its end, so nothing that is missing from it is known not to exist."""
 
-NAME_CHECK_SECONDS = 5.0
-"""How long the search for personas of the same name may hold up a request."""
-
 _INCOMPLETE = "Octave's list of personas could not be read to its end."
 
 _FRACTION = re.compile(r"[.,]\d")

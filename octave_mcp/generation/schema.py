@@ -1,6 +1,6 @@
 """The tables of the ledger, the same in every database."""
 
-__all__ = ["SCHEMA", "SCHEMA_VERSION", "TABLES"]
+__all__ = ["SCHEMA", "SCHEMA_VERSION"]
 
 SCHEMA_VERSION = 2
 
@@ -30,6 +30,3 @@ SCHEMA = (
     "CREATE INDEX claims_by_item ON claims (item)",
 )
 """The tables of an empty ledger. An item's place is its position in a generation; a claim is a persona's owner."""
-
-TABLES = ("items", "generations", "places", "claims")
-"""The names of the tables that hold records."""

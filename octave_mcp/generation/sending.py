@@ -2,72 +2,32 @@
 
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import Self
 
 import anyio
 import anyio.abc
 
 from octave_mcp.generation.clock import Clock
 from octave_mcp.generation.ledger import Ledger
-from octave_mcp.generation.limits import Limits
 from octave_mcp.generation.outcome import NameExists, NotSent, Outcome
-from octave_mcp.generation.records import Item, LedgerError, Namesake, Started
-from octave_mcp.generation.recovery import NAME_CHECK_SECONDS, find_same_name
+from octave_mcp.generation.preview import NameCheck, check_names
+from octave_mcp.generation.records import Item, LedgerError, Started
+from octave_mcp.generation.tenant import Limits
 from octave_mcp.generation.throttle import Throttle
 from octave_mcp.observability.telemetry import count_outcome
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError, OutcomeUnknown, Refused
 from octave_mcp.octave.models import GenerateRequest
 
-__all__ = ["NameCheck", "Preview", "PreviewPart", "Sender", "check_names", "was_recorded"]
+__all__ = ["Sender", "was_recorded"]
 
 logger = logging.getLogger(__name__)
 
 
 class _GivenUp(Exception):
     """The item must not be sent any more."""
-
-
-@dataclass(frozen=True)
-class NameCheck:
-    """What is known of some names: `existing` says of each that is taken by what, and the others are `free`.
-
-    A name in neither could not be searched for in Octave's list in time.
-    """
-
-    existing: dict[str, NameExists] = field(default_factory=dict)
-    free: frozenset[str] = frozenset()
-
-    def with_namesakes(self, namesakes: Mapping[str, Namesake]) -> Self:
-        """Return this with the names that earlier calls asked for."""
-        taken = {name: NameExists.of_namesake(namesake) for name, namesake in namesakes.items()}
-        return replace(self, existing={**taken, **self.existing}, free=self.free - taken.keys())
-
-
-@dataclass(frozen=True)
-class PreviewPart:
-    """Says of one requested persona whether it joins `earlier`, is refused for its `same_name`, or is sent."""
-
-    name: str | None
-    fingerprint: str
-    earlier: Item | None
-    same_name: NameExists | None
-
-    @property
-    def is_new(self) -> bool:
-        """Whether one POST would be sent."""
-        return self.earlier is None and self.same_name is None
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What a call would do, for each persona in the request's order, and what Octave's list says of their names."""
-
-    parts: tuple[PreviewPart, ...]
-    names: NameCheck = field(default_factory=NameCheck)
 
 
 @dataclass
@@ -228,28 +188,3 @@ async def was_recorded(operation: Callable[[], Awaitable[object]]) -> bool:
         logger.warning("Not recorded: %s", error)
         return False
     return True
-
-
-async def check_names(client: OctaveClient, names: set[str], known: NameCheck | None = None) -> NameCheck:
-    """Search Octave's list for these names, except those of which it is `known` already, for a bounded time."""
-    known = known or NameCheck()
-    existing, free = dict(known.existing), set(known.free)
-    limiter = anyio.CapacityLimiter(8)
-
-    async def check(name: str) -> None:
-        try:
-            async with limiter:
-                found = await find_same_name(client, name)
-        except OctaveError as error:
-            logger.info("Octave's list cannot be searched for a name: %s", error)
-            return
-        if found:
-            existing[name] = NameExists.of_persona(found)
-        else:
-            free.add(name)
-
-    with anyio.move_on_after(NAME_CHECK_SECONDS):
-        async with anyio.create_task_group() as tasks:
-            for name in names - existing.keys() - free:
-                tasks.start_soon(check, name)
-    return NameCheck(existing, frozenset(free))

@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 
 from octave_mcp.generation.records import LedgerError, Transaction
-from octave_mcp.generation.schema import SCHEMA, SCHEMA_VERSION, TABLES
+from octave_mcp.generation.schema import SCHEMA, SCHEMA_VERSION
 
 __all__ = ["SqliteDatabase"]
 
@@ -182,9 +182,9 @@ class SqliteDatabase:
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     """Copy the records that `target` lacks. Those of a source that is damaged are lost."""
     with _transaction(target):
-        for table in TABLES:
+        for (table,) in target.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             try:
-                rows = source.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - a constant
+                rows = source.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - a name of the schema
             except sqlite3.Error as error:
                 logger.warning("The records of the ledger that was removed cannot be read: %s", error)
                 return

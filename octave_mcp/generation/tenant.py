@@ -1,18 +1,30 @@
-"""Tenants and fingerprints of requested personas: keyed hashes that reveal neither key nor source."""
+"""Tenants: their limits, and fingerprints of requested personas: keyed hashes that reveal neither key nor source."""
 
 import hashlib
 import hmac
 import json
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import SecretStr
 
-from octave_mcp.generation.records import RequestedPersona
+from octave_mcp.generation.records import DAY_SECONDS, RequestedPersona, SpendingLimits
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.octave.text import fold_name, name_key
 
-__all__ = ["Tenant"]
+__all__ = ["Limits", "Tenant"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much at once, for how long, and how much in all. See `Settings`, which documents each with its unit."""
+
+    concurrency: int = 4
+    replay_seconds: float = DAY_SECONDS
+    shutdown_seconds: float = 20.0
+    spending: SpendingLimits = field(default_factory=SpendingLimits)
+    allow_same_name: bool = False
 
 
 class Tenant:

@@ -1,7 +1,7 @@
 """Lenient types for reading answers: a value of an unexpected type becomes empty and is never an error.
 
-An answer has been paid for by the time it is read, so one field of an unexpected type must not
-make the others unreadable. Unknown fields are kept.
+An answer has been paid for by the time it is read, so one field of an unexpected type must not make the others
+unreadable. Unknown fields are kept.
 """
 
 import math

@@ -17,6 +17,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice, takewhile
 from typing import Any
 
@@ -182,6 +183,7 @@ def _deepest(
         return []
     room = _MAX_SHARES * budget // len(chosen)
 
+    @cache  # the depth that fits was measured, and is returned
     def shown(depth: int) -> list[Condensed]:
         return [
             candidate.to(depth, room, counted=len(chosen) <= _MAX_COUNTED_EACH)

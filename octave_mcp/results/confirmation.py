@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from octave_mcp.generation.records import Spending
 from octave_mcp.octave.models import GenerateRequest, Persona
 from octave_mcp.results.receipts import MAX_DETAILED, fields_asked_for, sources_asked_for
-from octave_mcp.results.wording import plain_number, quoted
+from octave_mcp.results.wording import first_few, plain_number, quoted
 
 __all__ = ["Figures", "question"]
 
@@ -36,7 +36,7 @@ def question(request: GenerateRequest, known: Figures) -> str:
     count = len(request.personas)
     lines = [f"Create {count} persona{'' if count == 1 else 's'} in Octave?"]
     if count > MAX_DETAILED:
-        lines.append(f"{_listed([quoted(one.name) or 'one without a name' for one in request.personas], MAX_NAMES)}.")
+        lines.append(f"{first_few([quoted(one.name) or 'one without a name' for one in request.personas], MAX_NAMES)}.")
     lines.append(f"{_capitalized(sources_asked_for(request.personas))}.")
     fields = fields_asked_for(request, unlinked="no offerings to link to", names=known.names)
     lines.append(f"{_capitalized('; '.join(fields))}.")
@@ -44,14 +44,9 @@ def question(request: GenerateRequest, known: Figures) -> str:
     if known.similar is None:
         lines.append("Whether similar personas exist is not known.")
     elif known.similar:
-        names = _listed([f"{quoted(one.name)} ({one.oId})" for one in known.similar], MAX_SIMILAR)
+        names = first_few([f"{quoted(one.name)} ({one.oId})" for one in known.similar], MAX_SIMILAR)
         lines.append(f"Similar personas exist already: {names}.")
     return "\n".join(lines)
-
-
-def _listed(shown: Sequence[str], most: int) -> str:
-    more = f" and {len(shown) - most} more" if len(shown) > most else ""
-    return ", ".join(shown[:most]) + more
 
 
 def _capitalized(text: str) -> str:

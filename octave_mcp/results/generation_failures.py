@@ -22,7 +22,7 @@ from octave_mcp.results.failures import (
     explain,
     request_id,
 )
-from octave_mcp.results.wording import clock_time, places, quoted, utc
+from octave_mcp.results.wording import clock_time, first_few, places, quoted, utc
 
 __all__ = ["FailureWriter"]
 
@@ -131,11 +131,10 @@ class FailureWriter:
 
 def _existing(errors: Sequence[OctaveError], parts: Sequence[Part]) -> Failure:
     """Return the failure of personas whose names exist in Octave."""
-    shown = [_existing_one(error, part) for error, part in list(zip(errors, parts, strict=True))[:MAX_EXISTING]]
-    left = f" and {len(parts) - len(shown)} more" if len(parts) > len(shown) else ""
+    shown = [_existing_one(error, part) for error, part in zip(errors, parts, strict=True)]
     problem = (
-        f"Octave has a persona of this very name already: {', '.join(shown)}{left}. {NOTHING_SENT} Ask the user: use "
-        "that one (get_persona shows it), change it in Octave, or ask again under another name."
+        f"Octave has a persona of this very name already: {first_few(shown, MAX_EXISTING)}. {NOTHING_SENT} Ask the "
+        "user: use that one (get_persona shows it), change it in Octave, or ask again under another name."
     )
     return Failure(Code.NAME_EXISTS, problem, Retry.AFTER_CHANGE)
 
@@ -143,11 +142,10 @@ def _existing(errors: Sequence[OctaveError], parts: Sequence[Part]) -> Failure:
 def _asked_for(generation: str, parts: Sequence[Part]) -> Failure:
     """Return the failure of personas for whose names an earlier call asked, with an outcome that is not known yet."""
     names = list(dict.fromkeys(quoted(part.item.name) for part in parts))
-    left = f" and {len(names) - MAX_EXISTING} more" if len(names) > MAX_EXISTING else ""
     problem = (
         f"An earlier call, {generation}, asked for a persona of this very name, and its outcome is not known yet: "
-        f"{', '.join(names[:MAX_EXISTING])}{left}. {NOTHING_SENT} Call get_generation with that generationId: it "
-        "waits for the outcome. Ask again under another name only if the user wants another persona."
+        f"{first_few(names, MAX_EXISTING)}. {NOTHING_SENT} Call get_generation with that generationId: it waits for "
+        "the outcome. Ask again under another name only if the user wants another persona."
     )
     return Failure(Code.NAME_EXISTS, problem, Retry.AFTER_CHANGE)
 

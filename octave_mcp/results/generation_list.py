@@ -11,7 +11,7 @@ from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.section_items import plain_oid
 from octave_mcp.personas.tokens import cost
 from octave_mcp.results.generation import status_of
-from octave_mcp.results.wording import MAX_NAME_CHARACTERS, utc
+from octave_mcp.results.wording import MAX_NAME_CHARACTERS, first_few, utc
 
 __all__ = ["LIST_NOTE", "NOTHING_LISTED_NOTE", "generation_list_result"]
 
@@ -59,8 +59,7 @@ def _summary(listed: Sequence[_Listed]) -> str:
     open_states = []
     for state in ("pending", "unknown"):
         names = [name for one in listed for name in one.get(state, ())]
-        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-        open_states += [f"{state}: {', '.join(names[:MAX_NAMES])}{more}"] if names else []
+        open_states += [f"{state}: {first_few(names, MAX_NAMES)}"] if names else []
     return f"Latest calls: {len(listed)}; {'; '.join(open_states) or 'nothing is pending or unknown'}."
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from octave_mcp.octave.models import GenerateRequest, PersonaRequest, Source
 from octave_mcp.personas.cleaning import clean, shorten
-from octave_mcp.results.wording import quoted
+from octave_mcp.results.wording import first_few, quoted
 
 __all__ = ["MAX_DETAILED", "fields_asked_for", "receipt", "sources_asked_for"]
 
@@ -44,10 +44,7 @@ def fields_asked_for(
         shown.append(f"primary offering (context) {shown_as(request.primaryOfferingOId)}")
     if linking := request.linkingStrategy:
         oids = [shown_as(oid) for oid in linking.offeringOIds or ()]
-        more = f" and {len(oids) - MAX_SOURCES} more" if len(oids) > MAX_SOURCES else ""
-        shown.append(
-            f"linked to offerings {', '.join(oids[:MAX_SOURCES])}{more}" if oids else "linked to all offerings"
-        )
+        shown.append(f"linked to offerings {first_few(oids, MAX_SOURCES)}" if oids else "linked to all offerings")
     else:
         shown.append(unlinked)
     shown += [f"playbook {shown_as(request.playbookOId)}"] if request.playbookOId else []
@@ -63,13 +60,11 @@ def sources_asked_for(personas: Sequence[PersonaRequest]) -> str:
         characters = sum(len(source.value) for source in every if source.type == "TEXT")
         counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         return f"sources: {counts}" + (f" ({characters:,} characters of TEXT)" if characters else "")
-    listed = []
+    each = []
     for place, persona in enumerate(personas):
-        shown = [_source(source) for source in persona.sources[:MAX_SOURCES]]
-        left = len(persona.sources) - len(shown)
-        more = f" and {left} more" if left else ""
-        listed.append(f"{quoted(persona.name) or f'personas[{place}]'} from {', '.join(shown)}{more}")
-    return "; ".join(listed)
+        sources = first_few([_source(source) for source in persona.sources], MAX_SOURCES)
+        each.append(f"{quoted(persona.name) or f'personas[{place}]'} from {sources}")
+    return "; ".join(each)
 
 
 def _source(source: Source) -> str:

@@ -12,6 +12,7 @@ __all__ = [
     "MAX_NAME_CHARACTERS",
     "SANDBOX_NOTE",
     "clock_time",
+    "first_few",
     "general_notes",
     "names_of",
     "places",
@@ -58,8 +59,12 @@ def places(parts: Iterable[tuple[int, Part]]) -> str:
 
 def names_of(parts: Sequence[tuple[int, Part]]) -> str:
     """Return the names of a few requested personas, or their places if they have none; more are counted."""
-    shown = [quoted(part.item.name) or f"personas[{place}]" for place, part in parts[:MAX_NAMES]]
-    return ", ".join(shown) + _and_more(len(parts) - len(shown))
+    return first_few([quoted(part.item.name) or f"personas[{place}]" for place, part in parts], MAX_NAMES)
+
+
+def first_few(texts: Sequence[str], most: int) -> str:
+    """Return the first texts, at most `most`, separated by commas, and how many more there are."""
+    return ", ".join(texts[:most]) + _and_more(len(texts[most:]))
 
 
 def _and_more(count: int) -> str:

@@ -19,8 +19,8 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
 from pydantic import BaseModel, Field, ValidationError
 
+from octave_mcp.generation.preview import Preview
 from octave_mcp.generation.records import LedgerError
-from octave_mcp.generation.sending import Preview
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.library_kinds import BRAND_VOICES, OFFERINGS, PLAYBOOKS
 from octave_mcp.octave.lookup_client import LookupClient

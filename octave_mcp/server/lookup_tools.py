@@ -7,7 +7,7 @@ is long; if nothing matches, everything is listed.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial, wraps
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
@@ -202,23 +202,29 @@ async def check_workspace(arguments: dict[str, Any], context: Context[CallState,
 
 # --- Finding by name --------------------------------------------------------------------------------------------------
 
-_Found = tuple[Sequence[Persona] | Sequence[LibraryRow], int | None, int | None, list[str]]
-"""Rows, how many there are, where the next ones begin if there are more, and notes."""
+
+class _Found(NamedTuple):
+    """Rows, how many there are, where the next ones begin if there are more, and how well they match a text."""
+
+    rows: Sequence[Any]
+    total: int | None
+    following: int | None
+    match: MatchLevel = MatchLevel.ALL_WORDS
+    notes: tuple[str, ...] = ()
 
 
 def _page(
     state: CallState, found: _Found, names: tuple[str, str], wanted: _Page, notes: Sequence[str]
 ) -> CallToolResult:
-    rows, total, following, more_notes = found
-    state.require_services().shown_oids.add(row.oId for row in rows)
+    state.require_services().shown_oids.add(row.oId for row in found.rows)
     shown = Rows(
-        [row_of(one) for one in rows],
+        [row_of(one) for one in found.rows],
         *names,
         wanted.model_dump(exclude_unset=True, exclude_none=True),
         wanted.offset,
-        total,
-        following,
-        (*general_notes(state.settings, notes), *more_notes),
+        found.total,
+        found.following,
+        (*general_notes(state.settings, notes), *found.notes),
     )
     return page_result(shown, budget=state.settings.result_tokens)
 
@@ -228,19 +234,17 @@ async def _personas(lookups: LookupClient, wanted: _ListPersonas) -> _Found:
     read = partial(lookups.personas, offering_oid=offering, playbook_oid=playbook)
     read_all = partial(lookups.all_personas, offering_oid=offering, playbook_oid=playbook)
     if wanted.text is not None:
-        rows, total, following, notes = await _search(read, read_all, wanted, wanted.text, _words_of_persona)
+        found = await _search(read, read_all, wanted, wanted.text, _words_of_persona)
     else:
-        rows, total, following, notes = _page_of(
-            await read(text=None, limit=wanted.limit, offset=wanted.offset), wanted
-        )
-    is_empty = not rows and not wanted.offset and (offering or playbook)
-    return rows, total, following, [*notes, *([NOTHING_LINKED] if is_empty else [])]
+        found = _page_of(await read(text=None, limit=wanted.limit, offset=wanted.offset), wanted)
+    is_empty = not found.rows and not wanted.offset and (offering or playbook)
+    return found._replace(notes=(*found.notes, NOTHING_LINKED)) if is_empty else found
 
 
 async def personas_with_all_words(lookups: LookupClient, text: str, limit: int) -> list[Persona]:
     """Return the personas that `list_personas` finds by all words of a text, at most `limit`."""
-    rows, _, _, notes = await _personas(lookups, _ListPersonas.model_construct(text=text, limit=limit))
-    return [] if {NO_MATCH, SOME_WORDS} & set(notes) else [row for row in rows if isinstance(row, Persona)]
+    found = await _personas(lookups, _ListPersonas.model_construct(text=text, limit=limit))
+    return list(found.rows) if found.match is MatchLevel.ALL_WORDS else []
 
 
 async def _library(lookups: LookupClient, kind: Kind, wanted: _ListLibrary) -> _Found:
@@ -253,7 +257,7 @@ async def _library(lookups: LookupClient, kind: Kind, wanted: _ListLibrary) -> _
 
 def _page_of(page: Page, wanted: _Page) -> _Found:
     following = wanted.offset + page.received if page.goes_on(wanted.offset) else None
-    return page.data, page.count(wanted.offset), following, []
+    return _Found(page.data, page.count(wanted.offset), following)
 
 
 async def _search(
@@ -284,7 +288,7 @@ async def _search(
         notes.append(f"Octave's list is longer than {len(rows)}; only those were searched.")
     shown = found or rows
     end = wanted.offset + wanted.limit
-    return shown[wanted.offset : end], len(shown), end if end < len(shown) else None, notes
+    return _Found(shown[wanted.offset : end], len(shown), end if end < len(shown) else None, level, tuple(notes))
 
 
 def _words_of_row(row: LibraryRow) -> tuple[str, str]:

@@ -1,10 +1,10 @@
 """A request whose sources may be files, and the same request with the files' text in their place."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -80,12 +80,7 @@ def read_files(
     Blocks for `seconds` at most, the slowness of a disk aside: call it in a thread. Raises FilesRefused.
     """
     deadline = time.monotonic() + seconds
-    places = {
-        (number, place): source.value
-        for number, persona in enumerate(request.personas)
-        for place, source in enumerate(persona.sources)
-        if source.type == "URL" and is_file_address(source.value)
-    }
+    places = {place: value for place, value in _values(request, "URL") if is_file_address(value)}
     _refuse_bare_names(request, folders)
     if not places:
         return GenerateRequest.model_validate(request.body()), {}
@@ -100,14 +95,17 @@ def read_files(
     return GenerateRequest.model_validate(body), {place: texts[address][1] for place, address in places.items()}
 
 
+def _values(request: GenerateRequest, kind: Literal["TEXT", "URL"]) -> Iterator[tuple[Place, str]]:
+    """Yield the place and the value of each source of a type."""
+    for number, persona in enumerate(request.personas):
+        for place, source in enumerate(persona.sources):
+            if source.type == kind:
+                yield (number, place), source.value
+
+
 def _refuse_bare_names(request: GenerateRequest, folders: Sequence[Path]) -> None:
     """Raise FilesRefused for a text that is only a file's name: it would be paid for, and say nothing."""
-    names = {
-        (number, place): source.value
-        for number, persona in enumerate(request.personas)
-        for place, source in enumerate(persona.sources)
-        if source.type == "TEXT" and is_file_name(source.value, folders)
-    }
+    names = {place: value for place, value in _values(request, "TEXT") if is_file_name(value, folders)}
     _raise(
         dict.fromkeys(names.values(), "is a file's name and not its text: write it after file: with type URL"), names
     )

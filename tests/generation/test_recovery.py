@@ -9,7 +9,7 @@ from support.moved_clock import settle
 from support.services import Held, Place, asking, place, until
 from support.upstream import Request, answer, error_envelope, page_answer, timestamp
 
-from octave_mcp.generation import recovery
+from octave_mcp.generation import preview, recovery
 from octave_mcp.generation.ledger import Ledger
 from octave_mcp.generation.outcome import NameExists, NotCreated
 from octave_mcp.generation.records import State
@@ -517,8 +517,7 @@ async def test_equal_names_within_one_call_are_allowed() -> None:
 @pytest.mark.parametrize("problem", ["fails", "hangs"])
 async def test_a_search_for_the_name_that_fails_stops_nothing(problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The call goes on, and the outcome says that it is not known."""
-    monkeypatch.setattr(recovery, "NAME_CHECK_SECONDS", 0.2)
-    monkeypatch.setattr("octave_mcp.generation.sending.NAME_CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(preview, "NAME_CHECK_SECONDS", 0.2)
 
     async def look_up(_: Request, writer: asyncio.StreamWriter) -> None:
         if problem == "hangs":

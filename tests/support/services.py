@@ -10,11 +10,10 @@ import anyio
 from pydantic import SecretStr
 
 from octave_mcp.generation.ledger import Ledger
-from octave_mcp.generation.limits import Limits
 from octave_mcp.generation.outcome import Generation
 from octave_mcp.generation.service import GenerationService, open_service
 from octave_mcp.generation.sqlite import SqliteDatabase
-from octave_mcp.generation.tenant import Tenant
+from octave_mcp.generation.tenant import Limits, Tenant
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.models import GenerateRequest
 from support.moved_clock import MovedClock, settle
