@@ -145,6 +145,11 @@ def _problem(error: OctaveError, generation: str) -> str:
                 f"The persona may exist and have been charged{request}. Look in Octave's persona library before asking "
                 f"for it again. To search for it by its name: octave-personas-mcp generate --collect {generation}"
             )
+        case NameExists() if error.generation:
+            parts.append(
+                "Nothing was sent for this one. To wait for that outcome: octave-personas-mcp generate --collect "
+                f"{error.generation}"
+            )
         case NameExists():
             parts.append(f"It has the oId {error.oid}. Nothing was charged. --new creates another one.")
         case NoCredits():

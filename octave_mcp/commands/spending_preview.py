@@ -62,10 +62,13 @@ def _period(name: str) -> str:
 def _parts(preview: Preview) -> Iterator[str]:
     new = [part for part in preview.parts if part.is_new]
     earlier = [part for part in preview.parts if part.earlier]
-    same = [part for part in preview.parts if part.same_name]
+    pending = [part for part in preview.parts if part.same_name and part.same_name.generation]
+    same = [part for part in preview.parts if part.same_name and not part.same_name.generation]
     yield f"To be created, with one request each: {_listed(new)}."
     if earlier:
         yield f"Requested earlier, so nothing is sent or charged: {_listed(earlier)}. --new creates others."
+    if pending:
+        yield f"This name is in use by an earlier call that is not settled, so nothing is sent: {_listed(pending)}."
     if same:
         yield f"In Octave already under this name, so nothing is sent: {_listed(same)}. --new creates others."
 

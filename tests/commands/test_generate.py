@@ -466,6 +466,10 @@ def test_a_closed_stdin_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (NoCredits("The workspace has no credits left."), "Add credits in Octave"),
         (NameExists("It is there.", oid="pe_1"), "It has the oId pe_1. Nothing was charged. --new creates another"),
+        (
+            NameExists("An earlier call asked for it.", generation="gen_7"),
+            "outcome: octave-personas-mcp generate --coll",
+        ),
         (KeyProblem("Octave rejected this API key."), "octave-personas-mcp doctor says what to do"),
         (Busy("Octave asks to wait."), "Run the same command again"),
         (InputProblem("It is too long."), "Change what this is about"),
@@ -478,6 +482,30 @@ def test_each_kind_of_failure_says_what_to_do(error: OctaveError, words: str) ->
     assert said.startswith(str(error))
     assert words in said
     assert ("may exist" in said) is isinstance(error, OutcomeUnknown)
+    assert "None" not in said
+
+
+async def test_a_name_that_an_earlier_call_has_in_progress_is_not_said_to_be_in_octave() -> None:
+    """Nor is another one offered: the way on is that call's outcome."""
+    held = HoldsTheSlow()
+    other = json.dumps({"personas": [{"name": "slow", "sources": [{"type": "TEXT", "value": "other notes"}]}]})
+    async with upstream(held) as octave:
+        env = environment(octave)
+        process = await started("generate", "-", env=env, stdin=True)
+        assert process.stdin is not None
+        process.stdin.write(body("slow").encode())
+        process.stdin.close()
+        await asyncio.wait_for(held.came.wait(), 30)
+        preview = await run("generate", "-", "--dry-run", env=env, stdin=other)
+        assert "by an earlier call that is not settled, so nothing is sent: 1 (slow)." in preview.out
+        assert "In Octave already" not in preview.out
+        ran = await run("generate", "-", env=env, stdin=other)
+        assert ran.code != 0
+        assert "generate --collect gen_" in ran.out + ran.err
+        assert "--new" not in ran.out + ran.err
+        held.go.set()
+        assert (await ended(process)).code == 0
+        assert len(octave.requests) == 1
 
 
 async def test_a_preview_that_cannot_be_made_says_why(tmp_path: Path) -> None:
