@@ -120,11 +120,6 @@ class Job:
 
     def _explained(self, error: Exception) -> str:
         """Return what went wrong with the ledger, or at a limit, and whether anything was sent."""
-        if isinstance(error, LimitReached):
-            return (
-                f"The limit of {error.limit:g} {error.unit} in 24 hours (OCTAVE_MCP_MAX_{error.unit.upper()}_PER_DAY) "
-                f"leaves room for {error.left:g}. {NOTHING_SENT}"
-            )
         if isinstance(error, RecordLost):
             return (
                 f"{error} The personas may have been created and charged: look in Octave's persona library before "

@@ -1,11 +1,10 @@
 """What a command would create and charge, said before it does so."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from octave_mcp.commands.output import credits_text
 from octave_mcp.generation.preview import Preview, PreviewPart
-from octave_mcp.generation.records import LedgerError, Spending
+from octave_mcp.generation.records import LedgerError, LimitReached, Spending
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.lookup_models import Credits
 from octave_mcp.octave.models import GenerateRequest
@@ -26,18 +25,17 @@ async def preview_of(settings: Settings, request: GenerateRequest, new: bool) ->
     """
     async with open_call_state(settings) as state:
         try:
-            preview = await state.generation.preview(request)
+            preview = await state.generation.preview(request, new=new)
             spending = await state.generation.spending()
-        except (LedgerError, OctaveError) as error:
+        except (LedgerError, LimitReached) as error:
             return None, str(error)
         try:
             left = list(credit_counts((await state.lookups.workspace()).credits))
         except OctaveError as error:
             left = [f"not known, as Octave did not say ({error})"]
-    parts = [replace(part, earlier=None, same_name=None) for part in preview.parts] if new else preview.parts
-    lines = [*_parts(Preview(tuple(parts))), *_spent(spending)]
+    lines = [*_parts(preview), *_spent(spending)]
     lines.append(f"Credits left in the workspace: {'; '.join(left) or 'not known, as Octave did not say'}.")
-    return sum(part.is_new for part in parts), "\n".join(lines)
+    return sum(part.is_new for part in preview.parts), "\n".join(lines)
 
 
 def credit_counts(credit: Credits) -> Iterator[str]:

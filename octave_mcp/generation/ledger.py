@@ -146,11 +146,22 @@ class Ledger:
 
     @_operation(durable=False)
     def earlier(
-        self, transaction: Transaction, tenant: str, requested: Sequence[RequestedPersona], *, replay_seconds: float
+        self,
+        transaction: Transaction,
+        tenant: str,
+        requested: Sequence[RequestedPersona],
+        *,
+        replay_seconds: float,
+        limits: SpendingLimits,
     ) -> list[Item | None]:
-        """Return the earlier item that each requested persona would join, in order. Nothing is recorded."""
+        """Return the earlier item that each requested persona would join, in order. Nothing is recorded.
+
+        Raises LimitReached, as `begin` would.
+        """
         self._end_leases(transaction)
-        return find_earlier(transaction, tenant, requested, replay_seconds)
+        earlier = find_earlier(transaction, tenant, requested, replay_seconds)
+        check_limits(transaction, tenant, earlier.count(None), limits)
+        return earlier
 
     @_operation(durable=False)
     def namesakes(

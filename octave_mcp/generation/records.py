@@ -78,8 +78,8 @@ class LimitReached(Exception):
 
     def __init__(self, limit: float, left: float, unit: Literal["personas", "credits"]) -> None:
         """Take the limit, what is left of it, and its unit."""
-        super().__init__(f"{left:g} of {limit:g} {unit} left")
-        self.limit = limit
+        setting = f"OCTAVE_MCP_MAX_{unit.upper()}_PER_DAY"
+        super().__init__(f"The limit of {limit:g} {unit} in 24 hours ({setting}) leaves {left:g}.")
         self.left = left
         self.unit = unit
 

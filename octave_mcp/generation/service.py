@@ -174,16 +174,21 @@ class GenerationService:
         """Return this tenant's latest generations, the newest first. Raises LedgerError."""
         return [self._generation(record) for record in await self._ledger.latest(self._tenant.id, limit)]
 
-    async def preview(self, request: GenerateRequest) -> Preview:
-        """Return what `generate` would do with this request. Nothing is recorded or sent. Raises LedgerError."""
-        requested = self._tenant.requested(request)
-        replay_seconds = self._limits.replay_seconds
-        earlier = await self._ledger.earlier(self._tenant.id, requested, replay_seconds=replay_seconds)
+    async def preview(self, request: GenerateRequest, *, new: bool = False) -> Preview:
+        """Return what `generate` would do with this request. Nothing is recorded or sent.
+
+        Raises LedgerError and LimitReached, as `generate` would.
+        """
+        requested = self._tenant.requested(request, salt=token_hex(8) if new else "")
+        limits = self._limits
+        earlier = await self._ledger.earlier(
+            self._tenant.id, requested, replay_seconds=limits.replay_seconds, limits=limits.spending
+        )
         found = NameCheck()
-        if not self._limits.allow_same_name:
-            new = [one for one, item in zip(requested, earlier, strict=True) if item is None]
-            found = NameCheck().with_namesakes(await self._ledger.namesakes(self._tenant.id, new))
-            found = await check_names(self._client, {one.name for one in new if one.name}, found)
+        if not (new or limits.allow_same_name):
+            unseen = [one for one, item in zip(requested, earlier, strict=True) if item is None]
+            found = NameCheck().with_namesakes(await self._ledger.namesakes(self._tenant.id, unseen))
+            found = await check_names(self._client, {one.name for one in unseen if one.name}, found)
         parts = (
             PreviewPart(one.name, one.fingerprint, item, None if item else found.existing.get(one.name or ""))
             for one, item in zip(requested, earlier, strict=True)

@@ -88,7 +88,7 @@ class Agreed:
 async def agree(request: GenerateRequest, context: Context[CallState, Any]) -> Agreed | InputRequiredResult:
     """Return what the person agreed to or need not be asked about, or the question as the result of the call.
 
-    Raises CallRefused if nothing must be created, and LedgerError.
+    Raises CallRefused if nothing must be created, LimitReached, and LedgerError.
     """
     state = context.request_context.lifespan_context
     agreed, waited = _agreed_before(context), 0.0

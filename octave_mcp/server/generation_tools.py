@@ -220,14 +220,9 @@ def _limit_call(most: int, asked: int) -> None:
 
 
 def _over_the_limit(reached: LimitReached) -> Failure:
-    setting = f"OCTAVE_MCP_MAX_{reached.unit.upper()}_PER_DAY"
     fewer = reached.unit == "personas" and reached.left >= 1
     advice = f"ask for {reached.left:g} at most, or wait" if fewer else "wait, or let the user raise the limit"
-    problem = (
-        f"The limit of {reached.limit:g} {reached.unit} in 24 hours ({setting}) leaves {max(0, reached.left):g}. "
-        f"{NOTHING_SENT} Tell the user: {advice}."
-    )
-    return Failure(Code.LIMIT_REACHED, problem, Retry.AFTER_CHANGE)
+    return Failure(Code.LIMIT_REACHED, f"{reached} {NOTHING_SENT} Tell the user: {advice}.", Retry.AFTER_CHANGE)
 
 
 def _progress(context: Context[CallState, Any]) -> Progress:

@@ -264,7 +264,7 @@ async def test_a_limit_or_a_ledger_in_the_way_sends_nothing(tmp_path: Path) -> N
         limited = await run(
             "generate", "-", env=environment(octave, OCTAVE_MCP_MAX_PERSONAS_PER_DAY="1"), stdin=body("A", "B")
         )
-        assert "leaves room for 1" in limited.err
+        assert "leaves 1" in limited.err
         ledger = tmp_path / "ledger"
         ledger.write_bytes(b"no database " * 200)
         damaged = await run(
@@ -371,6 +371,11 @@ async def test_a_dry_run_says_what_would_happen_and_sends_nothing() -> None:
         again = await run("generate", "-", "--new", env=env, stdin=body("made"))
         assert again.code == 0
         assert len(octave.requests) == 2
+        limited = await run(
+            "generate", "-", "--dry-run", env=env | {"OCTAVE_MCP_MAX_PERSONAS_PER_DAY": "2"}, stdin=body("fresh")
+        )
+        assert (limited.code, limited.out) == (1, "")
+        assert "limit of 2 personas in 24 hours (OCTAVE_MCP_MAX_PERSONAS_PER_DAY) leaves 0." in limited.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal of another kind")

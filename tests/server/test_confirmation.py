@@ -146,6 +146,16 @@ async def test_nothing_is_asked_where_nothing_would_be_created(mode: str) -> Non
 
 
 @both_eras
+async def test_nobody_is_asked_about_what_a_daily_limit_forbids(mode: str) -> None:
+    """A yes would be followed by a refusal."""
+    async with asking(mode, YES, confirm="require", max_personas_per_day=1) as here:
+        assert not (await here.call()).is_error
+        another = {"personas": [{"name": "CFO", "sources": [{"type": "TEXT", "value": "notes"}]}]}
+        assert "OCTAVE_MCP_MAX_PERSONAS_PER_DAY" in (await here.call(another)).content[0].text  # type: ignore[union-attr]
+        assert len(here.questions) == len(here.octave.requests) == 1
+
+
+@both_eras
 async def test_the_question_names_similar_personas_the_price_and_the_balance(mode: str) -> None:
     """As far as Octave reports them in time."""
 
