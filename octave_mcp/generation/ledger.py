@@ -260,10 +260,13 @@ class Ledger:
     # --- Recovery -----------------------------------------------------------------------------------------------------
 
     @_operation(durable=True)
-    def adopt(self, transaction: Transaction, item_id: str, found: Mapping[str, str]) -> Match:
+    def adopt(
+        self, transaction: Transaction, item_id: str, found: Mapping[str, str], doubtful: Collection[str] = ()
+    ) -> Match:
         """Record that the only unclaimed persona in `found` (outcomes by oId) is an unknown item's, whoever owns it.
 
-        Nothing is recorded unless exactly one is unclaimed, and no other item of the same name could be its owner.
+        Nothing is recorded unless exactly one is unclaimed, none in `doubtful` (oIds) is, and no other item of the same
+        name could be its owner.
         """
         transaction.lock("adopt")
         row = transaction.execute(
@@ -275,7 +278,7 @@ class Ledger:
         if item.state is State.CREATED:  # adopted by the first run, or found by another process
             return "matched"
         claim = "SELECT 1 FROM claims WHERE oid = ?"
-        unclaimed = [oid for oid in found if transaction.execute(claim, (oid,)).fetchone() is None]
+        unclaimed = [oid for oid in (*found, *doubtful) if transaction.execute(claim, (oid,)).fetchone() is None]
         if not unclaimed:
             return "absent"
         rivals = transaction.execute(
@@ -283,7 +286,7 @@ class Ledger:
             "AND (state = 'sent' OR (state = 'unknown' AND sent_at > ?))",
             (row[0], item_id, (item.sent_at or 0.0) - RIVAL_SECONDS),
         ).fetchone()
-        if len(unclaimed) > 1 or rivals:
+        if len(unclaimed) > 1 or unclaimed[0] in doubtful or rivals:
             return "ambiguous"
         (oid,) = unclaimed
         transaction.execute("INSERT INTO claims VALUES (?, ?)", (oid, item_id))

@@ -162,10 +162,12 @@ class Recovery:
     async def _adopt(self, item: Item, *, text: str | None) -> tuple[str, bool]:
         """Return whether the item was matched, and whether the list was complete."""
         personas = _PersonaList(self._client, text)
-        found, is_certain = await _candidates(personas, item, self._clock)
-        outcomes = {one.oId: Outcome((one,), identified=True).to_json() for one in found if one.oId}
-        match: str = await self._ledger.adopt(item.id, outcomes) if outcomes else "absent"
-        return match if match != "absent" or is_certain else "ambiguous", personas.is_complete
+        found, doubtful = await _candidates(personas, item, self._clock)
+        outcomes = {oid: Outcome((one,), identified=True).to_json() for oid, one in found.items()}
+        match: str = "absent"
+        if outcomes or doubtful:
+            match = await self._ledger.adopt(item.id, outcomes, doubtful)
+        return match, personas.is_complete
 
 
 class _PersonaList:
@@ -200,33 +202,38 @@ class _PersonaList:
         raise OutcomeUnknown(_INCOMPLETE)
 
 
-async def _candidates(personas: _PersonaList, item: Item, clock: Clock) -> tuple[list[Persona], bool]:
-    """Return the personas that may be the item's, each with its oId, and whether they are all of those in the list.
+async def _candidates(personas: _PersonaList, item: Item, clock: Clock) -> tuple[dict[str, Persona], set[str]]:
+    """Return by oId the personas that match the item, and the oIds of those that may be the item's persona as well.
 
-    They are not if one of the name cannot be placed in time, or if the name of one is not certain. Raises OctaveError.
+    The latter have a name in another case or none, or cannot be placed in time. Raises OctaveError.
     """
     sent_at, name = item.sent_at or 0.0, item.name or ""
     found: dict[str, Persona] = {}
-    is_certain = True
+    doubtful: set[str] = set()
     async for page in personas.pages():
-        # If Octave's clock is ahead of ours, what was created before the request has a later time than the request.
+        # The page was written at most a moment ago, so Octave's clock is ahead of ours by at least this many seconds.
         octave_time = _timestamp(page.metadata.timestamp)
-        is_ahead = octave_time.resolution < DAY_SECONDS and octave_time.at > clock.now()
-        earliest = sent_at + (octave_time.at - clock.now() if is_ahead else 0.0)
+        ahead = octave_time.at - clock.now() if octave_time.resolution < DAY_SECONDS else 0.0
+        earliest = sent_at + max(ahead, 0.0)
         for persona in page.data:
             if not persona.oId or persona.deletedAt or (persona.name and not same_name(persona.name, name)):
                 continue
             created = _timestamp(persona.createdAt)
-            is_since = earliest < created.at + created.resolution and created.at < earliest + RIVAL_SECONDS
-            is_exact = created.resolution < DAY_SECONDS
-            if fold_name(persona.name or "") != fold_name(name):  # without a name, or with one in another case
-                is_certain &= not is_since
-            # A date alone proves nothing, unless the list had no such name just before the request was sent.
-            elif is_since and (is_exact or item.name_free):
+            created_before = created.at + created.resolution
+            is_since = earliest < created_before and created.at < earliest + RIVAL_SECONDS
+            # If Octave's clock is behind ours, what was created after the request has an earlier time than the request.
+            may_be_since = is_since or sent_at + ahead < created_before <= sent_at
+            if fold_name(persona.name or "") != fold_name(name):
+                is_match, is_possible = False, may_be_since
+            else:
+                # If the list had no such name just before the request was sent, an exact time is not needed.
+                is_match = (is_since and created.resolution < DAY_SECONDS) or (may_be_since and bool(item.name_free))
+                is_possible = may_be_since or (bool(item.name_free) and not persona.archivedAt)
+            if is_match:
                 found[persona.oId] = persona
-            elif is_since or item.name_free:
-                is_certain = False
-    return list(found.values()), is_certain
+            elif is_possible:
+                doubtful.add(persona.oId)
+    return found, doubtful
 
 
 class _Moment(NamedTuple):

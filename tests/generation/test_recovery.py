@@ -235,6 +235,62 @@ async def test_what_is_found_while_the_record_is_read_is_reported() -> None:
     assert [(part.state, part.outcome and part.outcome.oids) for part in result.parts] == [(State.CREATED, ["pe_1"])]
 
 
+@pytest.mark.parametrize("created", [True, False])
+@pytest.mark.parametrize("checked", [True, False])
+async def test_a_persona_that_another_item_has_is_no_candidate(created: bool, checked: bool) -> None:  # noqa: FBT001 - each
+    """Also if it was created before this one was sent: two of one name in one call are sent one after the other."""
+
+    async def lose_the_second(request: Request, writer: asyncio.StreamWriter) -> None:
+        if not request.number or created:
+            listed(here, "A", after=0, oid=f"pe_{request.number}")
+        if not request.number:
+            writer.write(answer({"_metadata": {"usage": 1}, "data": [{"oId": "pe_0", "name": "A", "data": {}}]}))
+            here.clock.time += 10
+
+    async with place(lose_the_second) as here:
+        service = await here.service(concurrency=1, allow_same_name=not checked)
+        result = await here.passing(here.generate(service, "A", " A"))
+        await here.clock.move(600)
+        later = await here.collect(service, result.id)
+        assert [part.state for part in later.parts] == [State.CREATED, State.CREATED if created else State.FAILED]
+
+
+@pytest.mark.parametrize("ahead", [-300, -3, 3, 300])
+@pytest.mark.parametrize("checked", [True, False])
+@pytest.mark.parametrize(("lose", "seconds"), [("error", 60), ("no answer", 600)])
+async def test_a_difference_between_the_clocks_loses_no_persona(
+    ahead: int,
+    checked: bool,  # noqa: FBT001 - both
+    lose: str,
+    seconds: int,
+) -> None:
+    """Octave's clock or ours is wrong: the persona is found, or stays unknown; it is never said not to exist."""
+
+    async def create(request: Request, writer: asyncio.StreamWriter) -> None:
+        listed(here, "A", after=ahead + 1)
+        await (server_error if lose == "error" else no_answer)(request, writer)
+
+    async with place(create) as here:
+        here.octave.clock = lambda: here.clock.time + ahead
+        service = await here.service(allow_same_name=not checked)
+        result = await here.passing(here.generate(service, "A"))
+        await here.clock.move(seconds)
+        later = await here.collect(service, result.id)
+        is_found = checked or ahead > 0
+        assert [part.state for part in later.parts] == [State.CREATED if is_found else State.UNKNOWN]
+
+
+async def test_an_archived_persona_of_the_name_from_long_ago_is_another() -> None:
+    """It does not count as one of the name before the request, and must not hold up the item for good."""
+    async with place(server_error) as here:
+        listed(here, "A", after=-90_000, archivedAt="2027-01-14T09:00:00Z")
+        service = await here.service()
+        result = await here.passing(here.generate(service, "A"))
+        await here.clock.move(60)
+        later = await here.collect(service, result.id)
+        assert [part.state for part in later.parts] == [State.FAILED]
+
+
 # --- Not created ------------------------------------------------------------------------------------------------------
 
 

@@ -96,7 +96,9 @@ async def place(respond: Respond, path: Path | None = None) -> AsyncIterator[Pla
     """Bounded in time."""
     with anyio.fail_after(20):
         async with upstream(respond) as octave, AsyncExitStack() as stack:
-            yield Place(octave, path, stack)
+            here = Place(octave, path, stack)
+            octave.clock = here.clock.now
+            yield here
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -7,6 +7,7 @@ HTTP framework would ever send.
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -70,6 +71,8 @@ class Upstream:
     connections: int = 0
     keeps: bool = False
     """Whether a connection is kept after an answer."""
+    clock: Callable[[], float] = time.time
+    """The time in seconds since the epoch, as its list of personas tells it."""
     serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -117,7 +120,7 @@ class Upstream:
         start, end = int(query["offset"]), int(query["offset"]) + int(query["limit"])
         page = {"hasNext": end < len(found), "total": len(found), "data": found[start:end]}
         ends = {} if self.keeps else {"connection": "close"}
-        writer.write(answer({"_metadata": metadata(usage=0, timestamp=timestamp()), **page}, headers=ends))
+        writer.write(answer({"_metadata": metadata(usage=0, timestamp=timestamp(self.clock())), **page}, headers=ends))
 
     async def _read(self, reader: asyncio.StreamReader) -> Request:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
