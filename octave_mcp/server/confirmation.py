@@ -13,11 +13,10 @@ from typing import Any
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.elicitation import AcceptedElicitation, render_elicitation_schema
 from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from octave_mcp.generation.preview import Preview
 from octave_mcp.generation.records import LedgerError
@@ -71,10 +70,25 @@ REJECTED_STATE = (
 )
 
 
-class Consent(BaseModel):
-    """The form that a person fills in."""
+FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "create": {
+            "type": "boolean",
+            "title": "Create them",
+            "description": "Create these personas and spend the credits.",
+            "default": True,
+        }
+    },
+    "required": ["create"],
+}
+"""The form that a person fills in. What an answer leaves out is no yes: some clients leave out what was not ticked."""
 
-    create: bool = Field(default=True, title="Create them", description="Create these personas and spend the credits.")
+
+class _Consent(BaseModel):
+    """What the form contains."""
+
+    create: bool
 
 
 @dataclass(frozen=True)
@@ -129,20 +143,25 @@ def _agreed_before(context: Context[CallState, Any]) -> frozenset[str]:
     answer = (context.input_responses or {}).get(QUESTION)
     if not isinstance(answer, ElicitResult):
         return frozenset()
+    _require_yes(answer)
+    return frozenset((context.request_state or "").split())
+
+
+def _require_yes(answer: ElicitResult) -> None:
+    """Raise CallRefused if this answer is not a yes."""
     if answer.action != "accept":
         raise _refused(DECLINED)
     try:
-        consent = Consent.model_validate(answer.content)
+        consent = _Consent.model_validate(answer.content)
     except ValidationError:
         raise _refused(UNREADABLE) from None
     if not consent.create:
         raise _refused(DECLINED)
-    return frozenset((context.request_state or "").split())
 
 
 def _as_result(text: str, asked: frozenset[str]) -> InputRequiredResult:
     """Return the question as a result, with what it is about as its state, which the SDK seals."""
-    form = ElicitRequestFormParams(message=text, requested_schema=render_elicitation_schema(Consent))
+    form = ElicitRequestFormParams(message=text, requested_schema=FORM)
     return InputRequiredResult(
         input_requests={QUESTION: ElicitRequest(params=form)}, request_state=" ".join(sorted(asked))
     )
@@ -152,11 +171,10 @@ async def _ask(context: Context[CallState, Any], text: str) -> None:
     """Ask a client of the older era. Raises CallRefused if its answer is not a yes, or there is none in time."""
     with anyio.move_on_after(ANSWER_SECONDS):
         try:
-            outcome = await context.elicit(text, Consent)
-        except (ValueError, MCPError):  # no form's content, or the client's error
+            answer = await context.session.elicit_form(text, FORM, context.request_id)
+        except (ValidationError, MCPError):  # no answer to a form, or the client's error
             raise _refused(UNREADABLE) from None
-        if not isinstance(outcome, AcceptedElicitation) or not outcome.data.create:
-            raise _refused(DECLINED)
+        _require_yes(answer)
         return
     raise _refused(NO_ANSWER)
 

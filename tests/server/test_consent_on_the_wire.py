@@ -47,6 +47,8 @@ async def question(url: str, arguments: dict[str, Any]) -> tuple[str, str]:
 
 UNREADABLE: list[Any] = [
     {"action": "accept"},
+    {"action": "accept", "content": {}},
+    {"action": "accept", "content": {"Create": True}},
     {"action": "accept", "content": {"create": 3}},
     {"action": "accept", "content": {"create": ["x"]}},
 ]
@@ -61,6 +63,25 @@ async def test_an_answer_that_cannot_be_read_sends_nothing_and_says_so(answer: A
         assert result["structuredContent"]["failed"][0]["code"] == "declined"
         assert "cannot be read" in said(result)
         assert "Nothing was sent" in said(result)
+        assert octave.requests == []
+
+
+@pytest.mark.parametrize("answer", UNREADABLE, ids=range(len(UNREADABLE)))
+async def test_the_older_era_has_the_same_form_and_reads_answers_alike(answer: Any) -> None:
+    """The form is that of the protocol and no more: a client may show what else it has to a person."""
+    forms: list[Any] = []
+
+    async def reply(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:  # noqa: ARG001
+        forms.append(params.model_dump(mode="json", by_alias=True, exclude_none=True)["requestedSchema"])
+        return ElicitResult.model_validate(answer)
+
+    async with asked_by() as (url, octave):
+        asked = result_in(await call(url, asking("A")))
+        own = settings(octave.url, confirm="require", state_url="memory://")
+        async with Client(build_server(own), mode="legacy", elicitation_callback=reply) as client:
+            assert "cannot be read" in text_of(await client.call_tool("generate_personas", asking("A")))
+        assert forms == [asked["inputRequests"]["spend"]["params"]["requestedSchema"]]
+        assert forms[0].keys() == {"type", "properties", "required"}
         assert octave.requests == []
 
 
