@@ -113,8 +113,9 @@ class GenerationService:
         """Generate what a request asks for, and return what is known of it after `seconds` at the latest.
 
         The same request joins what an earlier call asked for, unless `new` asks for another persona each. What a
-        `preview` just said of names holds, so that nothing is sent that it did not announce. A call that is cancelled
-        stops what was not sent, unless another call asks for it too. Errors of Octave are in the parts.
+        `preview` just said of names and earlier calls holds, so that nothing is sent that it did not announce. A call
+        that is cancelled stops what was not sent, unless another call asks for it too. Errors of Octave are in the
+        parts.
         Raises LedgerError and LimitReached if nothing was sent, and RecordLost if the ledger fails after that.
         """
         began = self._clock.elapsed()
@@ -127,6 +128,7 @@ class GenerationService:
                 requested,
                 replay_seconds=self._limits.replay_seconds,
                 limits=self._limits.spending,
+                announced=[part.earlier for part in preview.parts] if preview else (),
             )
             try:
                 self._check_open()  # the end may have begun since

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pytest
 from pydantic import SecretStr
 from support.moved_clock import settle
-from support.services import Held, Place, place, until
+from support.services import Held, Place, asking, place, until
 from support.upstream import (
     Request,
     Respond,
@@ -114,6 +114,30 @@ async def test_a_generation_is_cancelled_by_its_tenant_only() -> None:
         assert [part.state for part in (await call).parts] == [State.CREATED, State.FAILED]
         assert await service.cancel(started.id), "what has ended may be cancelled too, to no effect"
     assert [one["name"] for one in here.octave.asked] == ["A"]
+
+
+async def test_what_a_preview_said_would_be_joined_is_not_sent_though_it_failed_since() -> None:
+    """The person was asked about the rest only. The next preview announces it as new."""
+    refuse_a = asyncio.Event()
+
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.json["personas"][0]["name"] == "A":
+            await refuse_a.wait()
+            writer.write(answer(error_envelope("no"), status=422))
+        else:
+            writer.write(answer(page_answer(request)))
+
+    async with place(respond) as here:
+        service = await here.service()
+        first = here.generate(service, "A")
+        await until(lambda: len(here.octave.requests) == 1)
+        preview = await service.preview(asking("A", "B"))
+        refuse_a.set()
+        await first
+        call = service.generate(asking("A", "B"), seconds=45, progress=here.progress, preview=preview)
+        assert [part.state for part in (await call).parts] == [State.FAILED, State.CREATED]
+        assert [asked["name"] for asked in here.octave.asked] == ["A", "B"]
+        assert [part.is_new for part in (await service.preview(asking("A", "B"))).parts] == [True, False]
 
 
 async def test_what_a_second_call_waits_for_is_sent_though_the_first_is_gone() -> None:
