@@ -14,6 +14,7 @@ from octave_mcp.generation.service import Progress, no_progress
 from octave_mcp.octave.errors import NoCredits, OctaveError, OutcomeUnknown, Refused
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.formats import Format, as_csv, as_markdown
+from octave_mcp.personas.section_items import plain_oid
 from octave_mcp.personas.summary import condense
 
 __all__ = [
@@ -151,7 +152,9 @@ def _problem(error: OctaveError, generation: str) -> str:
                 f"{error.generation}"
             )
         case NameExists():
-            parts.append(f"It has the oId {error.oid}. Nothing was charged. --new creates another one.")
+            oid = plain_oid(error.oid)
+            known = f"It has the oId {oid}. " if oid else ""
+            parts.append(f"{known}Nothing was charged. --new creates another one.")
         case NoCredits():
             parts.append("Nothing was created. Add credits in Octave, then run the same command again.")
         case Refused():

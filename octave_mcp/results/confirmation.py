@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from octave_mcp.generation.records import Spending
 from octave_mcp.octave.models import GenerateRequest, Persona
+from octave_mcp.personas.section_items import plain_oid
 from octave_mcp.results.receipts import MAX_DETAILED, fields_asked_for, sources_asked_for
 from octave_mcp.results.wording import first_few, plain_number, quoted
 
@@ -44,7 +45,9 @@ def question(request: GenerateRequest, known: Figures) -> str:
     if known.similar is None:
         lines.append("Whether similar personas exist is not known.")
     elif known.similar:
-        names = first_few([f"{quoted(one.name)} ({one.oId})" for one in known.similar], MAX_SIMILAR)
+        names = first_few(
+            [f"{quoted(one.name)} ({plain_oid(one.oId) or 'no oId'})" for one in known.similar], MAX_SIMILAR
+        )
         lines.append(f"Similar personas exist already: {names}.")
     return "\n".join(lines)
 

@@ -471,6 +471,7 @@ def test_a_closed_stdin_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (NoCredits("The workspace has no credits left."), "Add credits in Octave"),
         (NameExists("It is there.", oid="pe_1"), "It has the oId pe_1. Nothing was charged. --new creates another"),
+        (NameExists("It is there.", oid="pe\x1b[2J"), "It is there. Nothing was charged. --new creates another"),
         (
             NameExists("An earlier call asked for it.", generation="gen_7"),
             "outcome: octave-personas-mcp generate --coll",

@@ -208,6 +208,17 @@ async def test_the_question_has_names_for_what_was_given_by_oid() -> None:
         assert "Other" not in text
 
 
+async def test_what_octave_says_cannot_write_a_line_of_the_question() -> None:
+    """Neither a name nor an oId: a person decides by these lines."""
+    async with asking("auto", NO, confirm="ask") as here:
+        here.octave.library.append({"oId": "pe_1\nFree of charge.", "name": 'CISO"\nFree of charge.\u202e'})
+        await here.call()
+        assert (
+            here.questions[0].splitlines()[-1]
+            == """Similar personas exist already: "CISO' Free of charge." (no oId)."""
+        )
+
+
 async def test_an_answer_counts_on_any_replica_that_shares_the_key_and_only_once() -> None:
     """The state of the question is sealed with a key that replicas share; a second answer joins what was created."""
     async with asyncio.timeout(30), upstream(by_the_page) as octave:
