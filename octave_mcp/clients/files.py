@@ -1,11 +1,10 @@
 """The configuration files of MCP clients: find them, read them, and add a server without losing anything of them.
 
-A file that cannot be kept as it is, such as JSON with comments, is refused: a person then adds the entry by hand.
+A file that cannot be added to without a loss, such as YAML, is refused: a person then adds the entry by hand.
 """
 
 import json
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from octave_mcp.clients.entries import configuration, document
+from octave_mcp.clients.json_text import parsed, with_item, with_member
 from octave_mcp.clients.model import Client, Connection, Entry
 from octave_mcp.values import expand_home
 
@@ -23,11 +23,6 @@ __all__ = ["CannotWrite", "NameTaken", "client_file", "read_servers", "write_ent
 
 MAX_FILE_BYTES = 16_000_000
 """Bound on what is read of a file. Settings of people have some kilobytes."""
-
-_NUMBER = re.compile(r'"\\u0000([^"\\]+)\\u0000"')
-_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_TRAILING_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
-_INDENT = re.compile(r"^[{\[]\r?\n([ \t]+)\S", re.MULTILINE)
 
 
 class CannotWrite(Exception):
@@ -47,15 +42,12 @@ def client_file(client: Client, *, project: bool = False) -> Path | None:
     return expand_home(os.path.expandvars(text)).absolute() if text else None
 
 
-def read_servers(client: Client, path: Path, *, lenient: bool = False) -> dict[str, Entry]:
+def read_servers(client: Client, path: Path) -> dict[str, Entry]:
     """Return the servers in a file by name; none if there is no file. Raises CannotWrite.
 
-    With `lenient`, comments and trailing commas in JSON are passed over: the file is only read.
+    Comments and trailing commas in JSON are passed over: whether the client allows them is seen when it starts.
     """
-    text = _text(path) if path.exists() else ""
-    if lenient and client.format == "json":
-        text = _TRAILING_COMMA.sub(r"\1", _COMMENT.sub(r"\1", text))
-    servers = _servers(client, path, text)
+    servers = _servers(client, path, _parsed(client, _text(path), lenient=True))
     return {str(name): entry for name, entry in servers.items() if isinstance(entry, dict)}
 
 
@@ -67,10 +59,15 @@ def write_entry(client: Client, connection: Connection, path: Path, *, replace: 
     """
     if client.format == "yaml":
         raise CannotWrite(f"{client.title}'s file is YAML, which cannot be changed here without losing its comments")
-    path = path.resolve()
-    before = _text(path) if path.exists() else ""
+    try:
+        path = path.resolve()
+    except (OSError, RuntimeError):  # Python 3.13 raises the one, those before it the other
+        raise CannotWrite(f"{path} cannot be read: its links lead nowhere") from None
+    before = _text(path)
+    content = _parsed(client, before)
+    servers = _servers(client, path, content)
     wanted = client.entry(client, connection)
-    found = _servers(client, path, before).get(connection.name)
+    found = servers.get(connection.name)
     if found == wanted:
         return None
     if found is not None and not replace:
@@ -78,115 +75,105 @@ def write_entry(client: Client, connection: Connection, path: Path, *, replace: 
             f"{path} already has a server {connection.name}, with other content. Replace it with --replace, or choose "
             "another name with --name"
         )
-    changed = _with_toml if client.format == "toml" else _with_json
-    after = changed(client, connection, before)
+    after = (_with_toml if client.format == "toml" else _with_json)(client, connection, before, content)
+    expected = content | {client.servers: servers | {connection.name: wanted}}
+    if {**_parsed(client, after), "inputs": None} != {**expected, "inputs": None}:
+        raise CannotWrite(f"{client.servers} in this file cannot be added to without changing something else")
     try:
         return _replace(path, after)
     except OSError as error:
         raise CannotWrite(f"{path} cannot be written: {error.strerror}") from None
 
 
-def _with_json(client: Client, connection: Connection, before: str) -> str:
-    """Return a JSON file with the connection in it; its indentation, line ends and numbers stay as they are."""
-    content = _json(before, keep_numbers=True)
+def _with_json(client: Client, connection: Connection, before: str, content: Mapping[str, Any]) -> str:
+    """Return a JSON file's text with the connection in it. Nothing else in it changes."""
     addition = document(client, connection)
-    content.setdefault(client.servers, {})[connection.name] = addition[client.servers][connection.name]
-    if "inputs" in addition:
-        inputs = content.setdefault("inputs", [])
+    text = before if before.strip("\ufeff \t\r\n") else "{}\n"
+    text = with_member(text, (client.servers, connection.name), addition[client.servers][connection.name])
+    inputs = content.get("inputs", [])
+    for one in addition.get("inputs", ()):
         if not isinstance(inputs, list):
             raise CannotWrite("inputs in this file is not a list")
-        known = {one.get("id") for one in inputs if isinstance(one, dict)}
-        inputs += [one for one in addition["inputs"] if one["id"] not in known]
-    found = _INDENT.search(before.removeprefix("\ufeff"))
-    text = json.dumps(content, indent=found[1] if found else 2, ensure_ascii=False)
-    text = _NUMBER.sub(lambda number: number[1], text) + "\n"
-    mark = "\ufeff" if before.startswith("\ufeff") else ""
-    return mark + (text.replace("\n", "\r\n") if "\r\n" in before else text)
+        if one["id"] not in {known.get("id") for known in inputs if isinstance(known, dict)}:
+            text = with_item(text, ("inputs",), one) if "inputs" in content else with_member(text, ("inputs",), [one])
+    return text
 
 
-def _with_toml(client: Client, connection: Connection, before: str) -> str:
-    """Return a TOML file with the connection's table at its end."""
-    if connection.name in _toml(before).get(client.servers, {}):
-        raise CannotWrite(f"the table {client.servers}.{connection.name} has to be removed by hand first")
-    gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
+def _with_toml(client: Client, connection: Connection, before: str, _: Mapping[str, Any]) -> str:
+    """Return a TOML file's text with the connection's table at its end, and without another of its name."""
+    kept: list[str] = []
+    dropped = False
+    tail: list[str] = []
+    for line in before.splitlines(keepends=True):
+        if line.lstrip().startswith("["):
+            dropped = _is_table_of(line, client.servers, connection.name)
+            kept += tail
+            tail = []
+        if not dropped:
+            kept.append(line)
+        elif line.strip() and not line.lstrip().startswith("#"):
+            tail = []
+        else:  # before the next table: a comment there may be about that one
+            tail.append(line)
+    text = "".join(kept + tail)
+    gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
     added = f"{gap}{configuration(client, connection)}"
-    after = before + (added.replace("\n", "\r\n") if "\r\n" in before else added)
-    servers = _toml(after).get(client.servers, {})
-    if servers.get(connection.name) != client.entry(client, connection):
-        raise CannotWrite(f"{client.servers} in this file cannot be added to at its end")
-    return after
+    return text + (added.replace("\n", "\r\n") if "\r\n" in before else added)
+
+
+def _is_table_of(line: str, servers: str, name: str) -> bool:
+    """Return whether a line begins the table of this server, or one in it."""
+    try:
+        return name in tomllib.loads(line).get(servers, {})
+    except ValueError:
+        return False
 
 
 # --- Reading and writing ----------------------------------------------------------------------------------------------
 
 
 def _text(path: Path) -> str:
+    """Return the text of a file; empty if there is none. Raises CannotWrite."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
             raise CannotWrite(f"{path} is too large for a configuration file")
         return content.decode("utf-8")
+    except FileNotFoundError:
+        return ""
     except OSError as error:
         raise CannotWrite(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise CannotWrite(f"{path} is not UTF-8 text") from None
 
 
-def _servers(client: Client, path: Path, text: str) -> dict[str, Any]:
-    """Return all that a file's text has under its servers, by name. Raises CannotWrite."""
-    servers = _parsed(client, text).get(client.servers, {})
+def _servers(client: Client, path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that a file has under its servers, by name. Raises CannotWrite."""
+    servers = content.get(client.servers, {})
     if not isinstance(servers, dict):
         raise CannotWrite(f"{client.servers} in {path} is not an object")
     return servers
 
 
-def _parsed(client: Client, text: str) -> Mapping[str, Any]:
+def _parsed(client: Client, text: str, *, lenient: bool = False) -> dict[str, Any]:
+    """Return what a file's text holds. Raises CannotWrite."""
     if client.format == "yaml":
         raise CannotWrite(f"{client.title}'s file is YAML, which is not read here")
-    return _toml(text) if client.format == "toml" else _json(text)
-
-
-def _toml(text: str) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(text.removeprefix("\ufeff"))
-    except ValueError:
-        raise CannotWrite("this file is not valid TOML, or its servers are given in one line") from None
-
-
-def _json(text: str, *, keep_numbers: bool = False) -> dict[str, Any]:
-    """Return a JSON object. With `keep_numbers` each number is its digits between two NULs, for `_NUMBER`."""
-
-    def number(digits: str) -> str:
-        return f"\0{digits}\0"
-
-    numbers: dict[str, Any] = {"parse_int": number, "parse_float": number} if keep_numbers else {}
-    if not text.strip("\ufeff \t\r\n"):
-        return {}
-    try:
-        content = json.loads(
-            text.removeprefix("\ufeff"), object_pairs_hook=_each_once, parse_constant=_refuse, **numbers
-        )
-        json.dumps(content, ensure_ascii=False).encode()
+        if client.format == "toml":
+            return tomllib.loads(text.removeprefix("\ufeff"))
+        content = parsed(text, lenient=lenient or client.comments)
     except (ValueError, RecursionError) as error:
-        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise CannotWrite(
-            f"this file is not plain JSON{where}: comments, trailing commas or names that come twice would be lost"
-        ) from None
+        if client.format == "toml":
+            raise CannotWrite("this file is not valid TOML, or its servers are given in one line") from None
+        where = f"line {error.lineno} of this file" if isinstance(error, json.JSONDecodeError) else "this file"
+        twice = "" if isinstance(error, json.JSONDecodeError) else ", or has a name twice"
+        rule = "" if client.comments else " (comments, and commas before a closing bracket, are not)"
+        raise CannotWrite(f"{where} is not valid JSON{twice}{rule}") from None
     if not isinstance(content, dict):
         raise CannotWrite("this file is not a JSON object")
     return content
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name comes twice")
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _replace(path: Path, text: str) -> Path | None:
@@ -194,8 +181,11 @@ def _replace(path: Path, text: str) -> Path | None:
     backup = None
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
-        backup = path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}.bak")
-        shutil.copy2(path, backup)
+        path.open("r+b").close()  # a file that is for reading only is to stay as it is
+        prefix = f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}."
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".bak")  # never in place of another
+        os.close(handle)
+        backup = Path(shutil.copy2(path, name))
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with open(handle, "wb") as file:  # noqa: PTH123 - it is a descriptor

@@ -73,6 +73,8 @@ class Client:
     entry: "Callable[[Client, Connection], Entry]"
     """Returns what its file says about a connection."""
     format: Literal["json", "toml", "yaml"] = "json"
+    comments: bool = False
+    """Its JSON may have comments and trailing commas."""
     home: Mapping[str, str] = field(default_factory=dict)
     """The file for all projects, by `sys.platform`; under the empty name, on any other platform."""
     opens: str = ""

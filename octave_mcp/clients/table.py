@@ -71,6 +71,7 @@ CLIENTS = (
         title="VS Code",
         servers="servers",
         entry=usual_entry,
+        comments=True,
         home={
             "": "~/.config/Code/User/mcp.json",
             "darwin": "~/Library/Application Support/Code/User/mcp.json",
@@ -108,6 +109,7 @@ CLIENTS = (
         title="Zed",
         servers="context_servers",
         entry=usual_entry,
+        comments=True,
         home={"": "~/.config/zed/settings.json", "win32": "%APPDATA%/Zed/settings.json"},
         opens="zed: open settings file",
         on_desktop=True,
@@ -151,6 +153,7 @@ CLIENTS = (
         title="opencode",
         servers="mcp",
         entry=opencode_entry,
+        comments=True,
         home={"": "~/.config/opencode/opencode.json"},
         project="opencode.json",
         http={"type": "remote"},

@@ -131,7 +131,7 @@ def _entry(report: Report, client: Client, name: str) -> Entry | None:
     problems = []
     for path in paths:
         try:
-            servers = read_servers(client, path, lenient=True)
+            servers = read_servers(client, path)
         except CannotWrite as problem:
             problems.append(str(problem))
             continue

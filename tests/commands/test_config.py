@@ -5,6 +5,7 @@ import os
 import shlex
 import stat
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from octave_mcp import cli
 from octave_mcp.clients.entries import configuration, install_link
 from octave_mcp.clients.files import client_file, read_servers
+from octave_mcp.clients.json_text import parsed, with_item, with_member
 from octave_mcp.clients.model import NAME, Client, Connection
 from octave_mcp.clients.table import BY_NAME, CLIENTS
 from octave_mcp.commands import config
@@ -44,6 +48,15 @@ FILLED = {
 EVERY_CLIENT = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 WRITABLE = [client for client in CLIENTS if client.format != "yaml"]
 EVERY_WRITABLE = pytest.mark.parametrize("client", WRITABLE, ids=lambda client: client.name)
+
+
+def _writes_everything() -> bool:
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).chmod(0o400)
+        return os.access(file.name, os.W_OK)
+
+
+BOUND_BY_PERMISSIONS = pytest.mark.skipif(_writes_everything(), reason="root may write everywhere")
 
 
 @dataclass(frozen=True)
@@ -510,12 +523,11 @@ def test_a_question_for_the_key_is_declared_once_in_vs_code(capsys: pytest.Captu
         '{"mcpServers": "none"}',
         '["mcpServers"]',
         '{"a": NaN}',
-        '{"a": "\\ud800"}',
         "[" * 100_000,
         "mcpServers: {}",
         b"\xff\xfe{\x00}\x00",
     ],
-    ids=["comment", "comma", "twice", "list", "text", "no object", "nan", "half", "deep", "yaml", "utf-16"],
+    ids=["comment", "comma", "twice", "list", "text", "no object", "nan", "deep", "yaml", "utf-16"],
 )
 def test_a_file_that_would_lose_something_is_not_changed(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str | bytes
@@ -545,9 +557,113 @@ def test_toml_is_added_to_at_its_end(capsys: pytest.CaptureFixture[str], tmp_pat
     assert path.read_text(encoding="utf-8").startswith(before)
     after = path.read_bytes()
     assert after.count(b"\r\n") == (after.count(b"\n") if newline == "\r\n" else 0)
-    ran = run(capsys, "codex-cli", "--write", "--replace")
-    assert ran.code == 1
-    assert "removed by hand" in ran.err
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_table_in_toml_is_replaced_on_request(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, newline: str
+) -> None:
+    """The README's quick start replaces the sandbox by a key. The comment before the next table is about that one."""
+    path = tmp_path / ".codex" / "config.toml"
+    path.parent.mkdir()
+    before = f'model = "x" # mine\n[mcp_servers.{NAME}]\ncommand = "a"\n[mcp_servers.{NAME}.env]\nA = "b"\n'
+    rest = '\n# about another\n[mcp_servers.other]\ncommand = """\n[mcp_servers]\n""" # mine\n'
+    path.write_text(before + rest, encoding="utf-8", newline=newline)
+    assert run(capsys, "codex-cli", "--sandbox", "--write").code == 1
+    servers = written(capsys, BY_NAME["codex-cli"], path, "--replace")
+    assert started(servers[NAME]) == [COMMAND, "--sandbox"]
+    kept = f'model = "x" # mine\n{rest}'.replace("\n", newline)
+    assert path.read_bytes().decode().startswith(kept)
+    assert servers["other"] == {"command": "[mcp_servers]\n"}
+    inside = f'model = """\n[mcp_servers.{NAME}]\n"""\n[mcp_servers.{NAME}]\ncommand = "a"\n'
+    path.write_text(inside, encoding="utf-8")
+    ran = run(capsys, "codex-cli", "--sandbox", "--write", "--replace")
+    assert (ran.code, path.read_text(encoding="utf-8")) == (1, inside)
+
+
+@pytest.mark.parametrize(
+    ("before", "kept"),
+    [
+        ("// mine\n{ // all\n}", ['// mine\n{ // all\n  "servers": {', "\n}"]),
+        ('{"servers": {},}', ['{"servers": {', "},}"]),
+        (
+            '{\n\t"servers": {\n\t\t"a": {"b": [1, 2,],} // mine\n\t\t/* , */\n\t},\n\t"c": {"servers": 1}\n}',
+            [
+                '{\n\t"servers": {\n\t\t"a": {"b": [1, 2,],}, // mine\n\t\t/* , */\n\t\t"',
+                '\n\t},\n\t"c": {"servers": 1}\n}',
+            ],
+        ),
+        ('{"a": "\\ud800 // no comment"}', ['{"a": "\\ud800 // no comment",\n  "', "\n}"]),
+        (
+            '{"servers": {"NAME": /* old */ {"a": "b"}, "z": {}}} //',
+            ['{"servers": {"NAME": /* old */ {', ', "z": {}}} //'],
+        ),
+    ],
+    ids=["comments", "comma", "tabs", "surrogate", "replaced"],
+)
+def test_comments_and_commas_stay_where_the_client_allows_them(
+    capsys: pytest.CaptureFixture[str], before: str, kept: list[str]
+) -> None:
+    """Nothing but the entry is new in the text, and the same command again changes nothing."""
+    path = client_file(BY_NAME["vscode"])
+    assert path
+    path.parent.mkdir(parents=True)
+    path.write_text(before.replace("NAME", NAME), encoding="utf-8")
+    servers = written(capsys, BY_NAME["vscode"], path, "--replace")
+    assert started(servers[NAME]) == [COMMAND, "--sandbox"]
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith(kept[0].replace("NAME", NAME))
+    assert text.endswith(kept[1])
+    mark = path.stat().st_mtime_ns
+    written(capsys, BY_NAME["vscode"], path)
+    assert path.stat().st_mtime_ns == mark
+
+
+_BLANK = st.sampled_from(["", " ", "\n", "\r\n\t", "// mine, }\n", "/* mine: {\n */"])
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(others=st.dictionaries(st.text(max_size=3) | st.just(NAME), _JSON, max_size=3), data=st.data())
+def test_an_entry_is_added_to_any_json_and_nothing_else_changes(others: dict[str, Any], data: st.DataObject) -> None:
+    """Whatever blanks, comments and trailing commas it has."""
+
+    def shown(value: Any) -> str:
+        def blank() -> str:
+            return data.draw(_BLANK)
+
+        comma = data.draw(st.sampled_from(["", ","])) if value else ""
+        if isinstance(value, dict):
+            members = (f"{blank()}{json.dumps(name)}{blank()}:{blank()}{shown(one)}" for name, one in value.items())
+            return "{" + f"{blank()},".join(members) + blank() + comma + blank() + "}"
+        if isinstance(value, list):
+            return "[" + ",".join(blank() + shown(one) + blank() for one in value) + comma + blank() + "]"
+        return json.dumps(value)
+
+    content = {"servers": others, "inputs": [1]} if data.draw(st.booleans()) else {**others, "inputs": []}
+    text = data.draw(_BLANK) + shown(content) + data.draw(_BLANK)
+    servers = content.get("servers", {})
+    if not isinstance(servers, dict):
+        return
+    changed = with_item(with_member(text, ("servers", NAME), {"new": [1]}), ("inputs",), {"id": 2})
+    wanted = {**content, "servers": {**servers, NAME: {"new": [1]}}, "inputs": [*content["inputs"], {"id": 2}]}
+    assert parsed(text, lenient=True) == content
+    assert parsed(changed, lenient=True) == wanted
+
+
+def test_each_change_has_a_backup_of_its_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Two workspaces are added within a second, and the file as it was before both is not lost."""
+    path = tmp_path / ".cursor" / "mcp.json"
+    path.parent.mkdir()
+    path.write_text(before := '{"mcpServers": {"mine": {"command": "x"}}}', encoding="utf-8")
+    for name in ("one", "two", "three"):
+        assert run(capsys, "cursor", "--sandbox", "--write", "--name", name).code == 0
+    backups = [backup.read_text(encoding="utf-8") for backup in path.parent.glob("mcp.json.*.bak")]
+    assert len(set(backups)) == 3
+    assert before in backups
 
 
 @pytest.mark.parametrize("content", ["mcp_servers = {}\n", "model = \n", "mcp_servers = 3\n"])
@@ -583,11 +699,16 @@ def test_yaml_is_left_to_its_owner(capsys: pytest.CaptureFixture[str], client: C
     assert started(server(client, ran.out)) == [COMMAND, "--sandbox"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+@BOUND_BY_PERMISSIONS
+@pytest.mark.parametrize("mode", [0o500, 0o000])
+def test_a_folder_that_cannot_be_written_or_searched_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, mode: int
+) -> None:
     """No traceback."""
-    (tmp_path / ".cursor").mkdir(mode=0o500)
-    assert run(capsys, "cursor", "--sandbox", "--write").code == 1
+    (tmp_path / ".cursor").mkdir(mode=mode)
+    ran = run(capsys, "cursor", "--sandbox", "--write")
+    (tmp_path / ".cursor").chmod(0o700)
+    assert (ran.code, "Permission denied" in ran.err) == (1, True)
 
 
 def test_what_cannot_be_read_or_added_to_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -605,6 +726,27 @@ def test_what_cannot_be_read_or_added_to_is_told(capsys: pytest.CaptureFixture[s
     path.write_text('{"inputs": {}}', encoding="utf-8")
     ran = run(capsys, "vscode", "--write")
     assert (ran.code, "inputs in this file is not a list" in ran.err) == (1, True)
+    path.unlink()
+    path.symlink_to(path)
+    ran = run(capsys, "vscode", "--write")
+    assert (ran.code, "its links lead nowhere" in ran.err) == (1, True)
+    path = client_file(BY_NAME["codex-cli"]) or path
+    path.parent.mkdir(parents=True)
+    path.write_text("a = " + "[" * 50_000, encoding="utf-8")
+    assert run(capsys, "codex-cli", "--write").code == 1
+
+
+@BOUND_BY_PERMISSIONS
+def test_a_file_for_reading_only_stays(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Whoever made it so had a reason, such as a program that generates it."""
+    path = tmp_path / ".cursor" / "mcp.json"
+    path.parent.mkdir()
+    path.write_text("{}", encoding="utf-8")
+    path.chmod(0o400)
+    ran = run(capsys, "cursor", "--sandbox", "--write")
+    assert (ran.code, "cannot be written" in ran.err) == (1, True)
+    assert path.read_text(encoding="utf-8") == "{}"
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_file_that_cannot_be_replaced_stays(
