@@ -31,8 +31,8 @@ MAX_AGE_SECONDS = 300
 PUBLIC = {"access-control-allow-origin": "*", "access-control-expose-headers": "etag"}
 """Lets the scripts of any page read the card and its ETag."""
 
-PREFLIGHT = {**PUBLIC, "access-control-allow-methods": "GET, HEAD", "access-control-allow-headers": "*"}
-"""Lets them send any header, such as If-None-Match."""
+PREFLIGHT = {**PUBLIC, "access-control-allow-methods": "GET, HEAD", "access-control-allow-headers": "*, authorization"}
+"""Lets them send any header, such as If-None-Match, and Authorization, which the asterisk does not stand for."""
 
 
 class ServerCard:
@@ -51,7 +51,8 @@ class ServerCard:
         """Return the card, or 304 if the client has it already; to OPTIONS, what the scripts of a page may do."""
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={**PREFLIGHT, "access-control-max-age": str(MAX_AGE_SECONDS)})
-        known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+        sent = ",".join(request.headers.getlist("if-none-match"))
+        known = {tag.strip().removeprefix("W/") for tag in sent.split(",")}
         if known & {self._headers["etag"], "*"}:
             return Response(status_code=304, headers=self._headers)
         return Response(self._body, media_type=MEDIA_TYPE, headers=self._headers)
