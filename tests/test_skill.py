@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from mcp import Client
+from support.calls import refusing, settings
 from support.library import Library
 from support.records import record
 from support.upstream import by_the_page, upstream
@@ -84,6 +85,25 @@ async def test_its_steps_run_in_the_sandbox() -> None:
         assert again["personas"][0]["oId"] == ids["OID"]
 
 
+@pytest.mark.parametrize(("again", "sent"), [(["", "B"], 4), (["B"], 3)], ids=["for all", "for no others"])
+async def test_after_a_correction_only_what_failed_is_asked_for(again: list[str], sent: int) -> None:
+    """A shared field that was corrected makes each persona of the call another request, and it is charged again."""
+    assert "call again for the personas that failed, and for no others" in SKILL
+
+    def asking(playbook: str, names: list[str]) -> dict[str, Any]:
+        source = {"type": "TEXT", "value": "notes"}
+        wanted = [{**({"name": name} if name else {}), "sources": [source]} for name in names]
+        return {"personas": wanted, "playbookOId": playbook}
+
+    async with upstream(refusing("B")) as octave:
+        own = settings(octave.url, state_url="memory://", wait_seconds=20)
+        async with Client(build_server(own)) as client:
+            await client.call_tool("generate_personas", asking("pb_wrong", ["", "B"]))
+            octave.respond = by_the_page
+            await client.call_tool("generate_personas", asking("pb_right", again))
+        assert len(octave.requests) == sent
+
+
 async def audited(client: Client) -> dict[str, list[str]]:
     """Audit all personas as the skill says, by the fields that it names."""
     (listing, first), (reading, _) = calls(AUDIT)
@@ -126,8 +146,7 @@ async def test_the_audit_finds_nothing_in_the_sandbox_and_each_flaw_where_it_is(
     flawed["data"] = {**flawed["data"], "keyConcerns": [], "commonJobTitles": good["data"]["commonJobTitles"]}
     async with upstream(by_the_page) as octave:
         octave.look_up = Library(personas=[good, flawed])
-        settings = Settings(api_key="sk-canary-0123456789", base_url=octave.url, state_url="memory://")  # type: ignore[arg-type]
-        async with Client(build_server(settings)) as client:
+        async with Client(build_server(settings(octave.url, state_url="memory://"))) as client:
             found = await audited(client)
     every = re.findall(r"- \*\*(.*?):?\*\*", AUDIT)
     assert found["flawed"] == [name.rstrip(":") for name in every]
