@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
+from itertools import takewhile
 from typing import Any, NoReturn
 
 from octave_mcp import __version__
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except (OSError, ExceptionGroup) as error:
-        problem = _stdout_problem(error)
+        problem = _surroundings_problem(error)
         if problem is None:
             raise
         sys.stderr.write(problem)
@@ -82,18 +83,40 @@ def _run(options: argparse.Namespace) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that knows what a misspelt command was to be."""
+    """A parser that says in one line what is wrong, and what a misspelt command or option was to be."""
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong, and end with exit code 2."""
         if found := _NO_COMMAND.search(message):
-            near = get_close_matches(found[1], COMMANDS, n=1)
-            meant = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}"
-            message = f'unknown command "{found[1]}": {meant}'
-        super().error(message)
+            message = f'unknown command "{found[1]}": {_meant(found[1], [*COMMANDS, *self.options()])}'
+        self.exit(2, f"{self.prog}: {message}\n")
+
+    def options(self) -> list[str]:
+        """Return the long names of the options."""
+        return [name for name in self._option_string_actions if name.startswith("--")]
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the arguments, all of which have to be known: a command takes all that follow its name."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        self.refuse(unknown)
+        return parsed, unknown
+
+    def refuse(self, unknown: Sequence[str]) -> None:
+        """Print what the first of these could be, and end with exit code 2; return if there is none."""
+        name = unknown[0].partition("=")[0] if unknown else ""
+        if name.startswith("-"):
+            self.error(f"unknown option {name}: {_meant(name, self.options())}")
+        if unknown:
+            self.error(f'unexpected argument "{unknown[0]}": text with spaces has to be in quotes')
 
 
-class _CommandParser(argparse.ArgumentParser):
+def _meant(given: str, known: Sequence[str]) -> str:
+    """Return the nearest name that is known, or all of them."""
+    near = get_close_matches(given, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+
+
+class _CommandParser(_Parser):
     """The parser of one command, whose module is imported once its arguments are parsed."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -104,6 +127,9 @@ class _CommandParser(argparse.ArgumentParser):
         self.set_defaults(run=module.run)
         if name in WITH_SANDBOX:  # before the command or after it; what is absent here changes nothing there
             self.add_argument("--sandbox", action="store_true", default=argparse.SUPPRESS, help="use sample data")
+        # Before argparse finds that something is missing: it may be what a misspelt option was to be.
+        given = [word.partition("=")[0] for word in takewhile(lambda word: word != "--", args)]
+        self.refuse([name for name in given if name.startswith("--") and name not in self.options()])
         return super().parse_known_args(args, namespace)
 
 
@@ -114,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("-V", "--version", action="version", version=f"octave-personas-mcp {__version__}")
     parser.add_argument("--sandbox", action="store_true", help="use sample data: no key, no network, no costs")
@@ -125,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         title="commands", metavar="COMMAND", prog="octave-personas-mcp", parser_class=_CommandParser
     )
     for name, purpose in COMMANDS.items():
-        commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+        commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.", allow_abbrev=False)
     return parser
 
 
@@ -135,16 +162,18 @@ def _serve(options: argparse.Namespace) -> int:
     return serve_over_stdio(sandbox=options.sandbox, folders=options.folder)
 
 
-def _stdout_problem(error: Exception) -> str | None:
-    """Return what to print if stdout takes no more: a line if the disk is full, "" if its reader is gone.
+def _surroundings_problem(error: Exception) -> str | None:
+    """Return what to print if stdout takes no more or the current folder was removed; "" if stdout's reader is gone.
 
     Returns None for every other error.
     """
     if isinstance(error, ExceptionGroup):
-        problems = [_stdout_problem(one) for one in error.exceptions]
+        problems = [_surroundings_problem(one) for one in error.exceptions]
         return None if None in problems else max(filter(None, problems), default="")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
         return "octave-personas-mcp: stdout cannot be written to: the disk is full.\n"
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # only a question for the folder has no name
+        return "octave-personas-mcp: the current folder was removed: change to another one.\n"
     return "" if isinstance(error, BrokenPipeError) else None
 
 

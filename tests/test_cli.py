@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -265,7 +266,14 @@ def test_bad_settings_end_a_command_with_exit_code_2(
     ("arguments", "said"),
     [
         (["generat"], 'unknown command "generat": did you mean generate?'),
-        (["version"], 'unknown command "version": the commands are demo, config'),
+        (["version"], 'unknown command "version": did you mean --version?'),
+        (["frobnicate"], 'unknown command "frobnicate": known are demo, config'),
+        (["--sandbx"], "octave-personas-mcp: unknown option --sandbx: did you mean --sandbox?"),
+        (["generate", "--dryrun"], "octave-personas-mcp generate: unknown option --dryrun: did you mean --dry-run?"),
+        (["generate", "x", "--formt=json"], "unknown option --formt: did you mean --format?"),
+        (["generate", "x", "--ne"], "unknown option --ne: did you mean --new?"),
+        (["generate", "a", "b.json"], 'unexpected argument "b.json": text with spaces has to be in quotes'),
+        (["generate"], "octave-personas-mcp generate: one of the arguments FILE --collect is required"),
         (["sandbox", "--latency", "lots"], "must be a number of seconds, 0 or more"),
         (["sandbox", "--latency", "-1"], "must be a number of seconds, 0 or more"),
         (["http", "--port", "abc"], "invalid int value: 'abc'"),
@@ -277,8 +285,24 @@ def test_a_misspelt_command_or_option_is_told(
     """The nearest command is named, and no private name leaks."""
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
-    assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert (ended.value.code, said in printed, printed.count("\n")) == (2, True, 1)
+
+
+def test_a_current_folder_that_was_removed_is_told(tmp_path: Path) -> None:
+    """It happens with a project's folder that another terminal has deleted."""
+    (tmp_path / "gone").mkdir()
+    started = shlex.join([sys.executable, "-m", "octave_mcp", "config", "cursor", "--write", "--project"])
+    ran = subprocess.run(
+        ["sh", "-c", f"rmdir ../gone; {started}"],
+        cwd=tmp_path / "gone",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == "octave-personas-mcp: the current folder was removed: change to another one.\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is a device of Linux")

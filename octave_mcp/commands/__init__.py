@@ -19,5 +19,5 @@ COMMANDS: Mapping[str, str] = {
 }
 """What each command does, by its name, in the order in which `--help` lists them."""
 
-WITH_SANDBOX = frozenset({"config", "doctor", "generate", "export", "http"})
+WITH_SANDBOX = frozenset({"demo", "config", "doctor", "generate", "export", "http"})
 """Commands that take `--sandbox` after their name too."""

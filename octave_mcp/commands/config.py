@@ -87,9 +87,12 @@ def run(options: argparse.Namespace) -> int:
 
 def client_named(name: str) -> Client:
     """Return the client of that name. Raises ValueError, which has the nearest names."""
-    if name in BY_NAME:
-        return BY_NAME[name]
-    near = [known for known in BY_NAME if known.startswith(name)] or get_close_matches(name, BY_NAME, n=2)
+    wanted = "-".join(name.lower().split())
+    if wanted in BY_NAME:
+        return BY_NAME[wanted]
+    near = [known for known in BY_NAME if wanted and known.startswith(wanted)] or get_close_matches(
+        wanted, BY_NAME, n=2
+    )
     known = f"did you mean {' or '.join(near)}?" if near else f"the clients are {', '.join(BY_NAME)}"
     raise ValueError(f'unknown client "{name}": {known}')
 
@@ -197,8 +200,8 @@ def _write(client: Client, connection: Connection, options: argparse.Namespace) 
     if path is None:
         own = _own_command(client, connection)
         place = "for a project" if options.project else "for all projects on this platform"
-        instead = f". Run instead: {own}" if own else "" if options.project or not client.project else ", use --project"
-        return _refused(f"{client.title} has no file {place} that this command knows{instead}", UNUSABLE)
+        instead = f"Run instead: {own}" if own else f"Leave --write out, and add what is printed to {_places(client)}"
+        return _refused(f"{client.title} has no file {place} that this command knows. {instead}", UNUSABLE)
     try:
         backup = write_entry(client, connection, path, replace=options.replace)
     except NameTaken as problem:

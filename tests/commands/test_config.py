@@ -264,6 +264,10 @@ def test_any_path_comes_back_as_it_went_in(client: Client, path: str) -> None:
     [
         (["cursr"], "did you mean cursor?"),
         (["claude"], "did you mean claude-desktop or claude-code?"),
+        ([""], 'unknown client "": the clients are claude-desktop, claude-code'),
+        (["Codex"], 'unknown client "Codex": did you mean codex-cli?'),
+        (["Claude Code", "--write", "--sandbox"], "Run instead: claude mcp add-json"),
+        (["other", "--write"], "Leave --write out, and add what is printed to the file that your client opens"),
         (["emacs"], 'unknown client "emacs": the clients are claude-desktop, claude-code'),
         (["zed", "--sandbox", "--key-file", "key"], "needs no key"),
         (["zed", "--key-file", "/"], "is a folder"),
