@@ -1,14 +1,13 @@
 """The command `export`: the workspace's personas as Markdown, CSV or JSON. It costs nothing."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
 
 from octave_mcp.commands.generate import NO_KEY
-from octave_mcp.commands.output import report, write
+from octave_mcp.commands.output import report, unwritable, write
 from octave_mcp.commands.process import BAD_SETTINGS, FAILED
 from octave_mcp.commands.startup import usable_settings
 from octave_mcp.observability.logs import Secrets, configure_logging
@@ -64,6 +63,9 @@ def run(options: argparse.Namespace) -> int:
     if problem := _problem(settings, options):
         report(problem)
         return BAD_SETTINGS
+    if problem := unwritable(options.output):
+        report(problem)
+        return FAILED
     return _written(anyio.run(_read, settings, options.oids, options.text), options)
 
 
@@ -71,8 +73,6 @@ def _problem(settings: Settings, options: argparse.Namespace) -> str:
     """Return what is wrong with the settings or options; empty if nothing is."""
     if options.oids and options.text:
         return "octave-personas-mcp export: give oIds or --text, not both"
-    if options.output is None and sys.stdout is None:
-        return "stdout is closed"
     return NO_KEY if settings.api_key is None and not settings.sandbox else ""
 
 

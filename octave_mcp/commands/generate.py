@@ -6,13 +6,12 @@ twice.
 
 import argparse
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import anyio
 
 from octave_mcp.commands.generation_job import Job
-from octave_mcp.commands.output import NOTHING_SENT, report
+from octave_mcp.commands.output import NOTHING_SENT, report, unwritable
 from octave_mcp.commands.process import BAD_SETTINGS, FAILED, ExitCode, shut_down_on_signals
 from octave_mcp.commands.request_files import Unusable, read_request
 from octave_mcp.commands.spending_preview import preview_of
@@ -89,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
         wanted = options.collect
         if wanted is None:
             wanted = read_request(options.file, settings.max_personas_per_call, settings.folders)
-        _check_output(options.output)
+        _check_output(options.output, options.file)
     except Unusable as problem:
         report(str(problem))
         return FAILED
@@ -102,21 +101,13 @@ def run(options: argparse.Namespace) -> int:
     return exit_code.value or code
 
 
-def _check_output(path: Path | None) -> None:
+def _check_output(path: Path | None, source: str | None) -> None:
     """Find out whether the file can be written, before anything is paid for. Raises Unusable."""
-    if path is None and sys.stdout is None:
-        raise Unusable(f"stdout is closed. {NOTHING_SENT}")
-    if path is None:
-        return
-    is_new = not path.exists()
-    try:
-        path.open("ab").close()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "there can be no such name"
-        raise Unusable(f"{path} cannot be written: {reason}. {NOTHING_SENT}") from None
-    if is_new:
-        with suppress(OSError):
-            path.unlink()
+    problem = unwritable(path)
+    if path and source and not problem and path.exists() and Path(source).exists() and path.samefile(source):
+        problem = f"{path} is the input, and its content would be lost: choose another --output"
+    if problem:
+        raise Unusable(f"{problem}. {NOTHING_SENT}")
 
 
 def _before_spending(settings: Settings, request: GenerateRequest, options: argparse.Namespace) -> int | None:

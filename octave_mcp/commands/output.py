@@ -4,6 +4,7 @@ A tool's result says the same to a model, which has other tools to turn to.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ __all__ = [
     "shown_progress",
     "status",
     "summary",
+    "unwritable",
     "write",
 ]
 
@@ -60,14 +62,19 @@ def summary(generation: Generation) -> str:
     """Return what became of a generation: how many personas, what they cost, and what failed; a line each."""
     made, asked, usage = len(generation.personas), generation.asked, generation.usage
     charged = "" if usage is None else f", {credits_text(usage)}"
-    lines = [f"{_DONE[status(generation)]}: {made} of {asked} personas{charged}. Generation {generation.id}"]
+    errors = _errors(generation)
+    is_open = not made and any(isinstance(error, OutcomeUnknown) for _, error in errors)
+    done = "Not settled" if is_open else _DONE[status(generation)]
+    lines = [f"{done}: {made} of {asked} personas{charged}. Generation {generation.id}"]
     if joined := sum(part.joined and part.outcome is not None for part in generation.parts):
         then = generation.earlier_usage
         cost = "" if then is None else f" ({credits_text(then)} then)"
         lines.append(f"Requested earlier{cost}, and not charged again: {joined}. --new creates other personas.")
     if found := sum(part.outcome.identified for part in generation.parts if part.outcome):
         lines.append(f"Recovered from Octave's list after the answer was lost, usage unknown: {found}.")
-    lines += [f"Failed: {one['personas']}. {one['problem']}" for one in _failed(generation)]
+    for where, error in errors:
+        fate = "Unknown" if isinstance(error, OutcomeUnknown) else "Failed"
+        lines.append(f"{fate}: {where}. {_problem(error, generation.id)}")
     return "\n".join(lines)
 
 
@@ -91,6 +98,22 @@ def report(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
+def unwritable(path: Path | None) -> str:
+    """Return why a result could not be written to a file, or to stdout; empty if it can be."""
+    if path is None:
+        return "stdout is closed" if sys.stdout is None else ""
+    is_new = not os.path.lexists(path)
+    try:
+        path.open("ab").close()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there can be no such name"
+        return f"{path} cannot be written: {reason}"
+    if is_new:
+        with suppress(OSError):
+            path.unlink()
+    return ""
+
+
 def write(text: str, path: Path | None) -> bool:
     """Write a result to a file, or to stdout. Return whether all of it was written: a disk may be full."""
     try:
@@ -112,7 +135,9 @@ def _as_json(generation: Generation) -> str:
         "usage": _number(generation.usage),
         "earlierUsage": _number(generation.earlier_usage),
         "personas": [one.model_dump(mode="json", by_alias=True, exclude_unset=True) for one in generation.personas],
-        "failed": _failed(generation),
+        "failed": [
+            {"personas": where, "problem": _problem(error, generation.id)} for where, error in _errors(generation)
+        ],
     }
     return json.dumps(parts, indent=2) + "\n"
 
@@ -122,14 +147,10 @@ def _number(usage: float | None) -> float | None:
     return int(usage) if usage is not None and usage.is_integer() else usage
 
 
-def _failed(generation: Generation) -> list[dict[str, str]]:
-    """Return each persona that was not created, by its place in the body, and why."""
+def _errors(generation: Generation) -> list[tuple[str, OctaveError]]:
+    """Return each persona that did not come back, by its place in the body, and why."""
     outcomes = [(place, part.outcome) for place, part in enumerate(generation.parts) if part.outcome]
-    return [
-        {"personas": f"personas[{place}]", "problem": _problem(outcome.error, generation.id)}
-        for place, outcome in outcomes
-        if outcome.error is not None
-    ]
+    return [(f"personas[{place}]", outcome.error) for place, outcome in outcomes if outcome.error is not None]
 
 
 def _problem(error: OctaveError, generation: str) -> str:

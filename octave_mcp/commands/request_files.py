@@ -152,6 +152,7 @@ def _from_table(text: str, name: str) -> dict[str, Any]:
     first = next((line for line in lines if line.strip()), "")
     declared = _SEPARATOR.fullmatch(first)
     delimiter = declared[1] if declared else max(",;\t", key=first.count)
+    csv.field_size_limit(MAX_FILE_BYTES)  # the file's own bound: a cell may hold a long interview
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         if declared:

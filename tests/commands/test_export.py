@@ -99,12 +99,14 @@ async def test_what_goes_wrong_is_told_in_a_line(tmp_path: Path) -> None:
             ((), {"OCTAVE_API_KEY": "${KEY}"}, 2, "still contains a placeholder"),
             (("pe_none",), {}, 1, "pe_none: Octave did not accept the request (HTTP 404). Nothing was written."),
             (("pe_0", "--text", "x"), {}, 2, "give oIds or --text, not both"),
-            (("pe_0", "--output", str(tmp_path)), {}, 1, "could not be written to"),
+            (("--output", str(tmp_path)), {}, 1, f"{tmp_path} cannot be written: Is a directory"),
         ):
+            before = octave.connections
             ran = await run("export", *arguments, env={**env, **more})
             assert (ran.code, ran.out) == (code, "")
             assert words in ran.err
             assert "Traceback" not in ran.err
+        assert octave.connections == before
 
 
 async def test_the_sandbox_has_personas_to_export() -> None:

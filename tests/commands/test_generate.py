@@ -156,8 +156,8 @@ async def test_what_did_not_come_back_is_named_and_changes_the_exit_code() -> No
         ran = await run("generate", "-", env=environment(octave), stdin=given)
         assert (ran.code, len(octave.requests)) == (1, 3)
         assert "Partly done: 1 of 3 personas, 1 credit. Generation gen_" in ran.out
-        assert "personas[1]. Octave did not accept the request" in ran.out
-        assert "personas[2]. The connection to Octave broke" in ran.out
+        assert "Failed: personas[1]. Octave did not accept the request" in ran.out
+        assert "Unknown: personas[2]. The connection to Octave broke" in ran.out
         assert "may exist and have been charged" in ran.out
         again = await run("generate", "-", "--format", "json", env=environment(octave), stdin=given)
     made = json.loads(again.out)
@@ -165,6 +165,20 @@ async def test_what_did_not_come_back_is_named_and_changes_the_exit_code() -> No
     assert [one["personas"] for one in made["failed"]] == ["personas[1]", "personas[2]"]
     assert [one.get("name") for one in octave.asked].count("A") == 1
     assert KEY not in ran.out + ran.err + again.out + again.err
+
+
+async def test_a_persona_that_may_exist_is_not_said_to_have_failed() -> None:
+    """Whoever reads "Failed" asks for it again."""
+
+    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    async with upstream(respond) as octave:
+        given = json.dumps({"personas": [{"sources": [{"type": "TEXT", "value": "notes"}]}]})
+        ran = await run("generate", "-", env=environment(octave), stdin=given)
+    assert ran.code == 1
+    assert ran.out.startswith("Not settled: 0 of 1 personas. Generation gen_")
+    assert "Failed" not in ran.out
 
 
 def states(ledger: Path) -> list[str]:
@@ -287,9 +301,10 @@ async def test_a_limit_or_a_ledger_in_the_way_sends_nothing(tmp_path: Path) -> N
         ("t.tsv", b"type\tname\tsource\nresource\tA\tr_1\n"),
         ("-", b'source,name\n"two\nlines, one cell",A\n'),
         ("t.csv", "\ufeffsep=;\r\nname;source\r\nFührung;Köln\r\n".encode()),
+        ("t.csv", f"name;source\nFührung;Köln{' ' * 200_000}\n".encode()),
         ("-", "sep=|\nname|source\nFührung|Köln\n".encode()),
     ],
-    ids=["comma", "semicolon", "latin", "utf-16", "type", "stdin", "separator", "separator on stdin"],
+    ids=["comma", "semicolon", "latin", "utf-16", "type", "stdin", "separator", "long", "separator on stdin"],
 )
 def test_a_table_is_taken_as_excel_writes_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, content: bytes
@@ -342,11 +357,18 @@ async def test_the_output_goes_to_a_file_in_the_form_of_its_ending(tmp_path: Pat
 async def test_an_output_that_cannot_be_written_is_told_before_anything_is_paid_for(tmp_path: Path) -> None:
     """A report of something paid for would be lost."""
     async with upstream(by_the_page) as octave:
-        for path in (tmp_path, tmp_path / "none" / "p.md"):
-            ran = await run("generate", "-", "--output", str(path), env=environment(octave), stdin=body("A"))
+        source = tmp_path / "source.json"
+        source.write_text(body("A"), encoding="utf-8")
+        for path, said in (
+            (tmp_path, "cannot be written: Is a directory"),
+            (tmp_path / "none" / "p.md", "cannot be written: No such file"),
+            (source, "is the input, and its content would be lost"),
+        ):
+            ran = await run("generate", str(source), "--output", str(path), env=environment(octave))
             assert (ran.code, ran.out, octave.connections) == (1, "", 0)
-            assert "cannot be written" in ran.err
+            assert said in ran.err
             assert "Traceback" not in ran.err
+        assert source.read_text(encoding="utf-8") == body("A")
 
 
 async def test_a_dry_run_says_what_would_happen_and_sends_nothing() -> None:
