@@ -28,7 +28,7 @@ export function recordView(app, persona) {
       { class: "record" },
       element("h1", { tabindex: -1, key: "heading", dir: "auto" }, persona.name),
       flags(persona),
-      persona.oId && element("p", { class: "quiet" }, "oId ", element("code", {}, persona.oId)),
+      persona.oId && element("p", { class: "quiet" }, element("code", {}, `oId ${persona.oId}`)),
       persona.description && written("p", persona.description, { class: "lines" }),
       element("div", { class: "sections" }, sections),
       otherQuestions(persona),

@@ -1,7 +1,7 @@
 // What is to be known beside the cards: how far a generation is, what failed and why, notes, and texts without personas.
 
 import { button, counted, element, written } from "./dom.js";
-import { isOpen } from "./results.js";
+import { isOpen, placesIn } from "./results.js";
 
 /** @typedef {import("./main.js").App} App */
 
@@ -10,7 +10,7 @@ const HEADINGS = {
   invalid_arguments: "The call was not right",
   input_rejected: "Octave rejected it",
   name_exists: "A persona of this name exists",
-  declined: "Declined, not sent",
+  declined: "No consent, not sent",
   not_found: "Not found",
   key_problem: "The API key does not work",
   no_credits: "No credits left",
@@ -65,11 +65,12 @@ function progress(app) {
   const usage = generation?.usage ?? null;
   const credits = usage === null ? "" : ` ${counted(usage, "credit")} charged.`;
   if (!pending) return usage === null ? null : element("p", { class: "quiet" }, credits);
-  const said = `${ready} of ${ready + pending} ready.${credits}`;
+  const total = ready + pending + (generation?.failed ?? []).flatMap(({ personas }) => placesIn(personas)).length;
+  const said = `${ready} of ${total} ready.${credits}`;
   return element(
     "div",
     { class: "progress" },
-    element("progress", { max: ready + pending, value: ready, "aria-label": "Personas ready" }),
+    element("progress", { max: total, value: ready, "aria-label": "Personas ready" }),
     element("p", {}, said),
   );
 }

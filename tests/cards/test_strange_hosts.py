@@ -177,6 +177,7 @@ def test_failures_name_personas_and_not_places_of_the_call(strange: Opener) -> N
         {"personas": 'personas[0] "A", personas[1] and 3 more', "problem": "One.", "code": "constructor"},
         {"personas": "personas[2]", "problem": "Two.", "code": "__proto__", "mayExist": True},
         {"personas": "all", "problem": "Three.", "code": "busy"},
+        {"personas": "all", "problem": "This client cannot ask.", "code": "declined"},
     ]
     host = strange()
     host.tell("tool-input", {"arguments": {"personas": [{"name": "A"}, {"name": "B"}, {}]}})
@@ -187,7 +188,17 @@ def test_failures_name_personas_and_not_places_of_the_call(strange: Opener) -> N
         ["Not created", "A, B and 3 more", "One."],
         ["It may exist", "Persona 3", "Two."],
         ["Octave is busy", "Three."],
+        ["No consent, not sent", "This client cannot ask."],
     ]
+
+
+def test_the_progress_counts_what_failed_as_asked_for(strange: Opener) -> None:
+    """As the server's own words do: one of four is ready, not one of two."""
+    host = strange()
+    failed = [{"personas": 'personas[2] "CTO", personas[3]', "problem": "No.", "code": "not_created"}]
+    host.result(generation(CISO, status="pending", pending=['Being written: personas[1] "CFO".'], failed=failed))
+    assert host.sees("1 of 4 ready.")
+    assert host.page.run("document.querySelector('progress').max", in_frame=True) == 4
 
 
 def test_the_latest_generations_count_what_is_not_named(strange: Opener) -> None:
