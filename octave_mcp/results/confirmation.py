@@ -58,7 +58,7 @@ def _capitalized(text: str) -> str:
 
 def _price(spending: Spending | None, count: int) -> str:
     if spending is None or spending.credits is None or not spending.priced:
-        return "The price is not known: no persona was created here in the last 7 days."
+        return "The price is not known."
     each = spending.credits / spending.priced
     return (
         f"Personas have cost {plain_number(round(each, 1))} credits each here in the last 7 days, "

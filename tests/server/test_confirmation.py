@@ -10,7 +10,7 @@ from mcp import Client
 from mcp.client.session import ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestFormParams, ElicitRequestParams, ElicitResult
 from pydantic import SecretStr
-from support.upstream import Upstream, answer, by_the_page, upstream
+from support.upstream import Request, Upstream, answer, by_the_page, page_answer, upstream
 
 from octave_mcp.server import confirmation
 from octave_mcp.server.app import build_server
@@ -187,6 +187,21 @@ async def test_figures_that_cannot_be_had_do_not_hold_up_the_question() -> None:
         assert not (await here.call()).is_error
         assert "The credits left are not known." in here.questions[0]
         assert "Whether similar personas exist is not known." in here.questions[0]
+
+
+async def test_a_price_that_octave_did_not_report_is_not_known() -> None:
+    """Though a persona was created here: the question said that none was."""
+    async with asking("auto", YES, confirm="ask") as here:
+
+        async def without_usage(request: Request, writer: asyncio.StreamWriter) -> None:
+            writer.write(answer({**page_answer(request), "_metadata": {}}))
+
+        here.octave.respond = without_usage
+        await here.call()
+        await here.call({"personas": [{"sources": [{"type": "TEXT", "value": "other"}]}]})
+        assert [line for line in here.questions[1].splitlines() if "price" in line] == [
+            "The price is not known. The credits left are not known."
+        ]
 
 
 async def test_the_question_has_names_for_what_was_given_by_oid() -> None:
