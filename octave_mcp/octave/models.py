@@ -45,10 +45,10 @@ __all__ = [
 
 def _usable(value: str) -> str:
     if is_blank(value):
-        raise PydanticCustomError("blank", "must not be blank")
+        raise PydanticCustomError("unusable", "must not be blank")
     if "\0" in value:
         # Databases such as PostgreSQL cannot store it, so Octave may fail after it has charged for the persona.
-        raise PydanticCustomError("nul", "contains the invisible character U+0000 (NUL): send it without")
+        raise PydanticCustomError("unusable", "contains the invisible character U+0000 (NUL): send it without")
     return value
 
 

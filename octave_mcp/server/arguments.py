@@ -156,8 +156,8 @@ def _problem(detail: Any, schema: Mapping[str, Any]) -> str:
     wanted = _schema_at(schema, place)
     if kind == "missing":
         text = "missing (required)"
-    elif kind == "blank":
-        text = "must not be blank"
+    elif kind == "unusable":
+        text = detail["msg"]
     elif kind in _BOUNDS:
         text = _BOUNDS[kind].format(**context)
     elif "enum" in wanted:

@@ -129,6 +129,10 @@ def test_a_lone_surrogate_is_replaced() -> None:
             ["personas[0].sources[0].value: must not be blank"],
         ),
         (
+            {"personas": [{"sources": [{"type": "TEXT", "value": "a\0b"}]}]},
+            ["personas[0].sources[0].value: contains the invisible character U+0000 (NUL): send it without"],
+        ),
+        (
             {"personas": [{"sources": [{"type": "URL", "value": "example.com"}]}]},
             ["personas[0].sources[0].value: must be an http:// or https:// address, without spaces, when type is URL"],
         ),
