@@ -13,7 +13,7 @@ from mcp.types import INVALID_PARAMS, GetPromptResult, InputRequiredResult
 from octave_mcp import __version__
 from octave_mcp.cards.mcp_app import personas_app
 from octave_mcp.server.completions import Completer, add_completions
-from octave_mcp.server.confirmation import explain_rejected_state
+from octave_mcp.server.confirmation import explain_rejected_answer
 from octave_mcp.server.generation_tools import generate_personas_tool, get_generation_tool
 from octave_mcp.server.lookup_tools import lookup_tools
 from octave_mcp.server.prompts import add_prompts
@@ -86,7 +86,7 @@ def make_server(settings: Settings, **options: Any) -> MCPServer[Any]:
         request_state_security=_request_state_security(settings),
         **options,
     )
-    server.middleware.insert(0, explain_rejected_state)  # around the SDK's own that rejects
+    server.middleware.insert(0, explain_rejected_answer)  # around the SDK's own that rejects
     add_resources(server)
     add_prompts(server)
     add_completions(server, _completer)

@@ -15,7 +15,7 @@ import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPError
-from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
+from mcp.types import INVALID_PARAMS, ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
 from pydantic import BaseModel, ValidationError
 
 from octave_mcp.generation.preview import Preview
@@ -30,7 +30,7 @@ from octave_mcp.results.failures import NOTHING_SENT, Code, Failure, Retry
 from octave_mcp.results.workspace import balance_of
 from octave_mcp.server.services import CallRefused, CallState
 
-__all__ = ["Agreed", "agree", "explain_rejected_state"]
+__all__ = ["Agreed", "agree", "explain_rejected_answer"]
 
 ANSWER_SECONDS = 120.0
 """How long a question waits for its answer in the older era; no answer is a no. A newer client keeps the question
@@ -124,10 +124,14 @@ async def agree(request: GenerateRequest, context: Context[CallState, Any]) -> A
         agreed, waited = asked, waited + time.monotonic() - began
 
 
-async def explain_rejected_state(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Say in the SDK's error about a state that is not accepted that nothing was sent, and what to do."""
+async def explain_rejected_answer(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Say in the SDK's error about an answer or a state that it rejects that nothing was sent, and what to do."""
     try:
         return await call_next(ctx)
+    except ValidationError as error:
+        if not any("inputResponses" in detail["loc"] for detail in error.errors()):
+            raise
+        raise MCPError(INVALID_PARAMS, UNREADABLE) from None
     except MCPError as error:
         data = error.error.data
         if not isinstance(data, dict) or data.get("reason") != "invalid_request_state":

@@ -66,6 +66,29 @@ async def test_an_answer_that_cannot_be_read_sends_nothing_and_says_so(answer: A
         assert octave.requests == []
 
 
+NO_ANSWERS: list[Any] = [
+    None,
+    "accept",
+    {},
+    {"action": "yes", "content": {"create": True}},
+    {"action": "accept", "content": "yes"},
+    {"action": "accept", "content": {"create": {}}},
+]
+
+
+@pytest.mark.parametrize("answer", NO_ANSWERS, ids=range(len(NO_ANSWERS)))
+async def test_what_is_no_answer_at_all_is_an_error_that_says_that_nothing_was_sent(answer: Any) -> None:
+    """The SDK rejects it before the tool is called, and said only that parameters are invalid."""
+    async with asked_by() as (url, octave):
+        state, _ = await question(url, asking("A"))
+        error = error_in(await call(url, asking("A"), inputResponses={"spend": answer}, requestState=state))
+        assert error["code"] == -32602
+        assert "cannot be read. Nothing was sent" in error["message"]
+        other = error_in(await ask(url, "tools/call", {"name": "generate_personas", "arguments": []}))
+        assert "cannot be read" not in other["message"]
+        assert octave.requests == []
+
+
 @pytest.mark.parametrize("answer", UNREADABLE, ids=range(len(UNREADABLE)))
 async def test_the_older_era_has_the_same_form_and_reads_answers_alike(answer: Any) -> None:
     """The form is that of the protocol and no more: a client may show what else it has to a person."""
