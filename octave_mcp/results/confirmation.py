@@ -14,6 +14,8 @@ __all__ = ["Figures", "question"]
 MAX_NAMES = 50
 """Personas to be created that are named; more are counted. One call may ask for 25, unless the operator allows more."""
 
+_UNNAMED = "one without a name"
+
 MAX_SIMILAR = 5
 """Similar personas that are named; more are counted."""
 
@@ -37,8 +39,8 @@ def question(request: GenerateRequest, known: Figures) -> str:
     count = len(request.personas)
     lines = [f"Create {count} persona{'' if count == 1 else 's'} in Octave?"]
     if count > MAX_DETAILED:
-        lines.append(f"{first_few([quoted(one.name) or 'one without a name' for one in request.personas], MAX_NAMES)}.")
-    lines.append(f"{_capitalized(sources_asked_for(request.personas))}.")
+        lines.append(f"{first_few([quoted(one.name) or _UNNAMED for one in request.personas], MAX_NAMES)}.")
+    lines.append(f"{_capitalized(sources_asked_for(request.personas, unnamed=_UNNAMED))}.")
     fields = fields_asked_for(request, unlinked="no offerings to link to", names=known.names)
     lines.append(f"{_capitalized('; '.join(fields))}.")
     lines.append(f"{_price(known.spending, count)} {_left(known.balance)}")

@@ -52,8 +52,11 @@ def fields_asked_for(
     return shown
 
 
-def sources_asked_for(personas: Sequence[PersonaRequest]) -> str:
-    """Return the sources of each of a few personas by its name, or the sources of many in numbers."""
+def sources_asked_for(personas: Sequence[PersonaRequest], *, unnamed: str = "personas[{}]") -> str:
+    """Return the sources of each of a few personas by its name, or the sources of many in numbers.
+
+    A persona without a name is called `unnamed`, with its place.
+    """
     if len(personas) > MAX_DETAILED:
         every = [source for persona in personas for source in persona.sources]
         kinds = Counter(source.type for source in every)
@@ -63,7 +66,7 @@ def sources_asked_for(personas: Sequence[PersonaRequest]) -> str:
     each = []
     for place, persona in enumerate(personas):
         sources = first_few([_source(source) for source in persona.sources], MAX_SOURCES)
-        each.append(f"{quoted(persona.name) or f'personas[{place}]'} from {sources}")
+        each.append(f"{quoted(persona.name) or unnamed.format(place)} from {sources}")
     return "; ".join(each)
 
 

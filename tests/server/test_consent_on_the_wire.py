@@ -227,6 +227,8 @@ async def test_the_question_names_every_persona() -> None:
         _, words = await question(url, asking(*names))
         assert all(f'"{name}"' in words for name in names)
         assert "Sources: 7 TEXT" in words
+        _, words = await question(url, {"personas": [{"sources": [{"type": "TEXT", "value": "notes"}]}]})
+        assert "One without a name from TEXT of 5 characters" in words, "a person does not count from 0 in brackets"
 
 
 @pytest.mark.parametrize(("confirm", "created"), [("ask", 1), ("require", 0)])
