@@ -4,6 +4,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -114,7 +115,7 @@ class JwtVerifier:
             hint = f"its issuer is {_shown(claims['iss'])}, OCTAVE_MCP_OAUTH_ISSUER another"
             raise TokenRefused("The access token is from another issuer (iss)", hint)
         # Some providers write no `aud`, and the client's id in its place. It counts only if the operator named it.
-        if "aud" not in claims and claims.get("client_id") in self._audiences:
+        if "aud" not in claims and claims.get("client_id") in tuple(self._audiences):  # it may be anything, also a list
             return
         given = claims.get("aud")
         audiences = {one for one in (given if isinstance(given, list) else [given]) if isinstance(one, str)}
@@ -134,7 +135,7 @@ class JwtVerifier:
             raise KeysUnavailable
         try:
             return await anyio.to_thread.run_sync(self._fetched_key, kid, limiter=self._one_at_a_time)
-        except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        except (jwt.PyJWTError, OSError, HTTPException, ValueError, RecursionError) as error:
             are_there = isinstance(error, jwt.PyJWKClientError) and self._kept_keys()
             if are_there and not isinstance(error, jwt.PyJWKClientConnectionError):
                 raise  # and this is none of them

@@ -11,8 +11,9 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from support import faults
 from support.http import ASKING, HEADERS, called, client, post, result_in, said, serving
-from support.upstream import Request, Upstream, answer, by_the_page, upstream
+from support.upstream import Request, Respond, Upstream, answer, by_the_page, upstream
 
 from octave_mcp.http import credentials, oauth
 from octave_mcp.http.credentials import WatchedFile, is_among, read_subject_keys, read_tokens
@@ -325,6 +326,8 @@ AUDIENCES: list[tuple[dict[str, Any], int]] = [
     ({"aud": "api://personas/"}, 401),
     ({"aud": "https://personas.example.com"}, 401),
     ({"aud": []}, 401),
+    ({"aud": None, "client_id": ["account"]}, 401),
+    ({"aud": None, "client_id": {"account": 1}}, 401),
 ]
 
 
@@ -425,6 +428,15 @@ async def test_keys_that_are_none_are_keys_that_cannot_be_had(content: bytes) ->
     issuer = Issuer()
     async with behind_oauth(issuer, api_key=KEY) as (url, _, login):
         login.look_up = publish
+        assert (await post(url, "tools/list", authorization=f"Bearer {issuer.token()}")).status_code == 503
+
+
+@pytest.mark.parametrize("fault", [faults.resets, faults.resets_in_the_body, faults.closes, faults.talks_garbage])
+async def test_keys_whose_connection_breaks_are_keys_that_cannot_be_had(fault: Respond) -> None:
+    """The library maps some of these errors, and not that of a reset."""
+    issuer = Issuer()
+    async with behind_oauth(issuer, api_key=KEY) as (url, _, login):
+        login.look_up = fault
         assert (await post(url, "tools/list", authorization=f"Bearer {issuer.token()}")).status_code == 503
 
 
