@@ -60,8 +60,9 @@ UNREADABLE = (
     "user, and call again if the user wants it."
 )
 CANNOT_ASK = (
-    "This server has to ask the person before it creates personas (OCTAVE_MCP_CONFIRM=require), and this client cannot "
-    f"ask. {NOTHING_SENT} Tell the user: another client can ask, or OCTAVE_MCP_CONFIRM can be set to ask or never."
+    "This server has to ask the person before it creates personas (OCTAVE_MCP_CONFIRM=require), and cannot ask through "
+    f"this client. {NOTHING_SENT} Tell the user: use a client that can be asked through, or set OCTAVE_MCP_CONFIRM to "
+    "ask or never."
 )
 REJECTED_STATE = (
     "Invalid or expired requestState: the answer came more than 10 minutes after the question, belongs to another "
