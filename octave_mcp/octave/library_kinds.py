@@ -35,6 +35,10 @@ class Kind:
     nested: bool = False
     """True if Octave puts the whole page inside of `data`. The client reads any shape; the sandbox has this one."""
 
+    def with_uses(self, pattern: str) -> str:
+        """Return the name and what it is used for, as `pattern` joins them; the name alone if nothing takes its oId."""
+        return pattern.format(self.name, " and ".join(self.used_for)) if self.used_for else self.name
+
 
 OFFERINGS = Kind(
     "offerings",

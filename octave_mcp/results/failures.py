@@ -75,9 +75,7 @@ ANSWERS_DISAGREE = (
     "error: call once more, then tell the user."
 )
 
-_ANY_KIND = "list_library: " + ", ".join(
-    f"kind {kind.name} for {' and '.join(kind.used_for)}" for kind in KINDS.values()
-)
+_ANY_KIND = "list_library: " + ", ".join(f"kind {kind.with_uses('{} for {}')}" for kind in KINDS.values())
 
 _UNREAD_PAGE = re.compile(r"\b(url|web ?page|page|website|fetch\w*|scrap(e|ed|ing)|crawl\w*)\b", re.IGNORECASE)
 """Octave's message is about a web page."""

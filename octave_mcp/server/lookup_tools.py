@@ -59,7 +59,7 @@ List the buyer personas that the workspace has, or those that match a text, an o
 exists before creating more, and to find an oId by name. A text that matches nothing lists all names. What was created \
 just now may be missing; get_generation has it."""
 
-_USES = ", ".join(f"{kind.name} (for {' and '.join(kind.used_for)})" for kind in KINDS.values())
+_USES = ", ".join(kind.with_uses("{} (for {})") for kind in KINDS.values())
 LIST_LIBRARY_DESCRIPTION = f"""\
 Find the oIds that generate_personas takes, by name: {_USES}. Without a text it lists all of a kind."""
 

