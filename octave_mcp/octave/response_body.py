@@ -26,6 +26,12 @@ _REGISTERED = frozenset({"br", "compress", "dcb", "dcz", "deflate", "gzip", "x-c
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 """The formats that zlib reads, as it numbers them."""
 
+_GZIP_START = b"\x1f\x8b"
+"""Begins each gzip member, and no text: RFC 1952, 2.3.1."""
+
+_MAX_LAYERS = 3
+"""Bounds how often a body is inflated. Two happen, if a proxy compresses what was compressed."""
+
 
 class BodyError(ValueError):
     """The body cannot be read; the text completes "Octave's answer …"."""
@@ -46,48 +52,64 @@ async def read_body(response: httpx.Response, received: bytearray) -> None:
             if len(received) > limit:
                 raise BodyError("is too large.")
     finally:
-        if encoding not in {"", "identity"}:
-            problem = _inflate(received, encoding, limit)
+        problem = _inflate(received, encoding, limit)
     if problem:
         raise BodyError(f"came compressed with {_safe_name(encoding)}{problem}")
 
 
 def _inflate(received: bytearray, encoding: str, limit: int) -> str | None:
     """Inflate `received` in place as far as possible. Return the problem that stopped it, or None."""
-    inflated = bytearray()
-    problem = None
-    try:
-        for part in inflate(bytes(received), encoding):
-            inflated += part
-            if len(inflated) > limit:
-                problem = " and is too large."
-                break
-    except zlib.error:
-        problem = " and is damaged."
-    except LookupError:
-        problem = ", which cannot be read."
-    if inflated:
-        received[:] = inflated
-    return problem
+    for _ in range(_MAX_LAYERS):
+        if (format_ := _format(received, encoding)) is None:
+            break
+        inflated = bytearray()
+        problem = None
+        try:
+            for part in inflate(bytes(received), format_):
+                inflated += part
+                if len(inflated) > limit:
+                    problem = " and is too large."
+                    break
+        except zlib.error:
+            problem = " and is damaged."
+        if inflated:
+            received[:] = inflated
+        if problem:
+            return problem
+    if encoding in {"", "identity"} or _is_like_json(received):
+        return None
+    return ", which cannot be read."
 
 
-def inflate(compressed: bytes, encoding: str) -> Iterator[bytes]:
+def _format(data: bytearray, encoding: str) -> int | None:
+    """Return the format that `data` is compressed in; None if it is not, or in no format that zlib reads.
+
+    The bytes decide. The header is wrong where something on the way has changed only one of the two, or sent it twice.
+    """
+    if data.startswith(_GZIP_START):
+        return _GZIP
+    if "deflate" not in encoding or _is_like_json(data):
+        return None
+    # By its standard with a header, which some servers leave out: RFC 1950, 2.2
+    return _ZLIB if int.from_bytes(data[:2]) % 31 == 0 and data[:1].hex().endswith("8") else _RAW
+
+
+def _is_like_json(data: bytearray) -> bool:
+    """Return whether `data` begins like a JSON object or array, in any encoding of text."""
+    return data.lstrip(b"\xef\xbb\xbf\xfe\xff\0 \t\r\n").startswith((b"{", b"["))
+
+
+def inflate(compressed: bytes, format_: int) -> Iterator[bytes]:
     """Yield the inflated parts of a gzip or deflate body, each of at most `_OUTPUT_BYTES`.
 
-    A body that is cut off yields what it has. Raises LookupError for another encoding, zlib.error for bad data.
+    A body that is cut off yields what it has; what follows its end is left out. Raises zlib.error for bad data.
     """
-    if encoding in {"gzip", "x-gzip"}:
-        format_ = _GZIP
-    elif encoding == "deflate":  # by its standard with a header, which some servers leave out
-        format_ = _ZLIB if int.from_bytes(compressed[:2]) % 31 == 0 and compressed[0] & 15 == 8 else _RAW  # noqa: PLR2004 - RFC 1950, 2.2
-    else:
-        raise LookupError(encoding)
     inflater = zlib.decompressobj(format_)
     for start in range(0, len(compressed), _INPUT_BYTES):
         pending = compressed[start : start + _INPUT_BYTES]
         while pending:
-            if inflater.eof:  # a gzip body may have several members, one after another
-                if format_ != _GZIP:
+            if inflater.eof:  # a gzip body may have several members, one after another, or be padded
+                if format_ != _GZIP or not _GZIP_START.startswith(pending[:2]):
                     return
                 inflater = zlib.decompressobj(format_)
             yield inflater.decompress(pending, _OUTPUT_BYTES)
