@@ -1,4 +1,4 @@
-"""What became of items and generations, as the service reports it and as the ledger stores it."""
+"""Outcomes of items and generations: how the service reports them, and how the ledger stores them as JSON."""
 
 import json
 import math
@@ -192,7 +192,7 @@ def _is_from_octave(error: OctaveError) -> bool:
 class Search:
     """The last search for an unknown item's persona: when Octave's list was read, how often, and what it showed.
 
-    absent: no persona of this name was created since. ambiguous: one or more may be it, and none for certain.
+    absent: no persona of this name was created since. ambiguous: at least one may be this item's, none is certain.
     unreadable: the list could not be read to its end. unnamed: without a name there is nothing to search for.
     """
 
@@ -267,7 +267,7 @@ class Generation:
         return self._count(lambda part: part.state is State.UNKNOWN)
 
     def unsettled(self, now: float) -> int:
-        """Return the number that a later look may show as settled: live ones, and lost answers that are still sought.
+        """Return the number that may still settle: live items, and unknown ones whose search is not over yet.
 
         `now` is in seconds since the epoch.
         """

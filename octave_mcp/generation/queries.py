@@ -39,7 +39,7 @@ _JOIN_ORDER = (State.CREATED, State.SENT, State.QUEUED, State.UNKNOWN)
 """Which of several earlier items of one fingerprint is joined."""
 
 LIST_LAG_SECONDS = 60.0
-"""How long a created persona is taken for one that Octave's list may lack. Octave publishes no figure."""
+"""How long Octave's list may lack a persona that was just created. An assumption: Octave publishes no figure."""
 
 
 def end_leases(transaction: Transaction, condition: str, *values: object) -> None:

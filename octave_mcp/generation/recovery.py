@@ -1,9 +1,9 @@
 """Recovery of lost answers: search Octave's list for a persona whose POST was sent and whose answer was lost.
 
 A wrong match would be worse than none, so a persona matches only if it has exactly the name that was asked for, was
-created after the request was sent and not long after, and is the only such one that can be this item's. The ledger
-decides the latter in one transaction. If a complete list, read when Octave is no longer at work, has no such persona,
-it was not created. A list is complete only if nothing in it, or about it, suggests that a row is missing or cannot be
+created shortly after the request was sent, and is the only such persona that can be this item's. The ledger checks the
+last condition in one transaction. If a complete list, read when Octave is no longer at work, has no such persona, it
+was not created. A list is complete only if nothing in it, or about it, suggests that a row is missing or cannot be
 read. An item without a name cannot be searched for.
 """
 
@@ -64,7 +64,7 @@ class Recovery:
         spawn: Callable[..., None],
         publish: Callable[[str], None],
     ) -> None:
-        """Use all of these, which stay the caller's. `publish` receives the item after each search."""
+        """Use these objects, which the caller closes. `publish` receives the item's id after each search."""
         self.searches: dict[str, Search] = {}
         self._client = client
         self._ledger = ledger
@@ -247,7 +247,7 @@ _ANY_TIME = _Moment(0.0, math.inf)
 
 
 def _timestamp(text: str | None) -> _Moment:
-    """Return when something was created, as exactly as it is told: to a fraction of a second, a day, or not at all."""
+    """Return when something was created, as exactly as `text` says: to a fraction of a second, a day, or not at all."""
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:

@@ -32,7 +32,7 @@ class _GivenUp(Exception):
 
 @dataclass
 class _Call:
-    """What the POSTs of one call share. `stopped_by` is a problem that each of them would meet, once one has met it."""
+    """The data that all POSTs of one call share. `stopped_by` is an error that each further POST would get too."""
 
     request: GenerateRequest
     stopped_by: OctaveError | None = None
@@ -58,7 +58,7 @@ class Sender:
         tasks: anyio.abc.TaskGroup,
         publish: Callable[[str], None],
     ) -> None:
-        """Use all of these, which stay the caller's. `publish` receives each item that changed."""
+        """Use these objects, which the caller closes. `publish` receives the id of each item that changed."""
         self.active: set[str] = set()
         self.posting = 0
         self.ending = False
@@ -105,7 +105,7 @@ class Sender:
                 async with self._throttle.limiter:
                     outcome = await self._send(call, item, place)
             except Exception as error:
-                # One item's surprise must not end the server, nor may what it created be taken for unsent.
+                # An unexpected error must not end the server, and the item must not count as unsent: it may exist.
                 logger.exception("Sending an item failed unexpectedly")
                 lost = OutcomeUnknown(f"The server met an unexpected problem ({type(error).__name__}).")
                 outcome = Outcome.of_error(lost)

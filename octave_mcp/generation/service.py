@@ -44,7 +44,7 @@ POLL_SECONDS = 0.5
 """How often the ledger is read while another process works on an item that a call waits for."""
 
 READ_SECONDS = 2.0
-"""How long a waiting call bears with a ledger that cannot be read, as another program may have it locked."""
+"""How long a waiting call reads again a ledger that cannot be read, as another program may have it locked."""
 
 RECORD_SECONDS = 3.0
 """How long the end may take to record outcomes, beyond the wait for requests in progress."""
@@ -85,7 +85,7 @@ class GenerationService:
         clock: Clock,
         tasks: anyio.abc.TaskGroup,
     ) -> None:
-        """Use all of these, which stay the caller's to open and close."""
+        """Use these objects. The caller opens and closes them."""
         self._client = client
         self._ledger = ledger
         self._tenant = tenant
@@ -112,10 +112,10 @@ class GenerationService:
     ) -> Generation:
         """Generate what a request asks for, and return what is known of it after `seconds` at the latest.
 
-        The same request joins what an earlier call asked for, unless `new` asks for another persona each. What a
-        `preview` just said of names and earlier calls holds, so that nothing is sent that it did not announce. A call
-        that is cancelled stops what was not sent, unless another call asks for it too. Errors of Octave are in the
-        parts.
+        The same request joins what an earlier call asked for, unless `new` asks for another persona each. If a
+        `preview` is given, what it found of names and earlier calls is used again, so that nothing is sent that it did
+        not announce. If the call is cancelled, what was not sent is given up, unless another call asks for it too.
+        Octave's errors are in the parts.
         Raises LedgerError and LimitReached if nothing was sent, and RecordLost if the ledger fails after that.
         """
         began = self._clock.elapsed()

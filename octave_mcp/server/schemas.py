@@ -175,7 +175,7 @@ GET_GENERATION_RESULT: Final[Schema] = {
         "failed": {"type": "array", "items": {"type": "object"}},
         "usage": {"type": "number"},
         "generations": {"type": "array", "items": _LISTED},
-        "notes": {"type": "array", "items": {"type": "string"}},
+        "notes": _NOTES,
     },
     "required": ["notes"],
 }
@@ -193,7 +193,7 @@ _PAGE_RESULT: Final[Schema] = {
     "total": {"type": "integer", "description": "How many there are, if Octave reported it."},
     "offset": {"type": "integer"},
     "more": _string("The call that shows more; absent at the end."),
-    "notes": {"type": "array", "items": {"type": "string"}},
+    "notes": _NOTES,
 }
 
 
@@ -220,7 +220,7 @@ GET_PERSONA_RESULT: Final[Schema] = {
         "oId": {"type": "string"},
         "name": {"type": "string"},
         "leftOut": {"type": "object", "description": "How many items of each section did not fit."},
-        "notes": {"type": "array", "items": {"type": "string"}},
+        "notes": _NOTES,
     },
 }
 
@@ -264,6 +264,6 @@ CHECK_WORKSPACE_RESULT: Final[Schema] = {
         "organizationName": {"type": "string"},
         "balance": {"type": "number", "description": "Credits left."},
         "credits": {"type": "object"},
-        "notes": {"type": "array", "items": {"type": "string"}},
+        "notes": _NOTES,
     },
 }

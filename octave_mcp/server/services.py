@@ -77,7 +77,7 @@ class TenantServices:
 
 @dataclass
 class Deferral:
-    """Lets a tool leave what takes longer to a task. The tool sets `generation` if it ends before that has settled."""
+    """Allows a tool to return early. If it does, it sets `generation`, for which the client receives a task."""
 
     generation: Generation | None = None
 

@@ -1,9 +1,9 @@
-"""Serves MCP over the process's stdin and stdout, to an end that loses nothing.
+"""Serve MCP over the process's stdin and stdout, and lose no request to Octave when the connection ends.
 
 The SDK's own transport ends the process when nobody reads stdout, and with it the requests to Octave that are in
-progress; and it drops what it cannot read. Here a peer that is gone is an end like any other, and whatever has an id is
-answered. Reading and writing have daemon threads of their own, so that neither a client that writes nothing nor one
-that reads nothing keeps the process from ending.
+progress; and it drops what it cannot read. Here the connection ends normally when the client is gone, and each message
+with an id is answered. Reading and writing have daemon threads of their own, so that neither a client that writes
+nothing nor one that reads nothing keeps the process from ending.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 """Longest message that is read, so that a line without an end does not fill the memory."""
 
 LAST_WRITE_SECONDS: Final = 1.0
-"""At the end, for answers that a slow client has not read yet."""
+"""How long the end waits for a slow client to read its last answers."""
 
 READ_BYTES: Final = 1 << 16
 

@@ -1,4 +1,4 @@
-"""Between the SDK and a tool: tools made of written schemas, and arguments read in the API's terms."""
+"""Adapt tools to the SDK: build them from written schemas, and check their arguments with the API's field names."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
