@@ -96,14 +96,13 @@ class RequestedPersona:
 
 @dataclass(frozen=True)
 class Item:
-    """One requested persona as recorded. Times are seconds since the epoch; `usage` is in credits.
+    """One requested persona as recorded. Times are seconds since the epoch.
 
     `name_free` tells that Octave's list had no persona of this name just before this one was sent. `outcome` is JSON
     that the service wrote; None while the item is live, or when its owner ended before writing it.
     """
 
     id: str
-    tenant: str
     fingerprint: str
     name: str | None
     state: State
@@ -112,7 +111,6 @@ class Item:
     sent_at: float | None
     settled_at: float | None
     name_free: bool | None
-    usage: float | None
     outcome: str | None
 
 

@@ -18,7 +18,7 @@ FACTS: dict[str, Any] = {"octave_message": "Why: \U0001f600 \u202e", "status": 4
 
 def item(state: State, outcome: str | None) -> Item:
     """An item as the ledger has it."""
-    return Item("i1", "t", "print", "A", state, "me", 1.0, 2.0, None, None, None, outcome)
+    return Item("i1", "print", "A", state, "me", 1.0, 2.0, None, None, outcome)
 
 
 def again(outcome: Outcome) -> Outcome:
