@@ -1,4 +1,4 @@
-"""A generation as a tool result: what was created, what was not and why, and what to do next, within the budget.
+"""Return a generation as a tool result: what was created, what was not and why, and what to do next, within a budget.
 
 Text and structured content say the same, since some hosts show the model only one of them. The first line and the last
 lines of the text say what happened, since some hosts show a person only these.
@@ -87,7 +87,7 @@ def generation_result(
 
 @dataclass(frozen=True)
 class _Report:
-    """Everything in a result but the personas."""
+    """All parts of a result except the personas."""
 
     generation: Generation
     failures: tuple[tuple[str, Failure], ...]
@@ -144,7 +144,7 @@ class _Report:
 
     @property
     def _live(self) -> dict[str, list[tuple[int, Part]]]:
-        """What is not ready yet: what Octave writes, and what it has not been asked for yet."""
+        """Return the parts that are not ready: those that Octave is writing, and those that were not sent yet."""
         return {"still being written": self._in({State.SENT}), "waiting to be sent": self._in({State.QUEUED})}
 
     def _last_line(self) -> str:

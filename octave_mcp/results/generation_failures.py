@@ -1,14 +1,14 @@
-"""Why requested personas did not come back, those with the same reason together.
+"""Explain why requested personas were not returned; those with the same reason are explained together.
 
-A model has no clock and cannot wait by itself. So an unknown outcome says since when it is unknown, what was looked at,
-when it is settled, and the one call that waits for that.
+A model has no clock and cannot wait by itself. So the text about an unknown outcome says when the request was sent,
+what searches have found, when the outcome will be settled, and which one call waits for that.
 """
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
-from octave_mcp.generation.outcome import Generation, NameExists, Part, Search
+from octave_mcp.generation.outcome import Generation, NameExists, Part
 from octave_mcp.octave.errors import OctaveError, OutcomeUnknown
 from octave_mcp.personas.cleaning import clean
 from octave_mcp.personas.section_items import plain_oid
@@ -38,7 +38,7 @@ _FINDINGS = {
     "ambiguous": "it has a persona that may be this one, but that is not certain",
     "unreadable": "it could not be read to its end",
 }
-"""What a search of Octave's list can have found, while the outcome stays unknown."""
+"""The findings of a search of Octave's list that leave the outcome unknown, in words."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,16 @@ class FailureWriter:
     def failures(
         self, generation: Generation, explanations: int, message_characters: int
     ) -> Iterator[tuple[str, Failure]]:
-        """Yield places of the request with their failure: at most `explanations`, and one for all others."""
+        """Yield each failure with its places in the request: at most `explanations`, and one for the rest."""
         groups: dict[Hashable, _Group] = {}
         for place, part in enumerate(generation.parts):
             if error := part.outcome and part.outcome.error:
                 groups.setdefault(self._reason(part, error, message_characters), []).append((place, part))
         for group in list(groups.values())[:explanations]:
             yield places(group), self._explain(group, message_characters)
-        if rest := sorted((one for group in list(groups.values())[explanations:] for one in group), key=_place):
+        if rest := sorted(
+            (one for group in list(groups.values())[explanations:] for one in group), key=lambda one: one[0]
+        ):
             yield places(rest), _summed_up([part for _, part in rest])
 
     def _reason(self, part: Part, error: OctaveError, message_characters: int) -> Hashable:
@@ -94,7 +96,7 @@ class FailureWriter:
         sentences = [f"It was sent at {utc(sent)}."]
         if parts[0].item.name is None:
             return Retry.AFTER_CHANGE, None, [*sentences, self._unnamed()]
-        search = max((part.search for part in parts if part.search), key=_when, default=None)
+        search = max((part.search for part in parts if part.search), key=lambda search: search.looked_at, default=None)
         if search and search.finding in _FINDINGS:
             times = "once" if search.reads == 1 else f"{search.reads} times"
             finding = _FINDINGS[search.finding]
@@ -140,7 +142,7 @@ def _existing(errors: Sequence[OctaveError], parts: Sequence[Part]) -> Failure:
 
 
 def _asked_for(generation: str, parts: Sequence[Part]) -> Failure:
-    """Return the failure of personas for whose names an earlier call asked, with an outcome that is not known yet."""
+    """Return the failure of personas whose names an earlier call asked for, if its outcome is not known yet."""
     names = list(dict.fromkeys(quoted(part.item.name) for part in parts))
     problem = (
         f"An earlier call, {generation}, asked for a persona of this very name, and its outcome is not known yet: "
@@ -169,11 +171,3 @@ def _summed_up(parts: Sequence[Part]) -> Failure:
 def _seconds(number: float) -> str:
     whole = max(1, round(number))
     return f"{whole} second{'' if whole == 1 else 's'}"
-
-
-def _place(one: tuple[int, Part]) -> int:
-    return one[0]
-
-
-def _when(search: Search) -> float:
-    return search.looked_at
