@@ -5,8 +5,13 @@
 //
 // Without the address of a team server it starts its own, on sample data unless OCTAVE_API_KEY or OCTAVE_API_KEY_FILE
 // is set.
-import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+const [{ Client, StreamableHTTPClientTransport }, { StdioClientTransport }] = await Promise.all([
+  import("@modelcontextprotocol/client"),
+  import("@modelcontextprotocol/client/stdio"),
+]).catch(() => {
+  console.error("A package is missing. Run this first: npm install @modelcontextprotocol/client");
+  process.exit(1);
+});
 
 const PERSONAS = [
   { name: "CISO", sources: [{ type: "TEXT", value: "Her team spends three weeks on each audit." }] },

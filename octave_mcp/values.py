@@ -22,7 +22,7 @@ __all__ = [
     "without_quotes",
 ]
 
-UNEXPANDED = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|^\$\w+(?=$|[/\\])|^%\w+%|^<.*>$")
+UNEXPANDED = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|\{env:\w+\}|^\$(env:)?[A-Za-z_]\w*(?=$|[/\\])|^%\w+%|^<.*>$")
 """A placeholder, such as `${OCTAVE_API_KEY}`, that the MCP client or its user did not replace with a value."""
 
 SENDABLE = re.compile(r"[\x21-\x7e]+")
@@ -79,8 +79,12 @@ def secret_in(path: Path | None) -> SecretStr | None:
         return SecretStr(without_quotes(content.decode("utf-8-sig")))
     except FileNotFoundError:
         raise ValueError("names a file that does not exist") from None
-    except (OSError, RuntimeError, UnicodeDecodeError):  # not readable, no such home folder, not text
+    except UnicodeDecodeError:
         raise ValueError("names a file that cannot be read as text: it has to be a UTF-8 file") from None
+    except RuntimeError:
+        raise ValueError("names a file in a home folder that is not known: give its whole path") from None
+    except OSError as error:
+        raise ValueError(f"names a file that cannot be read ({error.strerror})") from None
 
 
 def is_sendable(secret: SecretStr) -> bool:

@@ -124,6 +124,7 @@ def test_a_key_file_with_anything_else_is_refused(
     "value",
     [
         *("${OCTAVE_API_KEY}", "$OCTAVE_API_KEY", " ${user_config.api_key} ", "${input:key}", "%OCTAVE_KEY%"),
+        *("{env:OCTAVE_API_KEY}", "$env:OCTAVE_API_KEY"),
         *("{{KEY}}", "<api-key>", "<your Octave API key>", '"${KEY}"', "$HOME/octave.key", "%APPDATA%\\octave.key"),
     ],
 )
@@ -139,6 +140,28 @@ def test_a_key_file_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch
     assert refused(monkeypatch, OCTAVE_API_KEY_FILE="/nowhere/key") == (
         "OCTAVE_API_KEY_FILE names a file that does not exist"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        (".", "names a file that cannot be read (Is a directory)"),
+        ("~nobody-of-this-name/key", "names a file in a home folder that is not known: give its whole path"),
+    ],
+)
+def test_a_key_file_that_cannot_be_read_is_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, path: str, problem: str
+) -> None:
+    """A person who reads that a folder is no UTF-8 file would look in the wrong place."""
+    assert refused(monkeypatch, OCTAVE_API_KEY_FILE=path) == f"OCTAVE_API_KEY_FILE {problem}"
+
+
+@pytest.mark.parametrize("value", ["$5", "5$"])
+def test_a_price_is_no_placeholder(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """Its message is that of any other value that is no number."""
+    text = refused(monkeypatch, OCTAVE_MCP_MAX_CREDITS_PER_DAY=value)
+    assert "placeholder" not in text
+    assert text.startswith("OCTAVE_MCP_MAX_CREDITS_PER_DAY")
 
 
 def test_two_keys_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

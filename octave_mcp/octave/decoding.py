@@ -22,9 +22,6 @@ _SHORTEST_SECRET = 8
 MAX_DEPTH = 100
 """Bounds the levels of nesting. Octave's records have five; Python cannot encode a value with several hundred."""
 
-_MAX_DIGITS = 300
-"""Bounds a whole number. Floats go as far, and Python reads no more than 4,300 digits."""
-
 _USUAL_KEY_BYTES = (string.ascii_letters + string.digits + "-._").encode()
 _OTHER_BYTES = bytes(set(range(256)) - set(_USUAL_KEY_BYTES))
 _NOT_IN_KEYS = re.compile(r"[^!-~]+")
@@ -38,13 +35,13 @@ _SUSPECT_ESCAPE = re.compile(rb"\\u(?:00[0-7]|[Dd][89A-Fa-f])")
 def decode(content: bytes, *, secret: str | None = None) -> Any:
     """Parse `content` (UTF-8, 16 or 32, with or without a byte order mark) as JSON.
 
-    NaN, Infinity and numbers that are too large become None; lone surrogates and bytes that are no text become U+FFFD;
-    control characters are taken in strings; `secret` is removed from every string, as a peer may echo it. Raises
-    ValueError if `content` is not JSON, or is nested too deep.
+    NaN, Infinity and numbers too large for a float become None; lone surrogates become U+FFFD; control characters are
+    taken in strings; `secret` is removed from every string, as a peer may echo it. Raises ValueError if `content` is
+    not JSON, is nested too deep, or has a whole number of over 4,300 digits.
     """
     try:
-        text = content.decode(json.detect_encoding(content), errors="replace")
-        value = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=lambda _: None, strict=False)
+        text = content.decode(json.detect_encoding(content))
+        value = json.loads(text, parse_float=_finite, parse_constant=lambda _: None, strict=False)
         secret = secret if secret and len(secret) >= _SHORTEST_SECRET else None
         _check_depth([value], MAX_DEPTH)
     except (ValueError, RecursionError):
@@ -71,10 +68,6 @@ def _without(secret: str, text: str) -> str:
     """
     text = text.replace(secret, REMOVED)
     return REMOVED if secret in _NOT_IN_KEYS.sub("", text) else text
-
-
-def _whole(digits: str) -> int | None:
-    return int(digits) if len(digits) <= _MAX_DIGITS else None
 
 
 def _finite(digits: str) -> float | None:

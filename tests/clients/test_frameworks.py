@@ -102,8 +102,11 @@ async def test_a_model_that_cannot_be_used_is_told_in_a_line(program: str) -> No
 async def test_the_typescript_example_builds_and_reads(tmp_path: Path) -> None:
     """It is copied to where the packages are, as Node looks for them beside a program."""
     command = node()
-    (tmp_path / "node_modules").symlink_to(MODULES)
     (tmp_path / "client.mjs").write_bytes((EXAMPLES / "client.mjs").read_bytes())
+    alone = await finished(command, "client.mjs", env=on_path(), cwd=tmp_path)
+    assert (alone.code, alone.err.count("\n")) == (1, 1)
+    assert "npm install @modelcontextprotocol/client" in alone.err
+    (tmp_path / "node_modules").symlink_to(MODULES)
     made = await finished(command, "client.mjs", env=on_path(), cwd=tmp_path)
     assert made.code == 0, made.err
     assert "CISO (pe_" in made.out
