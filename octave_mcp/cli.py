@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except (OSError, ExceptionGroup) as error:
-        problem = _surroundings_problem(error)
+        problem = _explanation(error)
         if problem is None:
             raise
         sys.stderr.write(problem)
@@ -162,13 +162,13 @@ def _serve(options: argparse.Namespace) -> int:
     return serve_over_stdio(sandbox=options.sandbox, folders=options.folder)
 
 
-def _surroundings_problem(error: Exception) -> str | None:
+def _explanation(error: Exception) -> str | None:
     """Return what to print if stdout takes no more or the current folder was removed; "" if stdout's reader is gone.
 
     Returns None for every other error.
     """
     if isinstance(error, ExceptionGroup):
-        problems = [_surroundings_problem(one) for one in error.exceptions]
+        problems = [_explanation(one) for one in error.exceptions]
         return None if None in problems else max(filter(None, problems), default="")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
         return "octave-personas-mcp: stdout cannot be written to: the disk is full.\n"

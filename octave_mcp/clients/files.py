@@ -75,8 +75,12 @@ def write_entry(client: Client, connection: Connection, path: Path, *, replace: 
             f"{path} already has a server {connection.name}, with other content. Replace it with --replace, or choose "
             "another name with --name"
         )
-    after = (_with_toml if client.format == "toml" else _with_json)(client, connection, before, content)
+    if client.format == "toml":
+        after = _with_toml(client, connection, before)
+    else:
+        after = _with_json(client, connection, before, content)
     expected = content | {client.servers: servers | {connection.name: wanted}}
+    # VS Code's questions for values are in `inputs`, where one may be new. All else has to be as it was.
     if {**_parsed(client, after), "inputs": None} != {**expected, "inputs": None}:
         raise CannotWrite(f"{client.servers} in this file cannot be added to without changing something else")
     try:
@@ -99,7 +103,7 @@ def _with_json(client: Client, connection: Connection, before: str, content: Map
     return text
 
 
-def _with_toml(client: Client, connection: Connection, before: str, _: Mapping[str, Any]) -> str:
+def _with_toml(client: Client, connection: Connection, before: str) -> str:
     """Return a TOML file's text with the connection's table at its end, and without another of its name."""
     kept: list[str] = []
     dropped = False

@@ -110,12 +110,13 @@ class Ledger:
         *,
         replay_seconds: float,
         limits: SpendingLimits,
-        announced: Sequence[Item | None] = (),
+        previewed: Sequence[Item | None] = (),
     ) -> Started:
         """Record a generation that joins earlier items of the same fingerprint, and has new queued items for the rest.
 
         Joined are live items, those created or unknown whose outcome is at most `replay_seconds` old, and those that
-        were `announced`, whatever became of them since. Raises LimitReached if the new items do not fit the limits.
+        `earlier` returned for a preview (`previewed`), whatever became of them since. Raises LimitReached if the new
+        items do not fit the limits.
         """
         transaction.lock(tenant)
         self._end_leases(transaction)
@@ -123,7 +124,7 @@ class Ledger:
         if record is None:
             forget(transaction)
             earlier = find_earlier(transaction, tenant, requested, replay_seconds)
-            earlier = [found or one for found, one in zip(earlier, announced or earlier, strict=True)]
+            earlier = [found or one for found, one in zip(earlier, previewed or earlier, strict=True)]
             check_limits(transaction, tenant, earlier.count(None), limits)
             transaction.execute("INSERT INTO generations VALUES (?, ?, ?, 0)", (generation, tenant, transaction.now))
             for place, (persona, found) in enumerate(zip(requested, earlier, strict=True)):

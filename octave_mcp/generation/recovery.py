@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import anyio
 
@@ -203,37 +203,43 @@ class _PersonaList:
 
 
 async def _candidates(personas: _PersonaList, item: Item, clock: Clock) -> tuple[dict[str, Persona], set[str]]:
-    """Return by oId the personas that match the item, and the oIds of those that may be the item's persona as well.
-
-    The latter have a name in another case or none, or cannot be placed in time. Raises OctaveError.
-    """
-    sent_at, name = item.sent_at or 0.0, item.name or ""
+    """Return the personas that match the item, by oId, and the oIds of those that are possible. Raises OctaveError."""
     found: dict[str, Persona] = {}
     doubtful: set[str] = set()
     async for page in personas.pages():
-        # The page was written at most a moment ago, so Octave's clock is ahead of ours by at least this many seconds.
         octave_time = _timestamp(page.metadata.timestamp)
+        # Octave has written the time before now, so this is the least that its clock can be ahead.
         ahead = octave_time.at - clock.now() if octave_time.resolution < DAY_SECONDS else 0.0
-        earliest = sent_at + max(ahead, 0.0)
         for persona in page.data:
-            if not persona.oId or persona.deletedAt or (persona.name and not same_name(persona.name, name)):
-                continue
-            created = _timestamp(persona.createdAt)
-            created_before = created.at + created.resolution
-            is_since = earliest < created_before and created.at < earliest + RIVAL_SECONDS
-            # If Octave's clock is behind ours, what was created after the request has an earlier time than the request.
-            may_be_since = is_since or sent_at + ahead < created_before <= sent_at
-            if fold_name(persona.name or "") != fold_name(name):
-                is_match, is_possible = False, may_be_since
-            else:
-                # If the list had no such name just before the request was sent, an exact time is not needed.
-                is_match = (is_since and created.resolution < DAY_SECONDS) or (may_be_since and bool(item.name_free))
-                is_possible = may_be_since or (bool(item.name_free) and not persona.archivedAt)
-            if is_match:
-                found[persona.oId] = persona
-            elif is_possible:
-                doubtful.add(persona.oId)
+            fit = _fit(persona, item, ahead) if persona.oId else "other"
+            if fit == "match":
+                found[persona.oId or ""] = persona
+            elif fit == "possible":
+                doubtful.add(persona.oId or "")
     return found, doubtful
+
+
+def _fit(persona: Persona, item: Item, ahead: float) -> Literal["match", "possible", "other"]:
+    """Return whether a persona in Octave's list is the one that an item's request created.
+
+    It is possible if its name is missing or in another case, or if it is not certain that it was created after the
+    request. `ahead` is the least number of seconds by which Octave's clock is ahead of ours; below 0, it may be behind.
+    """
+    sent_at, name = item.sent_at or 0.0, item.name or ""
+    if persona.deletedAt or (persona.name and not same_name(persona.name, name)):
+        return "other"
+    created = _timestamp(persona.createdAt)
+    created_before = created.at + created.resolution
+    earliest = sent_at + max(ahead, 0.0)
+    is_since = earliest < created_before and created.at < earliest + RIVAL_SECONDS
+    # If Octave's clock is behind ours, what was created after the request has an earlier time than the request.
+    may_be_since = is_since or sent_at + ahead < created_before <= sent_at
+    if fold_name(persona.name or "") != fold_name(name):
+        return "possible" if may_be_since else "other"
+    # If the list had no such name just before the request was sent, an exact time is not needed.
+    if (is_since and created.resolution < DAY_SECONDS) or (may_be_since and item.name_free):
+        return "match"
+    return "possible" if may_be_since or (item.name_free and not persona.archivedAt) else "other"
 
 
 class _Moment(NamedTuple):

@@ -128,7 +128,7 @@ class GenerationService:
                 requested,
                 replay_seconds=self._limits.replay_seconds,
                 limits=self._limits.spending,
-                announced=[part.earlier for part in preview.parts] if preview else (),
+                previewed=[part.earlier for part in preview.parts] if preview else (),
             )
             try:
                 self._check_open()  # the end may have begun since

@@ -91,7 +91,8 @@ def _format(data: bytearray, encoding: str) -> int | None:
     if "deflate" not in encoding or _is_like_json(data):
         return None
     # By its standard with a header, which some servers leave out: RFC 1950, 2.2
-    return _ZLIB if int.from_bytes(data[:2]) % 31 == 0 and data[:1].hex().endswith("8") else _RAW
+    has_header = bool(data) and data[0] % 16 == zlib.DEFLATED and int.from_bytes(data[:2]) % 31 == 0
+    return _ZLIB if has_header else _RAW
 
 
 def _is_like_json(data: bytearray) -> bool:

@@ -1,4 +1,4 @@
-"""Return a generation as a tool result: what was created, what was not and why, and what to do next, within a budget.
+"""Write a generation as a tool result: what was created, what was not and why, and what to do next, within a budget.
 
 Text and structured content say the same, since some hosts show the model only one of them. The first line and the last
 lines of the text say what happened, since some hosts show a person only these.
@@ -144,7 +144,7 @@ class _Report:
 
     @property
     def _live(self) -> dict[str, list[tuple[int, Part]]]:
-        """Return the parts that are not ready: those that Octave is writing, and those that were not sent yet."""
+        """Return the parts that are not ready, each with its place, by words that say how far they are."""
         return {"still being written": self._in({State.SENT}), "waiting to be sent": self._in({State.QUEUED})}
 
     def _last_line(self) -> str:

@@ -238,7 +238,6 @@ async def test_the_older_era_over_stateless_http_has_no_way_to_ask(confirm: str,
         params = {"name": "generate_personas", "arguments": asking("A")}
         result = result_in(await post(url, "tools/call", params))
         assert bool(result.get("isError")) is (created == 0)
-        assert ("cannot ask through this client" in said(result)) is (
-            created == 0
-        )  # which may well declare that it can
+        is_told = "cannot ask through this client" in said(result)  # which may well declare that it can
+        assert is_told is (created == 0)
         assert len(octave.requests) == created
