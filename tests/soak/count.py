@@ -114,8 +114,13 @@ async def settle(
             while (left := unsettled(items(), everyones())) and time.monotonic() < deadline:
                 await _collect(client, host, left)
             await _collect(client, host, wanted)
-        created = [item for item in items() if item.state is State.CREATED and not item.oids <= seen.oids]
-        wanted = [*created, *unsettled(items(), everyones())]
+        wanted = left_over(seen, items(), everyones())
+
+
+def left_over(seen: Seen, items: Collection[Item], everyones: Collection[Item] = ()) -> list[Item]:
+    """Return the items that are still to be settled, and those that were created and not yet reported."""
+    created = [item for item in items if item.state is State.CREATED and not item.oids <= seen.oids]
+    return [*created, *unsettled(items, everyones)]
 
 
 async def _collect(client: Client, host: Host, items: Collection[Item]) -> None:

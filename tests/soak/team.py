@@ -24,7 +24,7 @@ from support.replicas import Replica, replicas
 from support.upstream import Request, Upstream, upstream
 
 from octave_mcp.generation.tenant import Tenant
-from soak.count import COLLECT_SECONDS, compare, postgres_rows, recorded, settle
+from soak.count import COLLECT_SECONDS, Item, compare, left_over, postgres_rows, recorded, settle
 from soak.hosts import LIFE_SECONDS, Host, Seen, Start
 from soak.octave import Octave
 from soak.rounds import TIMES
@@ -107,7 +107,14 @@ async def team_round(playing: Team, chance: random.Random, number: int) -> tuple
     await asyncio.gather(*(_start_again(replica) for replica in playing.replicas))
     problems: list[str] = []
     total: Counter[str] = Counter()
-    await asyncio.gather(*(_settle(playing, player) for player in players))
+    with anyio.fail_after(COLLECT_SECONDS + LIFE_SECONDS):
+        left = True
+        while (
+            left
+        ):  # what one tenant's end settles may let another's item be found, in a replica that goes on searching
+            await asyncio.gather(*(_settle(playing, player) for player in players))
+            await asyncio.gather(*(_start_again(replica) for replica in playing.replicas))
+            left = any(_left_over(playing, player) for player in players)
     for player in players:
         found, tally = _count(playing, player)
         problems += [f"{player.key}: {problem}" for problem in found]
@@ -124,7 +131,7 @@ async def _kill_now_and_then(replicas: list[Replica], chance: random.Random) -> 
 
 
 async def _start_again(replica: Replica) -> None:
-    """Have a replica run that was being killed as the round ended."""
+    """Start a replica anew, so that it does nothing any more for the calls of the round."""
     if replica.process is not None and replica.process.returncode is None:
         await replica.end(signal.SIGKILL)
     await replica.start()
@@ -133,10 +140,14 @@ async def _start_again(replica: Replica) -> None:
 async def _settle(playing: Team, player: Player) -> None:
     """Settle what is left of one tenant. All do so at once, as an item of one may stand in the way of another's."""
     rows, tenant = postgres_rows(playing.database), playing.tenant(player.key)
-    with anyio.fail_after(COLLECT_SECONDS + LIFE_SECONDS):
-        start = player.start(playing.url, MODES[0])
-        await settle(start, player.seen, lambda: recorded(rows, tenant), lambda: recorded(rows))
-        await player.octave.finish()
+    start = player.start(playing.url, MODES[0])
+    await settle(start, player.seen, lambda: recorded(rows, tenant), lambda: recorded(rows))
+    await player.octave.finish()
+
+
+def _left_over(playing: Team, player: Player) -> list[Item]:
+    rows = postgres_rows(playing.database)
+    return left_over(player.seen, recorded(rows, playing.tenant(player.key)), recorded(rows))
 
 
 def _count(playing: Team, player: Player) -> tuple[list[str], Counter[str]]:
