@@ -1,16 +1,15 @@
 """The ledger in SQLite: a file that any number of processes of one user share, or memory.
 
 Each operation is one transaction that takes the write lock at its start, so that what it read still holds when it
-writes. The database uses a write-ahead log: what is committed survives the process at once, and survives the machine
-from the next durable commit on. A durable commit waits for the disk, so it runs in a thread. The others run at once
-when no other process holds the lock, because a thread would take longer than the work.
+writes. It takes less time than a thread would, so it runs in the event loop. The database uses a write-ahead log: what
+is committed survives the process at once, and survives the machine once the log is synced to the disk. That takes
+longer, so it is done in a thread, and once for all operations that wait for it.
 """
 
 import logging
 import os
 import sqlite3
 import stat
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -30,6 +29,9 @@ logger = logging.getLogger(__name__)
 BUSY_SECONDS = 2.0
 """How long to wait for the write lock of another process, which needs it for milliseconds."""
 
+RETRY_SECONDS = 0.01
+"""How often the lock is tried meanwhile."""
+
 _REASONS = {
     sqlite3.SQLITE_BUSY: "another program has locked it. Close what else has the file open",
     sqlite3.SQLITE_READONLY: "it is read-only. Make the file and its folder writable",
@@ -41,10 +43,6 @@ _OTHER_REASON = "it cannot be opened or written. Check the file and its folder"
 _NEWER_VERSION = "a newer version of this server wrote the file. Update this server, or name another file"
 
 _Result = TypeVar("_Result")
-
-
-class _LockedElsewhereError(Exception):
-    """Another process holds the write lock."""
 
 
 class _NewerVersionError(sqlite3.DatabaseError):
@@ -82,101 +80,109 @@ class SqliteDatabase:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._removed: sqlite3.Connection | None = None
-        self._is_synced = True
-        self._pragmas: dict[str, object] = {}
-        self._one_thread = anyio.CapacityLimiter(1)
-        self._lock = threading.RLock()
+        self._opening = anyio.Lock()
+        self._syncing = anyio.Lock()
+        self._commits = 0
+        self._synced = 0
 
     async def run(self, operation: Callable[[Transaction], _Result], *, durable: bool = True) -> _Result:
-        """Run one operation in a transaction. See `Database`.
-
-        The limiter keeps waiting threads few. The lock keeps operations apart, since asyncio's own cancellation frees
-        the limiter while its thread goes on.
-        """
-        waits_for_disk = durable and self._path is not None
-        if not waits_for_disk and self._connection is not None and self._lock.acquire(blocking=False):
-            try:
-                return self._run(operation, durable=durable, wait=False)
-            except _LockedElsewhereError:
-                pass
-            finally:
-                self._lock.release()
-        return await anyio.to_thread.run_sync(
-            lambda: self._run(operation, durable=durable, wait=True), limiter=self._one_thread
-        )
+        """Run one operation in a transaction. See `Database`."""
+        with self._reported():
+            result = await self._transact(operation)
+        if durable:
+            await self.sync()
+        return result
 
     async def sync(self) -> None:
-        """Write the log to the disk, and move it to the file as far as no other process reads it."""
-        if not self._is_synced and self._path is not None:
-            await anyio.to_thread.run_sync(self._checkpoint, limiter=self._one_thread)
+        """Write to the disk what the log has. Operations that wait for this at the same time share one write."""
+        if self._path is None:
+            return
+        wanted = self._commits
+        async with self._syncing:
+            if self._synced >= wanted:
+                return
+            written = self._commits
+            with self._reported():
+                await anyio.to_thread.run_sync(_sync, self._path.with_name(f"{self._path.name}-wal"))
+            self._synced = written
 
     async def close(self) -> None:
         """Close the connection."""
-        await anyio.to_thread.run_sync(self._disconnect, limiter=self._one_thread)
+        self._disconnect()
         if self._removed is not None:
             self._removed.close()
             self._removed = None
 
-    def _run(self, operation: Callable[[Transaction], _Result], *, durable: bool, wait: bool) -> _Result:
-        """Raise _LockedElsewhereError if another process has the lock and `wait` is false; else LedgerError."""
-        with self._lock:
+    async def _transact(self, operation: Callable[[Transaction], _Result]) -> _Result:
+        """Run one operation, and wait a while if another process holds the write lock."""
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            connection = await self._connected()
             try:
-                connection = self._connected()
-                self._set(connection, "busy_timeout", round(BUSY_SECONDS * 1000) if wait else 0)
-                self._set(connection, "synchronous", "FULL" if durable else "NORMAL")
-                self._is_synced &= durable
                 with _transaction(connection):
-                    return operation(_SqliteTransaction(connection, self._now()))
-            except (sqlite3.Error, OSError, UnicodeEncodeError) as error:
-                raise self._problem(error, wait=wait) from error
+                    result = operation(_SqliteTransaction(connection, self._now()))
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            else:
+                self._commits += 1
+                return result
+            await anyio.sleep(RETRY_SECONDS)
 
-    def _set(self, connection: sqlite3.Connection, pragma: str, value: object) -> None:
-        if self._pragmas.get(pragma) != value:
-            connection.execute(f"PRAGMA {pragma} = {value}")
-            self._pragmas[pragma] = value
+    async def _connected(self) -> sqlite3.Connection:
+        """Return the connection, opened anew if the file was removed or replaced."""
+        while (connection := self._usable()) is None:
+            async with self._opening:
+                if self._usable() is None:
+                    await anyio.to_thread.run_sync(self._open)
+        return connection
 
-    def _connected(self) -> sqlite3.Connection:
-        """Return the connection, opened anew if the file was removed or replaced.
-
-        What the removed file has is then copied into the new one: it may be in progress, and is not sent twice.
-        """
-        if self._path is not None and self._connection is not None and _identity(self._path) != self._file:
-            self._removed = self._removed or self._connection
-            self._connection = None
-        if self._connection is None:
-            self._connection = _connect(self._path)
-            self._pragmas = {}
-            self._file = None if self._path is None else _identity(self._path)
-        if self._removed is not None:
-            _copy(self._removed, self._connection)
-            self._removed.close()
-            self._removed = None
+    def _usable(self) -> sqlite3.Connection | None:
+        if self._connection is not None and self._path is not None and _identity(self._path) != self._file:
+            self._removed, self._connection = self._removed or self._connection, None
         return self._connection
 
-    def _checkpoint(self) -> None:
-        with self._lock:
+    def _open(self) -> None:
+        """Open the file, and copy into it what a removed file had: it may be in progress, and is not sent twice."""
+        connection = _connect(self._path)
+        if self._removed is not None:
             try:
-                if self._connection is not None:
-                    self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-                    self._is_synced = True
-            except sqlite3.Error as error:
-                raise self._problem(error, wait=True) from error
+                _copy(self._removed, connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._removed.close()
+            self._removed = None
+        self._file = None if self._path is None else _identity(self._path)
+        self._connection = connection
 
-    def _problem(self, error: Exception, *, wait: bool) -> Exception:
-        code = getattr(error, "sqlite_errorcode", -1) & 0xFF
-        if code == sqlite3.SQLITE_BUSY and not wait:
-            return _LockedElsewhereError()
-        logger.warning("The ledger %s cannot be used: %s", self._path, error)
-        if code != sqlite3.SQLITE_BUSY and self._path is not None:
-            self._disconnect()
-        reason = _NEWER_VERSION if isinstance(error, _NewerVersionError) else _REASONS.get(code, _OTHER_REASON)
-        return LedgerError(f"The ledger of requests to Octave (OCTAVE_MCP_STATE_URL) cannot be used: {reason}.")
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Raise LedgerError for every problem with the database, and open it anew for the next operation."""
+        try:
+            yield
+        except (sqlite3.Error, OSError, UnicodeEncodeError) as error:
+            code = getattr(error, "sqlite_errorcode", -1) & 0xFF
+            logger.warning("The ledger %s cannot be used: %s", self._path, error)
+            if code != sqlite3.SQLITE_BUSY and self._path is not None:
+                self._disconnect()
+            reason = _NEWER_VERSION if isinstance(error, _NewerVersionError) else _REASONS.get(code, _OTHER_REASON)
+            problem = f"The ledger of requests to Octave (OCTAVE_MCP_STATE_URL) cannot be used: {reason}."
+            raise LedgerError(problem) from error
 
     def _disconnect(self) -> None:
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _sync(path: Path) -> None:
+    """Write a file to the disk."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -224,6 +230,8 @@ def _open(path: Path | str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection)
+        connection.execute("PRAGMA busy_timeout = 0")  # the event loop does not wait: see `run`
+        connection.execute("PRAGMA synchronous = NORMAL")  # commits do not wait for the disk: see `sync`
     except BaseException:
         connection.close()
         raise
@@ -274,7 +282,7 @@ def _folder_lock(folder: Path) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > until:
                     raise
-                time.sleep(0.01)  # in a thread of its own
+                time.sleep(RETRY_SECONDS)  # in a thread of its own
             except OSError:  # such as a network file system that has no such lock
                 break
             else:
@@ -306,7 +314,7 @@ def _set_journal_mode(connection: sqlite3.Connection, mode: str) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
-            time.sleep(0.01)  # in a thread of its own
+            time.sleep(RETRY_SECONDS)  # in a thread of its own
         else:
             return
 

@@ -53,29 +53,58 @@ def connection(ledger: Ledger) -> sqlite3.Connection:
     return ledger.database._connection
 
 
-def state_in(file: Path) -> str | None:
-    """Return the state of the file's one item after a loss of power: without the log that is written ahead of it."""
-    alone = file.with_name("alone.db")
-    shutil.copy(file, alone)
-    with closing(sqlite3.connect(alone)) as copy, suppress(sqlite3.OperationalError):
-        for (state,) in copy.execute("SELECT state FROM items"):
-            return str(state)
-    return None
+@pytest.fixture
+def disk(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder that has what survives a loss of power: the file and its log as they were when last synced."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    sync = os.fsync
+
+    def synced(descriptor: int) -> None:
+        sync(descriptor)
+        for name in ("ledger", "ledger-wal"):
+            shutil.copy(file.with_name(name), folder)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    return folder
 
 
-async def test_what_is_synced_outlives_the_machine(ledger: Ledger, file: Path) -> None:
+def state_in(folder: Path) -> str:
+    """Return the state of the one item of the ledger in a folder."""
+    with closing(sqlite3.connect(folder / "ledger")) as copy:
+        (state,) = copy.execute("SELECT state FROM items").fetchone()
+        return str(state)
+
+
+async def test_a_sent_item_outlives_the_machine(ledger: Ledger, disk: Path) -> None:
+    """Before a byte of its request has left."""
+    (item,) = (await begin(ledger, "A")).record.items
+    assert list(disk.iterdir()) == []
+    assert await ledger.mark_sent(item.id)
+    assert state_in(disk) == "sent"
+
+
+async def test_what_is_synced_outlives_the_machine(ledger: Ledger, disk: Path) -> None:
     """So does what became of an item, although no caller waits for the disk."""
     await finish(ledger, await begin(ledger, "A"), State.CREATED)
-    assert state_in(file) is None
+    assert state_in(disk) == "sent"
     await ledger.sync()
-    assert state_in(file) == "created"
+    assert state_in(disk) == "created"
+
+
+async def test_operations_at_once_share_one_write_to_the_disk(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is under way may not have what came after it, so at most one more follows."""
+    items = (await begin(ledger, *map(str, range(20)))).record.items
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    assert all(await asyncio.gather(*(ledger.mark_sent(item.id) for item in items)))
+    assert len(synced) in {1, 2}
 
 
 async def test_a_file_that_cannot_be_synced_is_reported(ledger: Ledger, file: Path) -> None:
     """In the same words as any other operation."""
     await begin(ledger, "A")
-    for one in (file, file.with_name("ledger-wal")):
-        one.write_bytes(b"no database" * 1000)
+    file.with_name("ledger-wal").unlink()
     with pytest.raises(LedgerError, match="OCTAVE_MCP_STATE_URL"):
         await ledger.sync()
 
@@ -94,7 +123,7 @@ async def test_a_locked_file_is_reported_and_used_once_it_is_free(
 
 
 async def test_a_lock_of_another_program_holds_up_nothing_else(ledger: Ledger, file: Path) -> None:
-    """An operation that could have run at once waits in a thread instead, and runs when it can."""
+    """An operation waits without the event loop, and runs when it can."""
     await begin(ledger, "A")
     holder = locked(file)
     waiting = asyncio.create_task(begin(ledger, "B"))
