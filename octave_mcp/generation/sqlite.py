@@ -30,7 +30,7 @@ BUSY_SECONDS = 2.0
 """How long to wait for the write lock of another process, which needs it for milliseconds."""
 
 RETRY_SECONDS = 0.01
-"""How often the lock is tried meanwhile."""
+"""The pause before the lock is tried again."""
 
 _REASONS = {
     sqlite3.SQLITE_BUSY: "another program has locked it. Close what else has the file open",
@@ -138,27 +138,33 @@ class SqliteDatabase:
         return connection
 
     def _usable(self) -> sqlite3.Connection | None:
+        """Return the connection, or None if none is open, or if its file was removed or replaced."""
         if self._connection is not None and self._path is not None and _identity(self._path) != self._file:
             self._removed, self._connection = self._removed or self._connection, None
         return self._connection
 
     def _open(self) -> None:
-        """Open the file, and copy into it what a removed file had: it may be in progress, and is not sent twice."""
+        """Open the file, and copy into it what a removed file had: it may be in progress, and is not sent twice.
+
+        This runs in a thread, so until here SQLite itself waits for the lock and for the disk.
+        """
         connection = _connect(self._path)
-        if self._removed is not None:
-            try:
+        try:
+            if self._removed is not None:
                 _copy(self._removed, connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._removed.close()
-            self._removed = None
+                self._removed.close()
+                self._removed = None
+            connection.execute("PRAGMA busy_timeout = 0")  # from now on `_transact` waits for the lock
+            connection.execute("PRAGMA synchronous = NORMAL")  # and `sync` for the disk
+        except BaseException:
+            connection.close()
+            raise
         self._file = None if self._path is None else _identity(self._path)
         self._connection = connection
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
-        """Raise LedgerError for every problem with the database, and open it anew for the next operation."""
+        """Raise LedgerError for every problem with the database. The next operation then opens it anew."""
         try:
             yield
         except (sqlite3.Error, OSError, UnicodeEncodeError) as error:
@@ -214,24 +220,22 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _connect(path: Path | None) -> sqlite3.Connection:
     """Open the database, private to the user, with its tables. An older version's file is set aside."""
     if path is None:
-        return _open(":memory:")
+        return _connect_to(":memory:")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _folder_lock(path.parent):  # so that only one process creates the file, or sets it aside
         _create_private(path)
         try:
-            return _open(path)
+            return _connect_to(path)
         except _OlderVersionError as error:
             _set_aside(path, int(str(error)))
         _create_private(path)
-        return _open(path)
+        return _connect_to(path)
 
 
-def _open(path: Path | str) -> sqlite3.Connection:
+def _connect_to(path: Path | str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection)
-        connection.execute("PRAGMA busy_timeout = 0")  # the event loop does not wait: see `run`
-        connection.execute("PRAGMA synchronous = NORMAL")  # commits do not wait for the disk: see `sync`
     except BaseException:
         connection.close()
         raise
@@ -241,6 +245,7 @@ def _open(path: Path | str) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection) -> None:
     """Make the tables if there are none. Raises if the file is damaged, or of another version."""
     _set_journal_mode(connection, "WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # a new log's entry in its folder is synced too
     if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
         raise sqlite3.DatabaseError("the check of the file failed")
     with _transaction(connection):

@@ -123,7 +123,7 @@ async def test_a_locked_file_is_reported_and_used_once_it_is_free(
 
 
 async def test_a_lock_of_another_program_holds_up_nothing_else(ledger: Ledger, file: Path) -> None:
-    """An operation waits without the event loop, and runs when it can."""
+    """An operation that waits for it lets others run meanwhile, and runs when it can."""
     await begin(ledger, "A")
     holder = locked(file)
     waiting = asyncio.create_task(begin(ledger, "B"))
@@ -246,6 +246,21 @@ async def test_a_file_that_is_removed_meanwhile_is_written_again(
     await ledger.close()
     with closing(sqlite3.connect(file)) as after:
         assert after.execute("SELECT oid FROM claims ORDER BY oid").fetchall() == [("pe_1",), ("pe_2",)]
+
+
+async def test_what_a_removed_file_had_waits_for_the_lock_of_its_successor(ledger: Ledger, file: Path) -> None:
+    """Another program that holds it for a moment does not make the operation fail."""
+    await begin(ledger, "A")
+    shutil.rmtree(file.parent)
+    other = Ledger(SqliteDatabase(file))
+    await other.check()
+    holder = locked(file)
+    waiting = asyncio.create_task(begin(ledger, "A"))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    holder.close()
+    assert (await waiting).new == ()
+    await other.close()
 
 
 async def test_what_a_removed_file_had_waits_for_a_file_that_can_be_used(ledger: Ledger, file: Path) -> None:
