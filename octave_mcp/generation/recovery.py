@@ -211,11 +211,13 @@ async def _candidates(personas: _PersonaList, item: Item, clock: Clock) -> tuple
         # Octave has written the time before now, so this is the least that its clock can be ahead.
         ahead = octave_time.at - clock.now() if octave_time.resolution < DAY_SECONDS else 0.0
         for persona in page.data:
-            fit = _fit(persona, item, ahead) if persona.oId else "other"
+            if not persona.oId:
+                continue
+            fit = _fit(persona, item, ahead)
             if fit == "match":
-                found[persona.oId or ""] = persona
+                found[persona.oId] = persona
             elif fit == "possible":
-                doubtful.add(persona.oId or "")
+                doubtful.add(persona.oId)
     return found, doubtful
 
 

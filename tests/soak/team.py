@@ -109,9 +109,8 @@ async def team_round(playing: Team, chance: random.Random, number: int) -> tuple
     total: Counter[str] = Counter()
     with anyio.fail_after(COLLECT_SECONDS + LIFE_SECONDS):
         left = True
-        while (
-            left
-        ):  # what one tenant's end settles may let another's item be found, in a replica that goes on searching
+        # What is settled for one tenant may let a replica that goes on searching find another tenant's persona.
+        while left:
             await asyncio.gather(*(_settle(playing, player) for player in players))
             await asyncio.gather(*(_start_again(replica) for replica in playing.replicas))
             left = any(_left_over(playing, player) for player in players)
