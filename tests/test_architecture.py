@@ -33,20 +33,22 @@ MAY_IMPORT = {
     "sandbox": {"", "octave"},
     "cards": set(),
     "sources": EVERYWHERE | {"octave"},
-    "generation": EVERYWHERE | {"octave"},
+    "ledger": set(),
+    "generation": EVERYWHERE | {"ledger", "octave"},
     "personas": EVERYWHERE | {"octave"},
-    "results": EVERYWHERE | {"generation", "octave", "personas"},
-    "server": EVERYWHERE | {"cards", "generation", "octave", "personas", "results", "sandbox", "sources"},
-    "http": EVERYWHERE | {"generation", "octave", "personas", "sandbox", "server", "sources"},
+    "results": EVERYWHERE | {"generation", "ledger", "octave", "personas"},
+    "server": EVERYWHERE | {"cards", "generation", "ledger", "octave", "personas", "results", "sandbox", "sources"},
+    "http": EVERYWHERE | {"generation", "ledger", "octave", "personas", "sandbox", "server", "sources"},
     "clients": {"values"},
-    "commands": EVERYWHERE | {"clients", "generation", "http", "octave", "personas", "sandbox", "server", "sources"},
+    "commands": EVERYWHERE
+    | {"clients", "generation", "http", "ledger", "octave", "personas", "sandbox", "server", "sources"},
     "cli": EVERYWHERE | {"commands"},
     "__main__": {"cli"},
     "": set(),
 }
-"""What each room may import: `cli -> commands -> http -> server -> results -> {generation, personas, …} -> octave`.
+"""What each room may import. The empty name is the package itself.
 
-The empty name is the package itself.
+From above to below: `cli -> commands -> http -> server -> results -> {generation, personas, …} -> {octave, ledger}`.
 """
 
 LIBRARIES = {
@@ -59,8 +61,8 @@ LIBRARIES = {
         "octave_mcp.commands.demo",
         "octave_mcp.commands.doctor",
     },
-    "psycopg": {"octave_mcp.generation.postgres"},
-    "sqlite3": {"octave_mcp.generation.sqlite", "octave_mcp.generation.ledger"},
+    "psycopg": {"octave_mcp.ledger.postgres"},
+    "sqlite3": {"octave_mcp.ledger.sqlite", "octave_mcp.ledger.ledger"},
     "uvicorn": {"octave_mcp.http", "octave_mcp.commands", "octave_mcp.cli"},
     "jwt": {"octave_mcp.http.oauth"},
     "markitdown": {"octave_mcp.sources"},

@@ -10,9 +10,9 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 from octave_mcp.clients.model import TOKEN
-from octave_mcp.generation.databases import open_ledger
-from octave_mcp.generation.records import LedgerError
 from octave_mcp.http.settings import HttpSettings
+from octave_mcp.ledger.databases import open_ledger
+from octave_mcp.ledger.records import LedgerError
 from octave_mcp.observability.environment import drop_unusable_variables
 from octave_mcp.octave.lookup_models import Workspace
 from octave_mcp.personas.cleaning import clean

@@ -18,8 +18,8 @@ from octave_mcp.commands.output import (
 )
 from octave_mcp.commands.process import FAILED
 from octave_mcp.generation.outcome import Generation
-from octave_mcp.generation.records import LedgerError, LimitReached, RecordLost
 from octave_mcp.generation.service import GenerationService, Progress
+from octave_mcp.ledger.records import LedgerError, LimitReached, RecordLost
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.formats import Format
 from octave_mcp.server.services import open_call_state

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from octave_mcp.commands.output import credits_text
 from octave_mcp.generation.preview import Preview, PreviewPart
-from octave_mcp.generation.records import LedgerError, LimitReached, Spending
+from octave_mcp.ledger.records import LedgerError, LimitReached, Spending
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.lookup_models import Credits
 from octave_mcp.octave.models import GenerateRequest

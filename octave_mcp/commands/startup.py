@@ -18,7 +18,7 @@ def settings_or_problem(*, sandbox: bool, folders: Sequence[str] | None) -> tupl
     Returns the settings and ""; or default settings, and what each call reports: a client shows its user the results of
     calls, but nothing of a server that ends before it has answered. `sandbox` and `folders` come from the command line.
     """
-    from octave_mcp.generation.records import LedgerError
+    from octave_mcp.ledger.records import LedgerError
     from octave_mcp.server.services import configured_ledger
     from octave_mcp.settings import Settings, SettingsError, load_settings
 
@@ -38,7 +38,7 @@ def usable_settings(
     load: Callable[..., _Kind], command: str, *, sandbox: bool, folders: Sequence[str] | None = None
 ) -> _Kind | None:
     """Return the settings if they can be read and name a usable ledger; otherwise print why on stderr."""
-    from octave_mcp.generation.records import LedgerError
+    from octave_mcp.ledger.records import LedgerError
     from octave_mcp.server.services import configured_ledger
     from octave_mcp.settings import SettingsError
 

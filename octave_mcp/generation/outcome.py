@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from octave_mcp.generation.records import GenerationRecord, Item, Namesake, State
+from octave_mcp.ledger.records import GenerationRecord, Item, Namesake, State
 from octave_mcp.octave import errors
 from octave_mcp.octave.errors import NothingCreated, OctaveError, OutcomeUnknown, Refused, Rejected
 from octave_mcp.octave.models import GenerateAnswer, Persona

@@ -8,8 +8,8 @@ from typing import Self
 import anyio
 
 from octave_mcp.generation.outcome import NameExists
-from octave_mcp.generation.records import Item, Namesake
 from octave_mcp.generation.recovery import find_same_name
+from octave_mcp.ledger.records import Item, Namesake
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError
 

@@ -20,9 +20,9 @@ from typing import Literal, NamedTuple
 import anyio
 
 from octave_mcp.generation.clock import Clock
-from octave_mcp.generation.ledger import RIVAL_SECONDS, Ledger
 from octave_mcp.generation.outcome import NotCreated, Outcome, Search, settles_at
-from octave_mcp.generation.records import DAY_SECONDS, Item, LedgerError
+from octave_mcp.ledger.ledger import RIVAL_SECONDS, Ledger
+from octave_mcp.ledger.records import DAY_SECONDS, Item, LedgerError
 from octave_mcp.observability.telemetry import count_recovered
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, OctaveError, OutcomeUnknown

@@ -10,12 +10,12 @@ import anyio
 import anyio.abc
 
 from octave_mcp.generation.clock import Clock
-from octave_mcp.generation.ledger import Ledger
 from octave_mcp.generation.outcome import NameExists, NotSent, Outcome
 from octave_mcp.generation.preview import NameCheck, check_names
-from octave_mcp.generation.records import Item, LedgerError, Started
 from octave_mcp.generation.tenant import Limits
 from octave_mcp.generation.throttle import Throttle
+from octave_mcp.ledger.ledger import Ledger
+from octave_mcp.ledger.records import Item, LedgerError, Started
 from octave_mcp.observability.telemetry import count_outcome
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError, OutcomeUnknown, Refused

@@ -15,10 +15,13 @@ import anyio.abc
 
 from octave_mcp.generation.clock import Clock
 from octave_mcp.generation.events import ItemEvents
-from octave_mcp.generation.ledger import Ledger, new_generation_id
 from octave_mcp.generation.outcome import Generation, progress_words
 from octave_mcp.generation.preview import NameCheck, Preview, PreviewPart, check_names
-from octave_mcp.generation.records import (
+from octave_mcp.generation.recovery import Recovery
+from octave_mcp.generation.sending import Sender, was_recorded
+from octave_mcp.generation.tenant import Limits, Tenant
+from octave_mcp.ledger.ledger import Ledger, new_generation_id
+from octave_mcp.ledger.records import (
     LEASE_SECONDS,
     GenerationRecord,
     Item,
@@ -28,9 +31,6 @@ from octave_mcp.generation.records import (
     Started,
     State,
 )
-from octave_mcp.generation.recovery import Recovery
-from octave_mcp.generation.sending import Sender, was_recorded
-from octave_mcp.generation.tenant import Limits, Tenant
 from octave_mcp.observability.telemetry import count_joined
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.models import GenerateRequest

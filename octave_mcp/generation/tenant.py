@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from octave_mcp.generation.records import DAY_SECONDS, RequestedPersona, SpendingLimits
+from octave_mcp.ledger.records import DAY_SECONDS, RequestedPersona, SpendingLimits
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.octave.text import fold_name, name_key
 

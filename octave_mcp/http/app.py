@@ -25,7 +25,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from octave_mcp.generation.records import LedgerError
 from octave_mcp.http.authentication import BearerAuthentication, StaticTokens
 from octave_mcp.http.negotiation import Negotiation
 from octave_mcp.http.oauth import JwtVerifier
@@ -34,6 +33,7 @@ from octave_mcp.http.request_guard import LOCAL_ORIGINS, AbsoluteTargets, BodyRe
 from octave_mcp.http.server_card import ServerCard
 from octave_mcp.http.settings import Authentication, HttpSettings
 from octave_mcp.http.tenants import TenantPool, open_tenant_pool
+from octave_mcp.ledger.records import LedgerError
 from octave_mcp.server.app import make_server
 
 __all__ = ["App", "build_app"]

@@ -17,10 +17,10 @@ import anyio.abc
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from pydantic import SecretStr
 
-from octave_mcp.generation.ledger import Ledger
-from octave_mcp.generation.records import LedgerError
 from octave_mcp.http.octave_keys import KeySource
 from octave_mcp.http.settings import HttpSettings
+from octave_mcp.ledger.ledger import Ledger
+from octave_mcp.ledger.records import LedgerError
 from octave_mcp.server.services import (
     CallRefused,
     CallState,

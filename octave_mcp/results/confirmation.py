@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from octave_mcp.generation.records import Spending
+from octave_mcp.ledger.records import Spending
 from octave_mcp.octave.models import GenerateRequest, Persona
 from octave_mcp.personas.section_items import plain_oid
 from octave_mcp.results.receipts import MAX_DETAILED, fields_asked_for, sources_asked_for

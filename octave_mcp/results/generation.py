@@ -11,7 +11,7 @@ from typing import Any
 from mcp.types import CallToolResult, TextContent
 
 from octave_mcp.generation.outcome import Generation, Part
-from octave_mcp.generation.records import State
+from octave_mcp.ledger.records import State
 from octave_mcp.personas.summary import Condensed, condense
 from octave_mcp.personas.tokens import cost
 from octave_mcp.results.failures import Failure

@@ -6,7 +6,7 @@ from typing import Any
 from mcp.types import CallToolResult, TextContent
 
 from octave_mcp.generation.outcome import Generation, Part
-from octave_mcp.generation.records import State
+from octave_mcp.ledger.records import State
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.section_items import plain_oid
 from octave_mcp.personas.tokens import cost

@@ -5,8 +5,8 @@ from typing import Any
 
 from mcp.types import CallToolResult, TextContent
 
-from octave_mcp.generation.records import LedgerError, Spending
 from octave_mcp.generation.service import GenerationService
+from octave_mcp.ledger.records import LedgerError, Spending
 from octave_mcp.octave.lookup_models import Credits, Workspace
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.tokens import cost

@@ -19,7 +19,7 @@ from mcp.types import INVALID_PARAMS, ElicitRequest, ElicitRequestFormParams, El
 from pydantic import BaseModel, ValidationError
 
 from octave_mcp.generation.preview import Preview
-from octave_mcp.generation.records import LedgerError
+from octave_mcp.ledger.records import LedgerError
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.library_kinds import BRAND_VOICES, OFFERINGS, PLAYBOOKS
 from octave_mcp.octave.lookup_client import LookupClient

@@ -9,8 +9,8 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 
 from octave_mcp.generation.outcome import Generation
-from octave_mcp.generation.records import LedgerError, LimitReached, RecordLost
 from octave_mcp.generation.service import Progress
+from octave_mcp.ledger.records import LedgerError, LimitReached, RecordLost
 from octave_mcp.octave.models import GenerateRequest, NonBlank
 from octave_mcp.results.failures import MAY_EXIST, NOTHING_SENT, Code, Failure, Retry
 from octave_mcp.results.generation import generation_result

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import anyio
 from pydantic import SecretStr
 
-from octave_mcp.generation.databases import open_ledger
-from octave_mcp.generation.ledger import Ledger
 from octave_mcp.generation.outcome import Generation
-from octave_mcp.generation.records import SpendingLimits
 from octave_mcp.generation.service import GenerationService, open_service
 from octave_mcp.generation.tenant import Limits, Tenant
+from octave_mcp.ledger.databases import open_ledger
+from octave_mcp.ledger.ledger import Ledger
+from octave_mcp.ledger.records import SpendingLimits
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.results.failures import Code, Failure, Retry

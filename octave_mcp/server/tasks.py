@@ -20,8 +20,8 @@ from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
 from mcp.types import HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, CallToolRequestParams, RequestParams
 
 from octave_mcp.generation.outcome import Generation, progress_words
-from octave_mcp.generation.records import RETENTION_SECONDS, LedgerError
 from octave_mcp.generation.service import no_progress
+from octave_mcp.ledger.records import RETENTION_SECONDS, LedgerError
 from octave_mcp.server.generation_tools import generation_so_far
 from octave_mcp.server.services import CallRefused, CallState, Deferral
 

@@ -9,7 +9,7 @@ import pytest
 from support.records import record
 
 from octave_mcp.generation.outcome import Generation, NameExists, NotCreated, NotSent, Outcome, Part, settles_at
-from octave_mcp.generation.records import Item, State
+from octave_mcp.ledger.records import Item, State
 from octave_mcp.octave import errors
 from octave_mcp.octave.models import GenerateAnswer, Persona
 

@@ -10,10 +10,10 @@ from support.services import Held, Place, asking, place, until
 from support.upstream import Request, answer, error_envelope, page_answer, timestamp
 
 from octave_mcp.generation import preview, recovery
-from octave_mcp.generation.ledger import Ledger
 from octave_mcp.generation.outcome import NameExists, NotCreated
-from octave_mcp.generation.records import State
-from octave_mcp.generation.sqlite import SqliteDatabase
+from octave_mcp.ledger.ledger import Ledger
+from octave_mcp.ledger.records import State
+from octave_mcp.ledger.sqlite import SqliteDatabase
 
 pytestmark = pytest.mark.anyio
 

@@ -19,12 +19,12 @@ from support.upstream import (
     upstream,
 )
 
-from octave_mcp.generation.ledger import Ledger
 from octave_mcp.generation.outcome import NotSent
-from octave_mcp.generation.records import LedgerError, State
 from octave_mcp.generation.service import GenerationService, no_progress
-from octave_mcp.generation.sqlite import SqliteDatabase
 from octave_mcp.generation.tenant import Tenant
+from octave_mcp.ledger.ledger import Ledger
+from octave_mcp.ledger.records import LedgerError, State
+from octave_mcp.ledger.sqlite import SqliteDatabase
 from octave_mcp.octave import errors
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.models import GenerateRequest

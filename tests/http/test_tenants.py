@@ -11,11 +11,11 @@ from pydantic import SecretStr
 from support.http import ASKING, MODES, called, client, said, serving, until
 from support.upstream import Request, answer, by_the_page, error_envelope, page_answer, upstream
 
-from octave_mcp.generation.databases import open_ledger
 from octave_mcp.http import tenants
 from octave_mcp.http.octave_keys import KeySource
 from octave_mcp.http.settings import HttpSettings
 from octave_mcp.http.tenants import TenantPool
+from octave_mcp.ledger.databases import open_ledger
 from octave_mcp.settings import load
 
 pytestmark = pytest.mark.anyio

@@ -24,7 +24,8 @@ from support.upstream import (
     upstream,
 )
 
-from octave_mcp.generation import outcome, sqlite
+from octave_mcp.generation import outcome
+from octave_mcp.ledger import sqlite
 from octave_mcp.results.failures import MAY_EXIST, NOTHING_CREATED, NOTHING_SENT
 from octave_mcp.results.generation import ANOTHER_ONE, CONDENSED_NOTE, PENDING_NOTE
 from octave_mcp.results.generation_list import LIST_NOTE, NOTHING_LISTED_NOTE

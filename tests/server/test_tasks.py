@@ -14,8 +14,8 @@ from support.modern import TASKS, ask, error_in
 from support.services import Held
 from support.upstream import Respond, Upstream, by_the_page, timestamp, upstream
 
-from octave_mcp.generation.records import LedgerError
-from octave_mcp.generation.sqlite import SqliteDatabase
+from octave_mcp.ledger.records import LedgerError
+from octave_mcp.ledger.sqlite import SqliteDatabase
 from octave_mcp.server import generation_tools
 
 pytestmark = pytest.mark.anyio

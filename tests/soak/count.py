@@ -15,7 +15,7 @@ from typing import Any
 from mcp import Client
 from support.postgres import Database
 
-from octave_mcp.generation.records import State
+from octave_mcp.ledger.records import State
 from soak.hosts import Host, Seen, Start
 from soak.octave import CREATED, Accepted, Octave
 

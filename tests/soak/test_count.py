@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from octave_mcp.generation.records import State
+from octave_mcp.ledger.records import State
 from soak.count import Item, compare, unsettled
 from soak.hosts import Seen, positions
 from soak.octave import Accepted, Octave

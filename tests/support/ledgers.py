@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from octave_mcp.generation.ledger import Ledger, new_generation_id
-from octave_mcp.generation.postgres import PostgresDatabase
-from octave_mcp.generation.records import RequestedPersona, SpendingLimits, Started, State
-from octave_mcp.generation.sqlite import SqliteDatabase
+from octave_mcp.ledger.ledger import Ledger, new_generation_id
+from octave_mcp.ledger.postgres import PostgresDatabase
+from octave_mcp.ledger.records import RequestedPersona, SpendingLimits, Started, State
+from octave_mcp.ledger.sqlite import SqliteDatabase
 
 
 class MovedTime:

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import anyio
 from pydantic import SecretStr
 
-from octave_mcp.generation.ledger import Ledger
 from octave_mcp.generation.outcome import Generation
 from octave_mcp.generation.service import GenerationService, open_service
-from octave_mcp.generation.sqlite import SqliteDatabase
 from octave_mcp.generation.tenant import Limits, Tenant
+from octave_mcp.ledger.ledger import Ledger
+from octave_mcp.ledger.sqlite import SqliteDatabase
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.models import GenerateRequest
 from support.moved_clock import MovedClock, settle

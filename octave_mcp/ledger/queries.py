@@ -5,8 +5,8 @@ from dataclasses import fields
 from itertools import groupby
 from typing import Any
 
-from octave_mcp.generation import records
-from octave_mcp.generation.records import (
+from octave_mcp.ledger import records
+from octave_mcp.ledger.records import (
     DAY_SECONDS,
     GenerationRecord,
     Item,

@@ -17,8 +17,8 @@ import psycopg
 from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from octave_mcp.generation.records import LedgerError, Transaction
-from octave_mcp.generation.schema import SCHEMA, SCHEMA_VERSION
+from octave_mcp.ledger.records import LedgerError, Transaction
+from octave_mcp.ledger.schema import SCHEMA, SCHEMA_VERSION
 
 __all__ = ["PostgresDatabase"]
 

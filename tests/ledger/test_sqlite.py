@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from support.ledgers import begin, finish
 
-from octave_mcp.generation import sqlite
-from octave_mcp.generation.ledger import Ledger
-from octave_mcp.generation.records import LedgerError, State
-from octave_mcp.generation.schema import SCHEMA_VERSION
-from octave_mcp.generation.sqlite import SqliteDatabase
+from octave_mcp.ledger import sqlite
+from octave_mcp.ledger.ledger import Ledger
+from octave_mcp.ledger.records import LedgerError, State
+from octave_mcp.ledger.schema import SCHEMA_VERSION
+from octave_mcp.ledger.sqlite import SqliteDatabase
 
 pytestmark = pytest.mark.anyio
 
@@ -288,9 +288,9 @@ async def test_a_path_that_cannot_be_a_file_is_reported(tmp_path: Path) -> None:
 _AS_ANOTHER_USER = """
 import os, sys, anyio
 from pathlib import Path
-from octave_mcp.generation.ledger import Ledger
-from octave_mcp.generation.records import LedgerError
-from octave_mcp.generation.sqlite import SqliteDatabase
+from octave_mcp.ledger.ledger import Ledger
+from octave_mcp.ledger.records import LedgerError
+from octave_mcp.ledger.sqlite import SqliteDatabase
 async def main():
     await Ledger(SqliteDatabase(None)).check()  # loads what the interpreter loads late
     if os.getuid() == 0:

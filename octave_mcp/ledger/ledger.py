@@ -10,8 +10,8 @@ from secrets import token_urlsafe
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
-from octave_mcp.generation import records
-from octave_mcp.generation.queries import (
+from octave_mcp.ledger import records
+from octave_mcp.ledger.queries import (
     ITEM_COLUMNS,
     check_limits,
     end_leases,
@@ -23,7 +23,7 @@ from octave_mcp.generation.queries import (
     read_generations,
     spending,
 )
-from octave_mcp.generation.records import (
+from octave_mcp.ledger.records import (
     Database,
     GenerationRecord,
     Item,

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from octave_mcp.generation.ledger import Ledger
-from octave_mcp.generation.records import LedgerError
+from octave_mcp.ledger.ledger import Ledger
+from octave_mcp.ledger.records import LedgerError
 
 __all__ = ["open_ledger"]
 
@@ -16,7 +16,7 @@ def open_ledger(url: str | None, path: Path | None) -> Ledger:
     """
     if url is not None and url.startswith(("postgresql://", "postgres://")):
         try:
-            from octave_mcp.generation.postgres import PostgresDatabase  # noqa: PLC0415 - only a team server needs it
+            from octave_mcp.ledger.postgres import PostgresDatabase  # noqa: PLC0415 - only a team server needs it
         except ImportError:
             raise LedgerError(
                 "OCTAVE_MCP_STATE_URL names a PostgreSQL database, but its client is not installed: install "
@@ -24,7 +24,7 @@ def open_ledger(url: str | None, path: Path | None) -> Ledger:
             ) from None
         return Ledger(PostgresDatabase(url))
     try:
-        from octave_mcp.generation.sqlite import SqliteDatabase  # noqa: PLC0415 - a Python may have no sqlite3
+        from octave_mcp.ledger.sqlite import SqliteDatabase  # noqa: PLC0415 - a Python may have no sqlite3
     except ImportError:
         raise LedgerError(
             "This Python has no sqlite3 module, which the ledger needs: use another Python, or set "

@@ -19,8 +19,8 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from octave_mcp.generation.records import LedgerError, Transaction
-from octave_mcp.generation.schema import SCHEMA, SCHEMA_VERSION
+from octave_mcp.ledger.records import LedgerError, Transaction
+from octave_mcp.ledger.schema import SCHEMA, SCHEMA_VERSION
 
 __all__ = ["SqliteDatabase"]
 

@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 from support.ledgers import MovedTime, begin, ledger_in_postgres, ledger_in_sqlite
 from support.postgres import Database, PostgresServer
 
-from octave_mcp.generation.ledger import Ledger
-from octave_mcp.generation.records import LEASE_SECONDS, GenerationRecord, Item, State
+from octave_mcp.ledger.ledger import Ledger
+from octave_mcp.ledger.records import LEASE_SECONDS, GenerationRecord, Item, State
 
 REPLAY = 600.0
 TENANTS = ("one", "other")

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from support.ledgers import MovedTime, begin, finish, ledger_in_postgres, ledger_in_sqlite, rows
 
-from octave_mcp.generation import ledger as ledger_module
-from octave_mcp.generation.ledger import Ledger
-from octave_mcp.generation.queries import LIST_LAG_SECONDS
-from octave_mcp.generation.records import (
+from octave_mcp.ledger import ledger as ledger_module
+from octave_mcp.ledger.ledger import Ledger
+from octave_mcp.ledger.queries import LIST_LAG_SECONDS
+from octave_mcp.ledger.records import (
     DAY_SECONDS,
     RETENTION_SECONDS,
     LimitReached,

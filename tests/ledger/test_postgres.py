@@ -12,11 +12,11 @@ from support.ledgers import begin, finish, rows
 from support.postgres import Database, PostgresServer
 from support.postgres_proxy import postgres_proxy
 
-from octave_mcp.generation import postgres as postgres_module
-from octave_mcp.generation.databases import open_ledger
-from octave_mcp.generation.ledger import Ledger
-from octave_mcp.generation.postgres import PostgresDatabase
-from octave_mcp.generation.records import LedgerError, SpendingLimits, State
+from octave_mcp.ledger import postgres as postgres_module
+from octave_mcp.ledger.databases import open_ledger
+from octave_mcp.ledger.ledger import Ledger
+from octave_mcp.ledger.postgres import PostgresDatabase
+from octave_mcp.ledger.records import LedgerError, SpendingLimits, State
 
 pytestmark = pytest.mark.anyio
 
