@@ -1,8 +1,9 @@
 """`octave-personas-mcp http`: the MCP server as an ASGI app. It is stateless, so that any replica serves any request.
 
-A request passes, from outside in: its target, host, origin and method (`request_guard`); who is calling
-(`authentication`, `oauth`); its body; what the client accepts (`negotiation`); the SDK, for every version of the
-protocol; and for each message the services of its caller (`tenants`).
+A request passes, from outside in: what reads its rest where it is answered early, and its target, host, origin and
+method (`request_guard`); who is calling (`authentication`, `oauth`); its body; what the client accepts
+(`negotiation`); the SDK, for every version of the protocol; and for each message the services of its caller
+(`tenants`).
 """
 
 import logging
@@ -29,7 +30,7 @@ from octave_mcp.http.authentication import BearerAuthentication, StaticTokens
 from octave_mcp.http.negotiation import Negotiation
 from octave_mcp.http.oauth import JwtVerifier
 from octave_mcp.http.octave_keys import key_source
-from octave_mcp.http.request_guard import LOCAL_ORIGINS, AbsoluteTargets, BodyReader, RequestGuard
+from octave_mcp.http.request_guard import LOCAL_ORIGINS, AbsoluteTargets, BodyReader, LingeringClose, RequestGuard
 from octave_mcp.http.server_card import ServerCard
 from octave_mcp.http.settings import Authentication, HttpSettings
 from octave_mcp.http.tenants import TenantPool, open_tenant_pool
@@ -83,7 +84,7 @@ def build_app(settings: HttpSettings, *, local: bool, register_secret: Callable[
         exception_handlers={404: _not_found(settings)},
     )
     app.router.redirect_slashes = False  # a redirect could lead a key elsewhere
-    return App(AbsoluteTargets(app), service.drain)
+    return App(LingeringClose(AbsoluteTargets(app)), service.drain)
 
 
 class _Service:

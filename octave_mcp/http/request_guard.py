@@ -15,12 +15,12 @@ from octave_mcp.http.octave_keys import KEY_HEADER
 from octave_mcp.http.settings import Authentication, HttpSettings
 from octave_mcp.server.jsonrpc import Malformed, read_message, repair
 
-__all__ = ["LOCAL_ORIGINS", "AbsoluteTargets", "BodyReader", "RequestGuard"]
+__all__ = ["LOCAL_ORIGINS", "AbsoluteTargets", "BodyReader", "LingeringClose", "RequestGuard"]
 
 logger = logging.getLogger(__name__)
 
 BODY_SECONDS: Final = 30.0
-"""Seconds within which a body must arrive after its headers."""
+"""Seconds within which a body must arrive after its headers, and for which the rest of an answered one is read."""
 
 MAX_HELD_BYTES: Final = 64 * 1024 * 1024
 """Bytes of all bodies that are still arriving, together. It bounds the memory of many slow requests."""
@@ -47,6 +47,39 @@ class AbsoluteTargets:
             scope = {**scope, "path": path, "raw_path": path.encode(), "headers": list(scope["headers"])}
             MutableHeaders(scope=scope)["host"] = found[1]
         await self._app(scope, receive, send)
+
+
+class LingeringClose:
+    """ASGI middleware: reads what still comes of a request that was answered before its end, and drops it.
+
+    A connection that is closed while more comes is reset, and the caller, or a proxy, may lose the answer (RFC 9112,
+    section 9.6).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Take the app behind it."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on. The answer is sent at once; it ends when the request does, or after `BODY_SECONDS`."""
+        request: Message = {"type": "http.request", "more_body": True}
+
+        async def received() -> Message:
+            nonlocal request
+            request = await receive()
+            return request
+
+        async def sent(message: Message) -> None:
+            is_last = message["type"] == "http.response.body" and not message.get("more_body")
+            if is_last and request.get("more_body"):
+                await send({**message, "more_body": True})
+                with anyio.move_on_after(BODY_SECONDS):
+                    while request.get("more_body"):
+                        await received()
+                message = {"type": "http.response.body"}
+            await send(message)
+
+        await self._app(scope, received, sent)
 
 
 class RequestGuard:
