@@ -9,12 +9,11 @@ import importlib.util
 import logging
 import ssl
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import httpx
 import truststore
@@ -47,6 +46,15 @@ seconds, and one that is kept for long may be dead, as laptops sleep and network
 MAX_UNREADABLE_BYTES = 64 * 1024
 """Bounds what is kept of an answer that cannot be read: about a dozen personas."""
 
+_HEADERS = {
+    "accept": "application/json",
+    # An answer is small, and a compressed one can be cut, broken or a bomb.
+    "accept-encoding": "identity",
+    "user-agent": f"octave-personas-mcp/{__version__}",
+    "x-request-source": "octave-mcp",
+}
+"""Headers of every request."""
+
 _RESULT_FIELDS = frozenset({"data", "oId", "valid"})
 """A result has one of these. An answer with a message and none of these is an error, even with a status of success."""
 
@@ -62,7 +70,7 @@ class Transport:
     """Send requests to one origin with one API key. Use it as an async context manager, from any number of tasks."""
 
     def __init__(self, base_url: str, api_key: SecretStr | None, *, app: ASGIApp | None) -> None:
-        """Prepare the HTTP clients; nothing is opened yet. `app` answers in place of the network.
+        """Prepare the connection pools; nothing is opened yet. `app` answers in place of the network.
 
         If the base URL or the machine's proxy settings cannot be used, each call raises an error, and this does not: a
         server has to start, so that it can report the problem.
@@ -70,10 +78,12 @@ class Transport:
         self._api_key = api_key
         self._in_process = app is not None
         self._route = Route()
-        self._http: dict[str, httpx.AsyncClient] = {}
+        self._origin = httpx.URL()
+        self._pools: dict[str, httpx.AsyncBaseTransport] = {}
         try:
             self._route = route_to(base_url) if app is None else self._route
-            self._http = _http_clients(base_url, api_key, app, self._route.proxy)
+            self._origin = httpx.URL(base_url)
+            self._pools = _pools(self._origin, self._route.proxy) if app is None else _in_process(app)
         except (ValueError, httpx.InvalidURL) as error:
             logger.warning("The HTTP client cannot be set up: %s", type(error).__name__)
         for problem in self._route.ignored:
@@ -81,17 +91,17 @@ class Transport:
         self._failures: tuple[type[Exception], ...] = (*_HTTP_ERRORS, *_socks_errors(self._route.proxy))
 
     async def __aenter__(self) -> Self:
-        """Open the HTTP clients."""
-        for http in self._http.values():
-            await http.__aenter__()
+        """Open the connection pools."""
+        for pool in self._pools.values():
+            await pool.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the HTTP clients and their connections."""
-        for http in self._http.values():
-            await http.__aexit__(kind, error, trace)
+        """Close the pools and their connections."""
+        for pool in self._pools.values():
+            await pool.__aexit__(kind, error, trace)
 
     async def send(
         self,
@@ -110,17 +120,24 @@ class Transport:
         """
         if self._api_key is None:
             raise errors.KeyProblem("No Octave API key is set.")
-        http = self._http.get(call.method)
-        if http is None:
+        pool = self._pools.get(call.method)
+        if pool is None:
             proxy = self._route.proxy
             raise errors.SetupProblem(
                 f"The base URL{f', or the proxy in {proxy.setting},' if proxy else ''} cannot be used."
             )
-        request = http.build_request(call.method, call.path, params=params, content=content, headers=headers)
-        return await send_after(before_send, partial(self._exchange, http, request, call, seconds))
+        request = httpx.Request(
+            call.method,
+            self._origin.join(call.path),
+            params=params,
+            content=content,
+            headers={**_HEADERS, **(headers or {}), "api_key": self._api_key.get_secret_value()},
+            extensions={"timeout": {"connect": CONNECT_SECONDS}},
+        )
+        return await send_after(before_send, partial(self._exchange, pool, request, call, seconds))
 
     async def _exchange(
-        self, http: httpx.AsyncClient, request: httpx.Request, call: Call, seconds: float, gate: SendGate
+        self, pool: httpx.AsyncBaseTransport, request: httpx.Request, call: Call, seconds: float, gate: SendGate
     ) -> dict[str, Any]:
         """Send the request once the gate is open, and read its answer. Errors of the HTTP library are mapped here."""
         request.extensions["trace"] = gate.trace
@@ -129,9 +146,10 @@ class Transport:
             with gate.deadline(connect_seconds=CONNECTION_SECONDS, seconds=seconds):
                 if self._in_process:  # this transport has no connection, and calls no trace
                     await gate.wait()
-                response = await http.send(request, stream=True)
+                response = await pool.handle_async_request(request)
                 call.status = response.status_code
                 try:
+                    response.request = request
                     answer = await self._read(response, received)
                 finally:
                     await response.aclose()
@@ -220,55 +238,32 @@ def _disable_sniffio_lookups() -> None:
         sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 
-def _http_clients(
-    base_url: str, api_key: SecretStr | None, app: ASGIApp | None, proxy: Proxy | None
-) -> dict[str, httpx.AsyncClient]:
-    """Return a client for each HTTP method: only look-ups reuse connections.
+def _pools(origin: httpx.URL, proxy: Proxy | None) -> dict[str, httpx.AsyncBaseTransport]:
+    """Return a pool of connections for each HTTP method: only look-ups reuse connections.
 
-    Raises ValueError or httpx.InvalidURL if the base URL or the proxy's address cannot be used.
+    Its requests are sent as they are: without the HTTP library's redirects, cookies and settings of the environment.
+    Raises ValueError or httpx.InvalidURL if the proxy's address cannot be used.
     """
     _disable_sniffio_lookups()
-    encrypted = urlsplit(base_url).scheme == "https"
-    verify = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if encrypted else False
+    verify = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if origin.scheme == "https" else False
 
-    def client(kept: int) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            base_url=base_url,
-            headers={
-                "accept": "application/json",
-                # An answer is small, and a compressed one can be cut, broken or a bomb.
-                "accept-encoding": "identity",
-                "user-agent": f"octave-personas-mcp/{__version__}",
-                "x-request-source": "octave-mcp",
-            },
-            auth=None if api_key is None else _ApiKey(api_key),
+    def pool(kept: int) -> httpx.AsyncBaseTransport:
+        return httpx.AsyncHTTPTransport(
+            verify=verify,
             # The environment is read in `octave.proxy`. Here, one setting that httpx cannot read would stop all calls.
             trust_env=False,
             proxy=None if proxy is None else proxy.url,
-            verify=verify,
-            follow_redirects=False,
-            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_keepalive_connections=kept, keepalive_expiry=KEPT_SECONDS),
-            transport=None if app is None else httpx.ASGITransport(app, raise_app_exceptions=False),
         )
 
     # A paid POST travels on a fresh connection: on a stale one, a lost request looks like a lost answer. Look-ups come
     # several in a row, and can be repeated. Only one connection is kept, as a team server has a client for each key.
-    return {"POST": client(kept=0), "GET": client(kept=1)}
+    return {"POST": pool(kept=0), "GET": pool(kept=1)}
 
 
-class _ApiKey(httpx.Auth):
-    """Add the key when a request is sent, and take it off again, so that no kept request holds it."""
-
-    def __init__(self, key: SecretStr) -> None:
-        self._key = key
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["api_key"] = self._key.get_secret_value()
-        try:
-            yield request
-        finally:
-            del request.headers["api_key"]
+def _in_process(app: ASGIApp) -> dict[str, httpx.AsyncBaseTransport]:
+    """Return what takes the place of the pools if `app` answers."""
+    return dict.fromkeys(("POST", "GET"), httpx.ASGITransport(app, raise_app_exceptions=False))
 
 
 def _socks_errors(proxy: Proxy | None) -> tuple[type[Exception], ...]:

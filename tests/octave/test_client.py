@@ -427,7 +427,7 @@ async def test_no_exception_of_the_http_library_leaves_the_client(kind: type[Exc
         raises()
 
     async with OctaveClient("http://localhost", SecretStr(KEY), app=app) as client:
-        client._transport._http["POST"]._transport.handle_async_request = raises  # type: ignore[method-assign] # no server makes it raise each
+        client._transport._pools["POST"].handle_async_request = raises  # type: ignore[method-assign] # no server makes it raise each
         with pytest.raises(errors.OctaveError) as caught:
             await client.generate(REQUEST, idempotency_key="item-1")
     assert "foreign words" not in str(caught.value)
