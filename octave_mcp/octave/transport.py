@@ -78,12 +78,11 @@ class Transport:
         self._api_key = api_key
         self._in_process = app is not None
         self._route = Route()
-        self._origin = httpx.URL()
+        self._base_url = base_url
         self._pools: dict[str, httpx.AsyncBaseTransport] = {}
         try:
             self._route = route_to(base_url) if app is None else self._route
-            self._origin = httpx.URL(base_url)
-            self._pools = _pools(self._origin, self._route.proxy) if app is None else _in_process(app)
+            self._pools = _pools(httpx.URL(base_url), self._route.proxy) if app is None else _in_process(app)
         except (ValueError, httpx.InvalidURL) as error:
             logger.warning("The HTTP client cannot be set up: %s", type(error).__name__)
         for problem in self._route.ignored:
@@ -128,7 +127,7 @@ class Transport:
             )
         request = httpx.Request(
             call.method,
-            self._origin.join(call.path),
+            f"{self._base_url}{call.path}",
             params=params,
             content=content,
             headers={**_HEADERS, **(headers or {}), "api_key": self._api_key.get_secret_value()},
