@@ -20,7 +20,7 @@ from soak.rounds import TIMES, in_process_round, process_round
 pytestmark = pytest.mark.anyio
 
 SEED = int(os.environ.get("SOAK_SEED") or time.time_ns() % 10**9)
-ROUNDS = int(os.environ.get("SOAK_ROUNDS") or 100)
+ROUNDS = int(os.environ.get("SOAK_ROUNDS") or 50)
 PROCESS_ROUNDS = max(4, ROUNDS // 25)
 BATCH = 50
 """Rounds in one test, which has to end well before the limit for all tests."""

@@ -17,7 +17,7 @@ from soak.team import team, team_round
 pytestmark = pytest.mark.anyio
 
 SEED = int(os.environ.get("SOAK_SEED") or time.time_ns() % 10**9)
-ROUNDS = max(4, int(os.environ.get("SOAK_ROUNDS") or 100) // 25)
+ROUNDS = max(4, int(os.environ.get("SOAK_ROUNDS") or 50) // 25)
 BATCH = 2
 """Rounds in one test, which has to end well before the limit for all tests."""
 
