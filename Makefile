@@ -21,11 +21,12 @@ cards: .venv/ready  ## the page of the persona cards, from its sources in cards/
 	@PYTHONPATH=tests $(BIN)/python -m support.cards_page
 
 # What tests need comes with them as wheels or from npm. What cannot be had on this machine is left out, and said at the
-# end; then coverage is shown and not required, except for Docker, whose tests cover nothing.
+# end; then coverage is shown and not required, except for Docker, whose tests cover nothing. Tests wait more than they
+# compute, so two cores have three at a time.
 test: check  ## every gate: formatting, lint, types, tests, branch coverage
 	@$(MAKE) --no-print-directory --keep-going tests/clients/.venv/ready tests/clients/tasks/.venv/ready || true
 	@rm -f .coverage .coverage.* .left-out
-	@$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	@$(BIN)/coverage run -m pytest -n 3 --dist loadgroup
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report $$(grep -v Docker .left-out | grep -q 'reached\|install' && echo --fail-under=0)
 	@cat .left-out
