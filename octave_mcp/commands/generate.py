@@ -16,6 +16,7 @@ from octave_mcp.commands.process import BAD_SETTINGS, FAILED, ExitCode, shut_dow
 from octave_mcp.commands.request_files import Unusable, read_request
 from octave_mcp.commands.spending_preview import preview_of
 from octave_mcp.commands.startup import usable_settings
+from octave_mcp.generation.preview import Preview
 from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.formats import FORMATS, format_of
@@ -85,17 +86,31 @@ def run(options: argparse.Namespace) -> int:
         report(f"{NO_KEY} {NOTHING_SENT}")
         return BAD_SETTINGS
     try:
-        wanted = options.collect
-        if wanted is None:
-            wanted = read_request(options.file, settings.max_personas_per_call, settings.folders)
-        _check_output(options.output, options.file)
+        return _run(settings, options)
     except Unusable as problem:
         report(str(problem))
         return FAILED
-    if isinstance(wanted, GenerateRequest) and (code := _before_spending(settings, wanted, options)) is not None:
-        return code
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> int:
+    """Generate or collect, after a preview if one is wanted. Return the exit code. Raises Unusable."""
+    wanted = options.collect
+    if wanted is None:
+        wanted = read_request(options.file, settings.max_personas_per_call, settings.folders)
+    _check_output(options.output, options.file)
+    preview = None
+    asks = not options.yes and not settings.sandbox and _is_terminal()
+    if isinstance(wanted, GenerateRequest) and (options.dry_run or asks):
+        preview, text = anyio.run(preview_of, settings, wanted, options.new)
+        if options.dry_run:
+            print(text)
+            return 0
+        if not _agrees(preview, text):
+            report(NOTHING_SENT)
+            return FAILED
     form = options.format or (format_of(options.output) if options.output else "text")
-    exit_code, job = ExitCode(), Job(settings, wanted, form=form, output=options.output, new=options.new)
+    job = Job(settings, wanted, form=form, output=options.output, new=options.new, preview=preview)
+    exit_code = ExitCode()
     shut_down_on_signals(job.end, exit_code)
     code = anyio.run(job.run)
     return exit_code.value or code
@@ -110,31 +125,15 @@ def _check_output(path: Path | None, source: str | None) -> None:
         raise Unusable(f"{problem}. {NOTHING_SENT}")
 
 
-def _before_spending(settings: Settings, request: GenerateRequest, options: argparse.Namespace) -> int | None:
-    """Say what will happen, if that is asked for or somebody sits there, and ask. Return the exit code, or go on."""
-    asks = not options.yes and not settings.sandbox and _is_terminal()
-    if not options.dry_run and not asks:
-        return None
-    return _after_preview(*anyio.run(preview_of, settings, request, options.new), options)
-
-
-def _after_preview(count: int | None, text: str, options: argparse.Namespace) -> int | None:
-    """Show the preview, and ask unless it was all that is wanted. Return the exit code, or None to go on."""
-    if count is None:
-        report(f"{text} {NOTHING_SENT}")
-        return FAILED
-    if options.dry_run:
-        print(text)
-        return 0
+def _agrees(preview: Preview, text: str) -> bool:
+    """Show what would happen, and return whether the person agrees; nobody is asked where nothing would be created."""
     report(text)
+    count = sum(part.is_new for part in preview.parts)
     if not count:
-        return None
+        return True
     sys.stderr.write(f"Create {count} persona{'' if count == 1 else 's'}? [y/N] ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() in {"y", "yes"}:
-        return None
-    report(NOTHING_SENT)
-    return FAILED
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _is_terminal() -> bool:

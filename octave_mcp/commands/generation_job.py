@@ -18,6 +18,7 @@ from octave_mcp.commands.output import (
 )
 from octave_mcp.commands.process import FAILED
 from octave_mcp.generation.outcome import Generation
+from octave_mcp.generation.preview import Preview
 from octave_mcp.generation.service import GenerationService, Progress
 from octave_mcp.ledger.records import LedgerError, LimitReached, RecordLost
 from octave_mcp.octave.models import GenerateRequest
@@ -32,14 +33,22 @@ class Job:
     """One run, for a request or for the id of an earlier generation."""
 
     def __init__(
-        self, settings: Settings, wanted: GenerateRequest | str, *, form: Format, output: Path | None, new: bool
+        self,
+        settings: Settings,
+        wanted: GenerateRequest | str,
+        *,
+        form: Format,
+        output: Path | None,
+        new: bool,
+        preview: Preview | None,
     ) -> None:
-        """Keep what is wanted; `run` does the work."""
+        """Keep what is wanted; `run` does the work. Nothing is sent that `preview`, if there is one, does not have."""
         self._settings = settings
         self._wanted = wanted
         self._form = form
         self._output = output
         self._new = new
+        self._preview = preview
         self._id = wanted if isinstance(wanted, str) else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scope: anyio.CancelScope | None = None
@@ -86,7 +95,9 @@ class Job:
             if self._is_ending:
                 self._cancel()
             if isinstance(self._wanted, GenerateRequest):
-                started = await service.generate(self._wanted, seconds=0, progress=bar, new=self._new)
+                started = await service.generate(
+                    self._wanted, seconds=0, progress=bar, new=self._new, preview=self._preview
+                )
                 self._id = started.id
             return await service.collect(self._id or "", seconds=math.inf, progress=bar)
         return None

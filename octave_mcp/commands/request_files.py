@@ -41,7 +41,7 @@ READING_SECONDS = 120.0
 
 
 class Unusable(Exception):
-    """The input cannot be used, and nothing was sent. The text says why."""
+    """The request cannot be carried out, and nothing was sent. The text says why."""
 
 
 def read_request(source: str, most: int, folders: Sequence[Path] = ()) -> GenerateRequest:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from octave_mcp.commands.output import credits_text
+from octave_mcp.commands.output import NOTHING_SENT, credits_text
+from octave_mcp.commands.request_files import Unusable
 from octave_mcp.generation.preview import Preview, PreviewPart
 from octave_mcp.ledger.records import LedgerError, LimitReached, Spending
 from octave_mcp.octave.errors import OctaveError
@@ -18,24 +19,24 @@ NAMES_SHOWN = 30
 """Bounds the names in one line of the preview."""
 
 
-async def preview_of(settings: Settings, request: GenerateRequest, new: bool) -> tuple[int | None, str]:  # noqa: FBT001 - anyio.run passes no keywords
-    """Return how many personas a request would create, and that in words with what it costs; nothing is sent.
+async def preview_of(settings: Settings, request: GenerateRequest, new: bool) -> tuple[Preview, str]:  # noqa: FBT001 - anyio.run passes no keywords
+    """Return what a request would create, and that in words with what it costs. Nothing is sent.
 
-    The number is None if that cannot be known; the text then says why.
+    Raises Unusable if a limit forbids it, or the ledger cannot be used.
     """
     async with open_call_state(settings) as state:
         try:
             preview = await state.generation.preview(request, new=new)
             spending = await state.generation.spending()
         except (LedgerError, LimitReached) as error:
-            return None, str(error)
+            raise Unusable(f"{error} {NOTHING_SENT}") from None
         try:
             left = list(credit_counts((await state.lookups.workspace()).credits))
         except OctaveError as error:
             left = [f"not known, as Octave did not say ({error})"]
     lines = [*_parts(preview), *_spent(spending)]
     lines.append(f"Credits left in the workspace: {'; '.join(left) or 'not known, as Octave did not say'}.")
-    return sum(part.is_new for part in preview.parts), "\n".join(lines)
+    return preview, "\n".join(lines)
 
 
 def credit_counts(credit: Credits) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.command import Ran, ended, environment, run, started
+from support.services import until
 from support.upstream import (
     HoldsTheSlow,
     Request,
@@ -425,6 +426,46 @@ async def test_on_a_terminal_it_asks_before_it_spends(tmp_path: Path, typed: str
     assert "To be created, with one request each: 1 (A)." in shown
     assert (process.returncode, len(octave.requests)) == (1 - posts, posts)
     assert (b"A (" in out) is bool(posts)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of another kind")
+async def test_what_fails_while_a_person_reads_the_question_is_not_sent_with_their_yes(tmp_path: Path) -> None:
+    """The question did not have it, as an earlier call had asked for it."""
+    (tmp_path / "body.json").write_text(body("A", "B"), encoding="utf-8")
+    read = asyncio.Event()
+
+    async def refuses_a(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.json["personas"][0]["name"] == "B":
+            await by_the_page(request, writer)
+        else:
+            await read.wait()
+            writer.write(answer(error_envelope("no"), status=400))
+
+    ours, theirs = os.openpty()
+    async with upstream(refuses_a) as octave:
+        octave.look_up = with_workspace(octave)
+        env = environment(octave)
+        earlier = asyncio.create_task(run("generate", "-", env=env, stdin=body("A")))
+        await until(lambda: bool(octave.requests))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "octave_mcp", "generate", str(tmp_path / "body.json")),
+            stdin=theirs,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=theirs,
+            env=env,
+        )
+        os.close(theirs)
+        shown = ""
+        while "[y/N]" not in shown:
+            shown += (await asyncio.wait_for(asyncio.to_thread(os.read, ours, 65536), 60)).decode()
+        read.set()
+        assert (await earlier).code == 1
+        os.write(ours, b"y\n")
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+    os.close(ours)
+    assert "Create 1 persona?" in shown
+    assert [request.json["personas"][0]["name"] for request in octave.requests] == ["A", "B"]
+    assert b"B (" in out
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal of another kind")
