@@ -21,7 +21,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.message import SessionMessage
-from mcp.types import JSONRPCMessage
+from mcp.types import JSONRPCError, JSONRPCMessage, JSONRPCRequest, JSONRPCResponse
 
 from octave_mcp.server.jsonrpc import Malformed, read_message, repair, too_long
 from octave_mcp.streams import RETRY_SECONDS, BackgroundWriter
@@ -33,6 +33,10 @@ MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 
 LAST_WRITE_SECONDS: Final = 1.0
 """How long the end waits for a slow client to read its last answers."""
+
+LAST_ANSWER_SECONDS: Final = 1.0
+"""How long the end of stdin waits for answers. A script closes stdin right after its last request. A host closes it
+when it quits: it should not wait long, and nothing more should be sent for it."""
 
 READ_BYTES: Final = 1 << 16
 
@@ -49,6 +53,8 @@ class StdioTransport:
         self._writer = BackgroundWriter(stdout)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._to_server: MemoryObjectSendStream[SessionMessage | Exception] | None = None
+        self._unanswered = 0
+        self._answered = anyio.Event()
         self._is_closed = False
         self.has_received = False
         """Whether a client has sent anything."""
@@ -91,7 +97,19 @@ class StdioTransport:
                     asyncio.run_coroutine_threadsafe(receiving, loop).result()
                 finally:
                     receiving.close()
+            last = self._last_answers()
+            try:
+                asyncio.run_coroutine_threadsafe(last, loop).result()
+            finally:
+                last.close()
             self.close()
+
+    async def _last_answers(self) -> None:
+        """Wait until every request is answered, at most for `LAST_ANSWER_SECONDS`."""
+        with anyio.move_on_after(LAST_ANSWER_SECONDS):
+            while self._unanswered:
+                self._answered = anyio.Event()
+                await self._answered.wait()
 
     async def _receive(self, line: bytes) -> None:
         """Have the server handle one message, or answer it here if it is none."""
@@ -104,6 +122,7 @@ class StdioTransport:
             return
         assert self._to_server is not None  # noqa: S101 - reading begins after it is made
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # the connection has ended meanwhile
+            self._unanswered += isinstance(message, JSONRPCRequest)
             await self._to_server.send(SessionMessage(message))
 
     # --- Writing ------------------------------------------------------------------------------------------------------
@@ -112,6 +131,8 @@ class StdioTransport:
         async with messages:
             async for one in messages:
                 await self._write(_as_json(one.message))
+                self._unanswered -= isinstance(one.message, JSONRPCResponse | JSONRPCError)
+                self._answered.set()
 
     async def _write(self, line: bytes) -> None:
         """Write a line, and wait until a client has taken it, or nobody reads any more."""

@@ -21,6 +21,19 @@ SECONDS = 20.0
 PING = b'{"jsonrpc":"2.0","id":%d,"method":"ping"}\n'
 
 
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+def calling(number: int, tool: str) -> bytes:
+    """Return a call of a tool without arguments."""
+    params = {"name": tool, "arguments": {}, "_meta": META}
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}).encode() + b"\n"
+
+
 class Pipes:
     """The client's ends of a connection."""
 
@@ -41,13 +54,29 @@ class Pipes:
         return json.loads(await anyio.to_thread.run_sync(self.reader.readline, abandon_on_cancel=True))
 
 
+def server() -> MCPServer[Any]:
+    """Return a server with a tool that takes a moment, and one that does not end."""
+    found = MCPServer[Any]("test")
+
+    @found.tool()
+    async def slow() -> str:
+        await anyio.sleep(0.2)
+        return "done"
+
+    @found.tool()
+    async def stuck() -> None:
+        await anyio.sleep_forever()
+
+    return found
+
+
 @asynccontextmanager
 async def connection(on_close: Callable[[], None] = lambda: None) -> AsyncIterator[tuple[Pipes, StdioTransport]]:
     """Serve over pipes until the block has ended the connection."""
     with closing(Pipes()) as pipes, anyio.fail_after(SECONDS):
         transport = StdioTransport(pipes.stdin, pipes.stdout, on_close)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(transport.serve, MCPServer("test"))
+            tasks.start_soon(transport.serve, server())
             yield pipes, transport
 
 
@@ -62,6 +91,24 @@ async def test_messages_are_answered_until_stdin_ends() -> None:
         pipes.writer.close()
     assert closed.is_set()
     assert transport.has_received
+
+
+async def test_what_was_asked_before_the_end_of_stdin_is_answered() -> None:
+    """A script writes its requests and closes its end at once."""
+    async with connection() as (pipes, _):
+        pipes.writer.write(b"".join(calling(number, "slow") for number in range(5)))
+        pipes.writer.close()
+        answers = [await pipes.answer() for _ in range(5)]
+    assert sorted(answer["id"] for answer in answers) == list(range(5))
+    assert all(answer["result"]["content"][0]["text"] == "done" for answer in answers)
+
+
+async def test_the_end_of_stdin_waits_a_second_for_answers_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that quits waits for the end of the process."""
+    monkeypatch.setattr(stdio_transport, "LAST_ANSWER_SECONDS", 0.05)
+    async with connection() as (pipes, _):
+        pipes.writer.write(calling(1, "stuck"))
+        pipes.writer.close()
 
 
 async def test_what_is_no_message_is_answered_by_its_id_and_the_next_is_served() -> None:
