@@ -7,6 +7,7 @@ shares the ledger.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from secrets import token_hex
 from typing import Any
 
@@ -95,6 +96,7 @@ class GenerationService:
         self._events = ItemEvents()
         self._sender = Sender(client, ledger, limits, clock, tasks, self._events.publish)
         self._recovery = Recovery(client, ledger, clock, self._spawn, self._events.publish)
+        self._given_up: set[str] = set()
         self._ending = False
         self._drained = False
         self._running = 0
@@ -120,29 +122,30 @@ class GenerationService:
         """
         began = self._clock.elapsed()
         requested = self._tenant.requested(request, salt=token_hex(8) if new else "")
+        generation_id = new_generation_id()
         self._check_open()
         with anyio.CancelScope(shield=True):  # so that no cancellation comes between recording and sending
-            started = await self._ledger.begin(
-                new_generation_id(),
-                self._tenant.id,
-                requested,
-                replay_seconds=self._limits.replay_seconds,
-                limits=self._limits.spending,
-                previewed=[part.earlier for part in preview.parts] if preview else (),
-            )
             try:
+                started = await self._ledger.begin(
+                    generation_id,
+                    self._tenant.id,
+                    requested,
+                    replay_seconds=self._limits.replay_seconds,
+                    limits=self._limits.spending,
+                    previewed=[part.earlier for part in preview.parts] if preview else (),
+                )
                 self._check_open()  # the end may have begun since
             except LedgerError:
-                await self._give_up(started.record.id)
+                self._give_up(generation_id)  # it may be on record, where the answer of the database was lost
                 raise
             known = preview.names if preview else NameCheck()
             self._sender.start(started, request, None if new or self._limits.allow_same_name else known)
         count_joined(len(started.record.joined))
         try:
-            generation = await self._wait(started.record.id, began + seconds, progress, started)
+            generation = await self._wait(generation_id, began + seconds, progress, started)
         except anyio.get_cancelled_exc_class():
             if not self._ending:
-                self._spawn(self._give_up, started.record.id)
+                self._give_up(generation_id)
             raise
         except LedgerError as error:
             raise RecordLost(str(error)) from error
@@ -211,8 +214,17 @@ class GenerationService:
         if self._ending:
             raise LedgerError("This server is shutting down.")
 
-    async def _give_up(self, generation: str) -> None:
-        if await was_recorded(lambda: self._ledger.give_up(generation)):
+    def _give_up(self, generation: str) -> None:
+        """Have nothing more sent for a call that ended, as soon as the ledger takes that."""
+        self._given_up.add(generation)
+        self._spawn(self._record_given_up)
+
+    async def _record_given_up(self) -> None:
+        """Record which generations were given up, until the ledger fails, as it would for each."""
+        for generation in list(self._given_up):
+            if not await was_recorded(partial(self._ledger.give_up, generation)):
+                return
+            self._given_up.discard(generation)
             self._events.publish()
 
     def _spawn(self, work: Callable[..., Coroutine[Any, Any, object]], *values: object) -> None:
@@ -292,6 +304,7 @@ class GenerationService:
             if self._sender.active:
                 active = frozenset(self._sender.active)
                 await was_recorded(lambda: self._ledger.renew(active))  # noqa: B023 - called at once
+            await self._record_given_up()
             await self._sender.record_all()
             await was_recorded(self._ledger.sync)
 

@@ -7,6 +7,7 @@ since every operation is repeatable.
 
 import logging
 import re
+import time
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -49,7 +50,10 @@ _REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] 
     ((errors.DiskFull, errors.OutOfMemory), "the server's disk or memory is full. Ask the operator to free some"),
     (errors.TooManyConnections, "the server has too many connections. Ask the operator to raise max_connections"),
     ((errors.QueryCanceled, errors.LockNotAvailable), "it took too long. Ask the operator for locks and slow disks"),
-    (errors.InsufficientPrivilege, f"the user must be allowed to create and use the schema {SCHEMA_NAME}"),
+    (
+        errors.InsufficientPrivilege,
+        f"the user needs the rights to connect, and to create and use the schema {SCHEMA_NAME}",
+    ),
     ((errors.InvalidPassword, errors.InvalidAuthorizationSpecification), "it rejects the user or password"),
     (errors.InvalidCatalogName, "the database does not exist. Ask the operator to create it"),
     (psycopg.OperationalError, "the server cannot be reached. Ask the operator to check the address and the server"),
@@ -59,6 +63,7 @@ _CONNECTION_ERRORS: tuple[tuple[str, type[psycopg.Error]], ...] = (
     ("too many (connections|clients)|connection slots", errors.TooManyConnections),
     ('database ".*" does not exist', errors.InvalidCatalogName),
     ('password|role ".*" does not exist|pg_hba', errors.InvalidPassword),
+    ("permission denied", errors.InsufficientPrivilege),
 )
 """What the server says when it refuses a connection, for which psycopg has no class."""
 
@@ -114,10 +119,18 @@ class PostgresDatabase:
 
     async def run(self, operation: Callable[[Transaction], _Result], *, durable: bool = True) -> _Result:  # noqa: ARG002
         """Run one operation in a transaction. See `Database`. Every commit is as durable as the server's settings."""
+        until = time.monotonic() + OPERATION_SECONDS
+
+        def in_time(transaction: Transaction) -> _Result:
+            result = operation(transaction)
+            if time.monotonic() > until:  # its caller was told that nothing was recorded, so it is rolled back
+                raise errors.QueryCanceled
+            return result
+
         try:
             with anyio.fail_after(OPERATION_SECONDS):
                 return await anyio.to_thread.run_sync(
-                    lambda: self._run(operation), abandon_on_cancel=True, limiter=self._limiter
+                    lambda: self._run(in_time), abandon_on_cancel=True, limiter=self._limiter
                 )
         except TimeoutError:
             raise _ledger_error(errors.QueryCanceled()) from None
@@ -143,6 +156,7 @@ class PostgresDatabase:
         except PoolTimeout:
             raise _ledger_error(self._why_unreachable()) from None
         except (psycopg.Error, _NewerVersionError) as error:
+            self._has_tables = False  # they are looked for again
             raise _ledger_error(error) from None
 
     def _transact(self, operation: Callable[[Transaction], _Result]) -> _Result:

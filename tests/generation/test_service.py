@@ -406,6 +406,64 @@ async def test_what_cannot_be_recorded_as_sent_is_not_sent() -> None:
         assert here.octave.requests == []
 
 
+class LosingAnswers(Ledger):
+    """A ledger whose database records a call, while the answer that it did so is lost."""
+
+    loses: bool = True
+
+    async def begin(self, *values: Any, **more: Any) -> Any:
+        """Record, and fail."""
+        started = await super().begin(*values, **more)
+        if self.loses:
+            raise LedgerError("It took too long.")
+        return started
+
+
+async def test_a_call_that_failed_and_is_on_record_all_the_same_is_given_up() -> None:
+    """Nobody sends it, and a call for the same would wait for it."""
+    async with place(by_the_page) as here:
+        ledger = LosingAnswers(SqliteDatabase(None, now=here.clock.now))
+        service = await here.service(ledger=ledger)
+        with pytest.raises(LedgerError, match="too long"):
+            await here.generate(service, "A")
+        ledger.loses = False
+        await here.clock.move(11)
+        again = await here.passing(here.generate(service, "A"))
+        assert [part.state for part in again.parts] == [State.CREATED]
+        assert len(here.octave.requests) == 1
+
+
+class FailingToGiveUp(Ledger):
+    """A ledger whose database is away for a while."""
+
+    is_away: bool = True
+
+    async def give_up(self, *values: Any) -> None:
+        """Fail while it is away."""
+        if self.is_away:
+            raise LedgerError("It is away.")
+        await super().give_up(*values)
+
+
+async def test_what_a_cancelled_call_gave_up_is_recorded_when_the_ledger_is_back() -> None:
+    """One persona is being written; the other was not sent, and is not sent any more."""
+    held = Held()
+    async with place(held) as here:
+        ledger = FailingToGiveUp(SqliteDatabase(None, now=here.clock.now))
+        service = await here.service(ledger=ledger, concurrency=1)
+        call = here.generate(service, "A", "B")
+        await until(lambda: len(here.octave.requests) == 1)
+        call.cancel()
+        await asyncio.wait([call])
+        ledger.is_away = False
+        await here.clock.move(11)
+        (left,) = await service.latest()
+        assert [part.state for part in left.parts] == [State.SENT, State.FAILED]
+        held.let_go("A")
+        await settle()
+        assert len(here.octave.requests) == 1
+
+
 class SlowToBegin(Ledger):
     """A ledger that records a call late."""
 

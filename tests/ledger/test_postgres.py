@@ -8,8 +8,9 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from psycopg import sql
 from support.ledgers import begin, finish, rows
-from support.postgres import Database, PostgresServer
+from support.postgres import ROLE, Database, PostgresServer
 from support.postgres_proxy import postgres_proxy
 
 from octave_mcp.ledger import postgres as postgres_module
@@ -90,14 +91,16 @@ async def test_connections_that_the_server_ends_are_replaced(database: Database,
 
 
 async def test_a_server_that_stops_answering_ends_no_call(postgres: PostgresServer, ledger: Ledger) -> None:
-    """The operation ends at its bound, and others follow when the server goes on."""
+    """The operation ends at its bound, and others follow when the server goes on. It failed, and stays undone."""
     started = await begin(ledger, "A")
     began = time.monotonic()
     with postgres.paused(), pytest.raises(LedgerError, match="too long"):
         await begin(ledger, "B")
     assert time.monotonic() - began < 30
     await returns(ledger)
+    await asyncio.sleep(0.5)  # its thread goes on as well
     assert await state_of(ledger, started.record.id) == [State.QUEUED]
+    assert await rows(ledger, "SELECT name FROM items") == [("A",)]
 
 
 async def test_a_lock_that_is_held_ends_at_a_bound(database: Database, ledger: Ledger) -> None:
@@ -174,6 +177,15 @@ async def test_texts_that_postgresql_cannot_store_are_stored_without_that(ledger
     assert [item.name for item in started.record.items] == ["A\ufffdB?C"]
 
 
+async def test_tables_that_were_dropped_are_made_again(database: Database, ledger: Ledger) -> None:
+    """After one operation that fails, without a restart."""
+    await begin(ledger, "A")
+    database.server.execute("DROP SCHEMA octave_personas CASCADE", database=database.name)
+    with pytest.raises(LedgerError, match="reports an error"):
+        await begin(ledger, "A")
+    assert len((await begin(ledger, "A")).new) == 1
+
+
 async def test_many_processes_make_the_tables_once(database: Database) -> None:
     """Replicas start at the same time."""
     ledgers = [open_ledger(database.url, None) for _ in range(4)]
@@ -208,6 +220,14 @@ async def test_an_address_that_leads_nowhere_is_reported(postgres: PostgresServe
         await ledger.check()
     assert "127.0.0.1" not in str(caught.value)
     await ledger.close()
+
+
+async def test_a_user_without_the_right_to_connect_is_told(database: Database, ledger: Ledger) -> None:
+    """The server can be reached; its address is not what is wrong."""
+    revoke = sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC, {}")
+    database.execute(revoke.format(sql.Identifier(database.name), sql.Identifier(ROLE)))
+    with pytest.raises(LedgerError, match="needs the rights to connect"):
+        await ledger.check()
 
 
 def test_an_address_that_cannot_be_read_is_reported() -> None:
