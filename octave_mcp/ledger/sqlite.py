@@ -247,7 +247,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
     _set_journal_mode(connection, "WAL")
     connection.execute("PRAGMA synchronous = FULL")  # a new log's entry in its folder is synced too
     if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-        raise sqlite3.DatabaseError("the check of the file failed")
+        damaged = sqlite3.DatabaseError("the check of the file failed")
+        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damaged
     with _transaction(connection):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:

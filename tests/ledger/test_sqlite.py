@@ -154,6 +154,17 @@ async def test_a_damaged_file_is_reported_without_its_path(ledger: Ledger, file:
     file.unlink()
 
 
+async def test_a_file_with_a_damaged_page_is_reported_as_damaged(ledger: Ledger, file: Path) -> None:
+    """SQLite opens it, and only its check finds the page."""
+    await begin(ledger, "A")
+    await ledger.close()
+    content = bytearray(file.read_bytes())
+    content[2 * 4096 : 3 * 4096] = b"\xff" * 4096
+    file.write_bytes(content)
+    with pytest.raises(LedgerError, match="the file is damaged"):
+        await begin(ledger, "A")
+
+
 async def test_a_newer_versions_file_is_left_alone(ledger: Ledger, file: Path) -> None:
     """A newer server may be using it."""
     with closing(sqlite3.connect(file)) as newer:
