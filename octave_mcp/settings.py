@@ -256,8 +256,8 @@ class Settings(BaseSettings):
             raise PydanticUseDefault
         if UNEXPANDED.search(value):
             raise ValueError(
-                "still contains a placeholder such as ${NAME} or <name>: the program that starts this server did "
-                "not replace it with the value"
+                "still contains a placeholder such as ${NAME}, <name> or YOUR_KEY: put the value in its place, or "
+                "have the program that starts this server do so"
             )
         return value
 

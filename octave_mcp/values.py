@@ -22,8 +22,12 @@ __all__ = [
     "without_quotes",
 ]
 
-UNEXPANDED = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|\{env:\w+\}|^\$(env:)?[A-Za-z_]\w*(?=$|[/\\])|^%\w+%|^<.*>$")
-"""A placeholder, such as `${OCTAVE_API_KEY}`, that the MCP client or its user did not replace with a value."""
+UNEXPANDED = re.compile(
+    r"\$\{[^}]*\}|\{\{.*\}\}|\{env:\w+\}|^\$(env:)?[A-Za-z_]\w*(?=$|[/\\])|^%\w+%|^<.*>$"
+    r"|^(your|my)[-_ ](\w+[-_ ])?api[-_ ]?key([-_ ]here)?$|^[*x.…]{3,}$",
+    re.IGNORECASE,
+)
+"""A placeholder, such as `${OCTAVE_API_KEY}` or `YOUR_API_KEY`, that nobody replaced with a value."""
 
 SENDABLE = re.compile(r"[\x21-\x7e]+")
 """Characters that a header carries without ambiguity: printable ASCII without spaces."""

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 
 import anyio
@@ -29,6 +30,8 @@ MAX_PERSONAS = 10_000
 
 READS_AT_ONCE = 4
 """Personas that are read at the same time."""
+
+_UNKNOWN_OID = "Octave has no persona of this oId. Without oIds, all personas are written, each with its oId."
 
 _FORMATS = {"markdown": as_markdown, "csv": as_csv, "json": as_json}
 
@@ -63,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     if problem := _problem(settings, options):
         report(problem)
         return BAD_SETTINGS
-    if problem := unwritable(options.output):
+    if problem := unwritable(options.output, "csv" if options.job_titles else options.format):
         report(problem)
         return FAILED
     return _written(anyio.run(_read, settings, options.oids, options.text), options)
@@ -92,7 +95,7 @@ def _written(found: tuple[list[Persona], int] | str, options: argparse.Namespace
 def _text(personas: Sequence[Persona], options: argparse.Namespace) -> str:
     if options.job_titles:
         return job_titles_csv(personas)
-    form = options.format or (format_of(options.output) if options.output else "markdown")
+    form = options.format or (options.output and format_of(options.output)) or "markdown"
     return _FORMATS.get(form, as_markdown)(personas)
 
 
@@ -133,7 +136,8 @@ async def _in_full(lookups: LookupClient, oids: Sequence[str]) -> list[Persona] 
             try:
                 found[oid] = await lookups.persona(oid)
             except OctaveError as error:
-                problems.append(f"{shorten(clean(oid[:200]), 100)}: {error}")
+                reason = _UNKNOWN_OID if error.status == HTTPStatus.NOT_FOUND else error
+                problems.append(f"{shorten(clean(oid[:200]), 100)}: {reason}")
 
     async with anyio.create_task_group() as tasks:
         for oid in oids:

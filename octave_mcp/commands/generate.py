@@ -97,7 +97,7 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
     wanted = options.collect
     if wanted is None:
         wanted = read_request(options.file, settings.max_personas_per_call, settings.folders)
-    _check_output(options.output, options.file)
+    _check_output(options)
     preview = None
     asks = not options.yes and not settings.sandbox and _is_terminal()
     if isinstance(wanted, GenerateRequest) and (options.dry_run or asks):
@@ -108,7 +108,7 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
         if not _agrees(preview, text):
             report(NOTHING_SENT)
             return FAILED
-    form = options.format or (format_of(options.output) if options.output else "text")
+    form = options.format or (options.output and format_of(options.output)) or "text"
     job = Job(settings, wanted, form=form, output=options.output, new=options.new, preview=preview)
     exit_code = ExitCode()
     shut_down_on_signals(job.end, exit_code)
@@ -116,9 +116,10 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
     return exit_code.value or code
 
 
-def _check_output(path: Path | None, source: str | None) -> None:
-    """Find out whether the file can be written, before anything is paid for. Raises Unusable."""
-    problem = unwritable(path)
+def _check_output(options: argparse.Namespace) -> None:
+    """Find out whether the output can be written, before anything is paid for. Raises Unusable."""
+    path, source = options.output, options.file
+    problem = unwritable(path, options.format)
     if path and source and not problem and path.exists() and Path(source).exists() and path.samefile(source):
         problem = f"{path} is the input, and its content would be lost: choose another --output"
     if problem:

@@ -5,7 +5,7 @@ import sys
 from functools import partial
 
 from octave_mcp.commands.process import BAD_SETTINGS, ExitCode, loading, shut_down_on_signals
-from octave_mcp.commands.startup import usable_settings
+from octave_mcp.commands.startup import port_number, usable_settings
 from octave_mcp.values import this_machine
 
 __all__ = ["add_arguments", "run"]
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(OCTAVE_MCP_CALLER_KEYS). Without any of these it listens on this machine only."
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=port_number, default=8000, help="0 takes a free one (default: %(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         end_telemetry = set_up_telemetry()
     try:
         sockets = open_sockets(options.host, options.port)
-    except (OSError, OverflowError):
+    except OSError:
         return _refused(
             f"octave-personas-mcp http cannot listen on {options.host} port {options.port}: choose another with --port"
         )

@@ -14,7 +14,7 @@ from octave_mcp.generation.outcome import Generation, NameExists
 from octave_mcp.generation.service import Progress, no_progress
 from octave_mcp.octave.errors import NoCredits, OctaveError, OutcomeUnknown, Refused
 from octave_mcp.personas.cleaning import clean, shorten
-from octave_mcp.personas.formats import Format, as_csv, as_markdown
+from octave_mcp.personas.formats import Format, as_csv, as_markdown, format_of
 from octave_mcp.personas.section_items import plain_oid
 from octave_mcp.personas.summary import condense
 
@@ -98,10 +98,15 @@ def report(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def unwritable(path: Path | None) -> str:
-    """Return why a result could not be written to a file, or to stdout; empty if it can be."""
+def unwritable(path: Path | None, form: Format | None) -> str:
+    """Return why a result could not be written to a file, or to stdout; empty if it can be.
+
+    Without `form` the ending of the file's name says in which form it is written.
+    """
     if path is None:
         return "stdout is closed" if sys.stdout is None else ""
+    if form is None and format_of(path) is None:
+        return f"{path}: {path.suffix} files cannot be written. Use .md, .csv, .json or .txt, or choose with --format"
     is_new = not os.path.lexists(path)
     try:
         path.open("ab").close()

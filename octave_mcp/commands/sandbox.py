@@ -7,6 +7,7 @@ import sys
 import uvicorn
 
 from octave_mcp.commands.process import BAD_SETTINGS
+from octave_mcp.commands.startup import port_number
 from octave_mcp.http.listening import open_sockets
 from octave_mcp.sandbox import build_sandbox
 
@@ -15,7 +16,7 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=port_number, default=8765, help="0 takes a free one (default: %(default)s)")
     parser.add_argument(
         "--latency", type=_latency, default=0.0, metavar="SECONDS", help="time to write each persona (default: 0)"
     )
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     app = build_sandbox(latency_seconds=options.latency)
     try:
         sockets = open_sockets("127.0.0.1", options.port)
-    except (OSError, OverflowError):
+    except OSError:
         print(
             f"octave-personas-mcp sandbox cannot listen on port {options.port}: choose another with --port",
             file=sys.stderr,

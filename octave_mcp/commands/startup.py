@@ -1,5 +1,6 @@
-"""What commands need to start: settings that can be used, and a terminal that shows any text."""
+"""What commands need to start: settings that can be used, and options that are read."""
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -7,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from octave_mcp.settings import Settings
 
-__all__ = ["settings_or_problem", "usable_settings"]
+__all__ = ["port_number", "settings_or_problem", "usable_settings"]
+
+MAX_PORT = 65_535
 
 _Kind = TypeVar("_Kind", bound="Settings")
 
@@ -49,6 +52,13 @@ def usable_settings(
         print(f"octave-personas-mcp {command} cannot start:\n{error}", file=sys.stderr)
         return None
     return settings
+
+
+def port_number(text: str) -> int:
+    """Return the port of an option; 0 stands for a free one. Raises ArgumentTypeError, which argparse prints."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_PORT)) and int(text) <= MAX_PORT):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no port: give a number from 0 to {MAX_PORT}")
+    return int(text)
 
 
 def from_command_line(*, sandbox: bool, folders: Sequence[str] | None) -> dict[str, Any]:

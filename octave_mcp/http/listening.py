@@ -14,17 +14,13 @@ ATTEMPTS = 10
 
 ANY_IPV6 = "::"
 
-MAX_PORT = 65_535
-
 
 def open_sockets(host: str, port: int) -> list[socket.socket]:
     """Listen on every address of `host`, with one port for all. Port 0 takes a free one.
 
-    `::` accepts IPv4 too, and `localhost` is 127.0.0.1 and, where the machine has IPv6, ::1. Raises OSError and
-    OverflowError, if any address cannot be listened on.
+    `::` accepts IPv4 too, and `localhost` is 127.0.0.1 and, where the machine has IPv6, ::1. Raises OSError if any
+    address cannot be listened on.
     """
-    if not 0 <= port <= MAX_PORT:
-        raise OverflowError("there is no such port")
     host = unbracketed(host)
     for attempt in range(ATTEMPTS):
         try:

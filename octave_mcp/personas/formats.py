@@ -19,7 +19,14 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 UNBOUNDED_TOKENS = 1_000_000
 """No model reads these files, so a record has all the room that it takes."""
 
-_SUFFIXES: dict[str, Format] = {".md": "markdown", ".markdown": "markdown", ".csv": "csv", ".json": "json"}
+_SUFFIXES: dict[str, Format] = {
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".csv": "csv",
+    ".json": "json",
+    ".txt": "text",
+    "": "text",
+}
 
 _LABELS = {section.key: section.label for section in SECTIONS} | {"details": "Details"}
 
@@ -30,9 +37,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """The beginnings of a cell that spreadsheets run as a formula."""
 
 
-def format_of(path: Path) -> Format:
-    """Return the format that the ending of a file's name stands for; text for any other."""
-    return _SUFFIXES.get(path.suffix.lower(), "text")
+def format_of(path: Path) -> Format | None:
+    """Return the format that the ending of a file's name stands for: text if it has none, None if it is another's."""
+    return _SUFFIXES.get(path.suffix.lower())
 
 
 def as_markdown(personas: Sequence[Persona]) -> str:

@@ -97,7 +97,8 @@ async def test_what_goes_wrong_is_told_in_a_line(tmp_path: Path) -> None:
         for arguments, more, code, words in (
             ((), {"OCTAVE_API_KEY": ""}, 2, "No Octave API key is set"),
             ((), {"OCTAVE_API_KEY": "${KEY}"}, 2, "still contains a placeholder"),
-            (("pe_none",), {}, 1, "pe_none: Octave did not accept the request (HTTP 404). Nothing was written."),
+            (("pe_none",), {}, 1, "pe_none: Octave has no persona of this oId. Without oIds, all personas are written"),
+            (("--output", "all.docx"), {}, 1, "all.docx: .docx files cannot be written. Use .md, .csv, .json or .txt"),
             (("pe_0", "--text", "x"), {}, 2, "give oIds or --text, not both"),
             (("--output", str(tmp_path)), {}, 1, f"{tmp_path} cannot be written: Is a directory"),
         ):

@@ -364,6 +364,7 @@ async def test_an_output_that_cannot_be_written_is_told_before_anything_is_paid_
             (tmp_path, "cannot be written: Is a directory"),
             (tmp_path / "none" / "p.md", "cannot be written: No such file"),
             (source, "is the input, and its content would be lost"),
+            (tmp_path / "p.docx", ".docx files cannot be written. Use .md, .csv, .json or .txt, or choose with"),
         ):
             ran = await run("generate", str(source), "--output", str(path), env=environment(octave))
             assert (ran.code, ran.out, octave.connections) == (1, "", 0)

@@ -262,8 +262,9 @@ async def test_it_listens_elsewhere_only_if_it_knows_who_calls() -> None:
     assert "without authentication" in refused.err
     assert "OCTAVE_MCP_TOKENS_FILE" in refused.err
     assert KEY not in refused.err
-    taken = await run("http", "--port", "99999", env=env)
-    assert (taken.code, "cannot listen" in taken.err) == (2, True)
+    for port in ("99999", "x", "-1"):
+        wrong = await run("http", f"--port={port}", env=env)
+        assert (wrong.code, f"'{port}' is no port: give a number from 0 to 65535" in wrong.err) == (2, True)
 
 
 @pytest.mark.parametrize("status", ["complete", "pending"])

@@ -74,11 +74,11 @@ def test_a_port_that_is_taken_is_an_error(host: str) -> None:
         open_sockets(host, taken.getsockname()[1])
 
 
-@pytest.mark.parametrize(("host", "port"), [("no.such.name.invalid", 0), ("", 0), ("127.0.0.1", 99_999)])
-def test_a_host_or_port_that_does_not_exist_is_an_error(host: str, port: int) -> None:
+@pytest.mark.parametrize("host", ["no.such.name.invalid", ""])
+def test_a_host_that_does_not_exist_is_an_error(host: str) -> None:
     """The command reports it in words."""
-    with pytest.raises((OSError, OverflowError)):
-        open_sockets(host, port)
+    with pytest.raises(OSError, match=r"."):
+        open_sockets(host, 0)
 
 
 @pytest.mark.parametrize(
