@@ -245,7 +245,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted_import(_: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("octave_mcp.commands.startup.settings_or_problem", interrupted)
+    monkeypatch.setattr("octave_mcp.commands.stdio.settings_or_problem", interrupted)
     assert cli.main([]) == INTERRUPTED
     monkeypatch.setattr("octave_mcp.cli.import_module", interrupted_import)
     assert cli.main(["doctor"]) == INTERRUPTED

@@ -26,8 +26,7 @@ from octave_mcp.commands.doctor_checks import (
     check_unusable_settings,
 )
 from octave_mcp.commands.octave_checks import check_octave
-from octave_mcp.commands.process import BAD_SETTINGS, FAILED
-from octave_mcp.commands.startup import from_command_line
+from octave_mcp.commands.process import BAD_SETTINGS, FAILED, from_command_line
 from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.personas.cleaning import shorten
 from octave_mcp.settings import SettingsError, environment_value, load_settings

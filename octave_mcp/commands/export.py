@@ -9,8 +9,7 @@ import anyio
 
 from octave_mcp.commands.generate import NO_KEY
 from octave_mcp.commands.output import report, unwritable, write
-from octave_mcp.commands.process import BAD_SETTINGS, FAILED
-from octave_mcp.commands.startup import usable_settings
+from octave_mcp.commands.process import BAD_SETTINGS, FAILED, usable_settings
 from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.lookup_client import LookupClient

@@ -4,8 +4,14 @@ import argparse
 import sys
 from functools import partial
 
-from octave_mcp.commands.process import BAD_SETTINGS, ExitCode, loading, shut_down_on_signals
-from octave_mcp.commands.startup import port_number, usable_settings
+from octave_mcp.commands.process import (
+    BAD_SETTINGS,
+    ExitCode,
+    loading,
+    port_number,
+    shut_down_on_signals,
+    usable_settings,
+)
 from octave_mcp.values import this_machine
 
 __all__ = ["add_arguments", "run"]

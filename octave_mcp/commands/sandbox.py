@@ -6,8 +6,7 @@ import sys
 
 import uvicorn
 
-from octave_mcp.commands.process import BAD_SETTINGS
-from octave_mcp.commands.startup import port_number
+from octave_mcp.commands.process import BAD_SETTINGS, port_number
 from octave_mcp.http.listening import open_sockets
 from octave_mcp.sandbox import build_sandbox
 

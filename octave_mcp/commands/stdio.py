@@ -4,7 +4,14 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from octave_mcp.commands.process import FAILED, ExitCode, exit_within, loading, shut_down_on_signals
+from octave_mcp.commands.process import (
+    FAILED,
+    ExitCode,
+    exit_within,
+    loading,
+    settings_or_problem,
+    shut_down_on_signals,
+)
 
 __all__ = ["serve_over_stdio"]
 
@@ -28,8 +35,6 @@ def serve_over_stdio(*, sandbox: bool, folders: Sequence[str] | None) -> int:
         print(NO_CLIENT.replace("stdin ended before any message", "stdin or stdout is closed"), file=sys.stderr)
         return FAILED
     with loading():
-        from octave_mcp.commands.startup import settings_or_problem
-
         settings, problem = settings_or_problem(sandbox=sandbox, folders=folders)
         import anyio
 

@@ -99,10 +99,6 @@ def _markdown(one: Record) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _cell_of(one: Record, section: str) -> str:
-    return "\n".join(item.text for item in one.items if item.section == section)
-
-
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     written = io.StringIO()
     writer = csv.writer(written)
