@@ -120,19 +120,18 @@ class Ledger:
         """
         transaction.lock(tenant)
         self._end_leases(transaction)
-        record = read_generation(transaction, tenant, generation)  # it exists if this is the second run
-        if record is None:
+        insert = "INSERT INTO generations VALUES (?, ?, ?, 0) ON CONFLICT (id) DO NOTHING"
+        if transaction.execute(insert, (generation, tenant, transaction.now)).rowcount:  # else this is the second run
             forget(transaction)
             earlier = find_earlier(transaction, tenant, requested, replay_seconds)
             earlier = [found or one for found, one in zip(earlier, previewed or earlier, strict=True)]
             check_limits(transaction, tenant, earlier.count(None), limits)
-            transaction.execute("INSERT INTO generations VALUES (?, ?, ?, 0)", (generation, tenant, transaction.now))
             for place, (persona, found) in enumerate(zip(requested, earlier, strict=True)):
                 item = found.id if found else self._insert(transaction, tenant, persona)
                 row = (generation, place, item, int(found is not None))
                 transaction.execute("INSERT INTO places VALUES (?, ?, ?, ?)", row)
-            record = read_generation(transaction, tenant, generation)
-            assert record is not None  # noqa: S101 - it was recorded just now
+        record = read_generation(transaction, tenant, generation)
+        assert record is not None  # noqa: S101 - it was recorded just now
         new = tuple(n for n, item in enumerate(record.items) if item.id not in record.joined)
         namesakes = find_namesakes(transaction, tenant, [requested[n] for n in new], generation)
         return Started(record, new, namesakes)
@@ -182,13 +181,12 @@ class Ledger:
         `name_free` is kept: see `Item`.
         """
         now = transaction.now
-        transaction.execute(
+        changed = transaction.execute(
             "UPDATE items SET state = 'sent', sent_at = ?, lease_until = ?, name_free = ? "
-            "WHERE id = ? AND owner = ? AND state = 'queued'",
+            "WHERE id = ? AND owner = ? AND state IN ('queued', 'sent')",  # sent, if this is the second run
             (now, now + records.LEASE_SECONDS, int(name_free), item, self.owner),
         )
-        sent = "SELECT 1 FROM items WHERE id = ? AND owner = ? AND state = 'sent'"
-        return transaction.execute(sent, (item, self.owner)).fetchone() is not None
+        return changed.rowcount > 0
 
     @_operation(durable=True)
     def requeue(self, transaction: Transaction, item: str) -> None:
