@@ -25,6 +25,10 @@ _CHARSET = re.compile(rb"""<meta[^<>]{0,200}charset\s*=\s*["']?\s*([\w.:-]{1,40}
 _DECLARED_WITHIN_BYTES = 4096
 """Where HTML has to declare its encoding; the standard says 1024, and some pages are late."""
 
+_DECLARATIONS = re.compile(r"<!doctype[^<>[]{0,500}\[", re.IGNORECASE)
+_DECLARATIONS_END = re.compile(r"\]\s{0,100}>")
+"""The declarations of an XHTML page, which the parser would take for text from their first `>` on."""
+
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
 
@@ -69,6 +73,8 @@ def _left_out(names: Sequence[str | None]) -> str:
 
 
 def _readable(page: str) -> str:
+    if (found := _DECLARATIONS.search(page)) and (end := _DECLARATIONS_END.search(page, found.end())):
+        page = page[: found.start()] + page[end.end() :]
     # What never ends would hide the rest of the page, and be searched for its end again and again.
     closed, mark, rest = page.rpartition("-->")
     closed, mark, rest = f"{closed}{mark}{rest.replace('<!--', '')}".rpartition(">")

@@ -48,6 +48,8 @@ def test_a_page_becomes_what_it_shows() -> None:
         (b"<p>one<!-- unseen --><p>two<!-- three", "one\ntwo three", ""),
         (b"<p>one<![if !mso]>two<![endif]><![bogus [x]><p>three", "onetwo\nthree", ""),
         (b"<p>5 < 6 and <b", "5 < 6 and <b", ""),
+        (b"<!DOCTYPE html SYSTEM 'x' [<!ENTITY a '&#160;'>\n<!ENTITY b 'c'>\n]><p>words [1] > 2", "words [1] > 2", ""),
+        (b"<!DOCTYPE html [ never closed <p>words", "words", ""),
     ],
 )
 def test_pages_are_read_by_their_encoding(page: bytes, shown: str, encoding: str) -> None:
@@ -56,7 +58,7 @@ def test_pages_are_read_by_their_encoding(page: bytes, shown: str, encoding: str
 
 
 @pytest.mark.parametrize("end", ["", ">", "-->", "</p>words"])
-@pytest.mark.parametrize("repeated", ["<!--", "<![", "<a ", '<a b="', "<?", "</", "<svg>", "<!doctype "])
+@pytest.mark.parametrize("repeated", ["<!--", "<![", "<a ", '<a b="', "<?", "</", "<svg>", "<!doctype ", "<!doctype ["])
 def test_markup_that_never_ends_is_read_in_no_time(repeated: str, end: str) -> None:
     """The base class looks for the end of each from its beginning: minutes for what is here."""
     began = time.process_time()
