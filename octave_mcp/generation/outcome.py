@@ -223,11 +223,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Generation:
-    """What is known of everything that one call asked for, in its order."""
+    """What is known of everything that one call asked for, in its order.
+
+    `sends_at`, in seconds since the epoch, is when queued items are sent at the earliest; None if Octave does not ask
+    to wait.
+    """
 
     id: str
     created_at: float
     parts: tuple[Part, ...]
+    sends_at: float | None = None
 
     @classmethod
     def of_record(
@@ -236,6 +241,7 @@ class Generation:
         unrecorded: dict[str, Outcome],
         searches: dict[str, Search],
         clock_moved_at: float = 0.0,
+        sends_at: float | None = None,
     ) -> Self:
         """Return a recorded generation, with the outcomes that the ledger does not have yet, and the searches."""
         parts = []
@@ -244,7 +250,7 @@ class Generation:
             due = settles_at(item, outcome, clock_moved_at)
             search = searches.get(item.id) if item.state is State.UNKNOWN else None
             parts.append(Part(item, item.id in record.joined, outcome, search, due))
-        return cls(record.id, record.created_at, tuple(parts))
+        return cls(record.id, record.created_at, tuple(parts), sends_at)
 
     @property
     def asked(self) -> int:

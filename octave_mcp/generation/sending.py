@@ -46,7 +46,8 @@ class Sender:
     """Sends one key's items, in tasks that outlive the calls that asked for them.
 
     `active` has the items that wait here or are being sent, and `posting` counts the latter. Once `ending` is set,
-    nothing that was refused is sent again. `unrecorded` has outcomes, by item, that the ledger did not take yet.
+    nothing that was refused is sent again. `unrecorded` has outcomes, by item, that the ledger did not take yet, and
+    `throttle` knows how long Octave asks to wait.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Sender:
         self._client = client
         self._ledger = ledger
         self._limits = limits
-        self._throttle = Throttle(limits.concurrency, clock)
+        self.throttle = Throttle(limits.concurrency, clock)
         self._tasks = tasks
         self._publish = publish
 
@@ -102,7 +103,7 @@ class Sender:
     async def _work(self, call: _Call, waiting: Iterator[tuple[Item, int]]) -> None:
         for item, place in waiting:
             try:
-                async with self._throttle.limiter:
+                async with self.throttle.limiter:
                     outcome = await self._send(call, item, place)
             except Exception as error:
                 # An unexpected error must not end the server, and the item must not count as unsent: it may exist.
@@ -121,7 +122,7 @@ class Sender:
         tries = 0
         while True:
             tries += 1
-            await self._throttle.wait()
+            await self.throttle.wait()
             if call.stopped_by:
                 return Outcome.of_error(call.stopped_by)
             try:
@@ -141,7 +142,7 @@ class Sender:
         """Put a refused item back into the queue, and wait for its next try. False if there is none."""
         is_queued = await was_recorded(partial(self._ledger.requeue, item.id))
         self._publish(item.id)
-        return is_queued and not self.ending and await self._throttle.pause(error, tries)
+        return is_queued and not self.ending and await self.throttle.pause(error, tries)
 
     async def _post(self, call: _Call, item: Item, one: GenerateRequest, about: dict[str, int]) -> Outcome:
         async def mark_sent() -> None:

@@ -117,8 +117,8 @@ class GenerationService:
         The same request joins what an earlier call asked for, unless `new` asks for another persona each. If a
         `preview` is given, what it found of names and earlier calls is used again, so that nothing is sent that it did
         not announce. If the call is cancelled, what was not sent is given up, unless another call asks for it too.
-        Octave's errors are in the parts.
-        Raises LedgerError and LimitReached if nothing was sent, and RecordLost if the ledger fails after that.
+        Octave's errors are in the parts. Raises LedgerError and LimitReached if nothing was sent, and RecordLost if the
+        ledger fails after that.
         """
         began = self._clock.elapsed()
         requested = self._tenant.requested(request, salt=token_hex(8) if new else "")
@@ -291,8 +291,9 @@ class GenerationService:
             await self._clock.sleep(POLL_SECONDS)
 
     def _generation(self, record: GenerationRecord) -> Generation:
-        moved_at = self._clock.moved_at()
-        return Generation.of_record(record, self._sender.unrecorded, self._recovery.searches, moved_at)
+        moved_at, pause = self._clock.moved_at(), self._sender.throttle.pause_seconds
+        sends_at = self._clock.now() + pause if pause else None
+        return Generation.of_record(record, self._sender.unrecorded, self._recovery.searches, moved_at, sends_at)
 
     # --- Running and ending -------------------------------------------------------------------------------------------
 
@@ -302,8 +303,7 @@ class GenerationService:
             await self._clock.sleep(LEASE_SECONDS / 3)
             self._clock.moved_at()
             if self._sender.active:
-                active = frozenset(self._sender.active)
-                await was_recorded(lambda: self._ledger.renew(active))  # noqa: B023 - called at once
+                await was_recorded(partial(self._ledger.renew, frozenset(self._sender.active)))
             await self._record_given_up()
             await self._sender.record_all()
             await was_recorded(self._ledger.sync)

@@ -36,9 +36,14 @@ class Throttle:
         self._chance = chance
         self._paused_until = 0.0
 
+    @property
+    def pause_seconds(self) -> float:
+        """How long Octave asks this key to wait yet; 0 if it does not."""
+        return max(0.0, self._paused_until - self._clock.elapsed())
+
     async def wait(self) -> None:
         """Return when Octave no longer asks this key to wait."""
-        while (left := self._paused_until - self._clock.elapsed()) > 0:
+        while left := self.pause_seconds:
             await self._clock.sleep(left)
 
     async def pause(self, error: Refused, tries: int) -> bool:

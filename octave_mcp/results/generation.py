@@ -16,7 +16,7 @@ from octave_mcp.personas.summary import Condensed, condense
 from octave_mcp.personas.tokens import cost
 from octave_mcp.results.failures import Failure
 from octave_mcp.results.generation_failures import FailureWriter
-from octave_mcp.results.wording import DATA_NOTE, names_of, places, plain_number, utc
+from octave_mcp.results.wording import DATA_NOTE, clock_time, names_of, places, plain_number, utc
 
 __all__ = [
     "ANOTHER_ONE",
@@ -165,7 +165,9 @@ class _Report:
         return [one for one in parts if one[1].state in states and joined in {None, one[1].joined}]
 
     def _pending(self) -> list[str]:
-        kinds = {"Being written": State.SENT, "Waiting for their turn": State.QUEUED}
+        sends_at = self.generation.sends_at
+        until = "their turn" if sends_at is None else f"{clock_time(sends_at)}, as Octave is busy and asks to wait"
+        kinds = {"Being written": State.SENT, f"Waiting for {until}": State.QUEUED}
         return [f"{words}: {places(found)}." for words, state in kinds.items() if (found := self._in({state}))]
 
     def _notes(self, shown: Sequence[Condensed], left_out: str) -> list[str]:

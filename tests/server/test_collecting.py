@@ -16,6 +16,7 @@ from support.tokens import channels, o200k
 from support.upstream import (
     HoldsTheSlow,
     Request,
+    always,
     answer,
     by_the_page,
     error_envelope,
@@ -62,6 +63,18 @@ async def test_a_call_answers_within_its_window_and_the_rest_is_collected() -> N
     assert collected["status"] == "complete"
     assert [one["name"] for one in collected["personas"]] == ["A", "slow 1", "slow 2", "slow 3"]
     assert len(octave.requests) == 4
+
+
+async def test_a_call_that_ends_while_octave_asks_to_wait_says_until_when() -> None:
+    """The person knows why nothing happens, and when to collect."""
+    busy = always(error_envelope("Slow down"), status=429, headers={"retry-after": "60"})
+    async with upstream(busy) as octave, Client(build_server(settings(octave.url))) as client:
+        first = await generate(client, "A")
+        (pending,) = structured(first)["pending"]
+        assert re.fullmatch(
+            r'Waiting for \d\d:\d\d:\d\d UTC, as Octave is busy and asks to wait: personas\[0\] "A"\.', pending
+        )
+        assert pending in text_of(first)
 
 
 async def test_the_first_and_the_last_line_say_what_happened() -> None:
