@@ -100,13 +100,13 @@ def run(options: argparse.Namespace) -> int:
         report(f"{NO_KEY} {NOTHING_SENT}")
         return BAD_SETTINGS
     try:
-        return _run(settings, options)
+        return _generate(settings, options)
     except Unusable as problem:
         report(str(problem))
         return FAILED
 
 
-def _run(settings: Settings, options: argparse.Namespace) -> int:
+def _generate(settings: Settings, options: argparse.Namespace) -> int:
     """Generate or collect, after a preview if one is wanted. Return the exit code. Raises Unusable."""
     wanted = options.collect
     if wanted is None:
@@ -123,10 +123,10 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
             report(NOTHING_SENT)
             return FAILED
     form = options.format or (options.output and format_of(options.output)) or "text"
-    one = _Run(settings, wanted, form=form, output=options.output, new=options.new, preview=preview)
+    job = _Job(settings, wanted, form=form, output=options.output, new=options.new, preview=preview)
     exit_code = ExitCode()
-    shut_down_on_signals(one.end, exit_code)
-    code = anyio.run(one.run)
+    shut_down_on_signals(job.end, exit_code)
+    code = anyio.run(job.run)
     return exit_code.value or code
 
 
@@ -155,7 +155,7 @@ def _is_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
-class _Run:
+class _Job:
     """One run of the command, for a request or for the id of an earlier generation."""
 
     def __init__(
