@@ -79,8 +79,8 @@ def _listed(parts: list[PreviewPart]) -> str:
 
 
 def _spent(spending: Spending) -> Iterator[str]:
-    if spending.credits is not None and spending.priced:
-        each = credits_text(round(spending.credits / spending.priced, 2))
+    if spending.average is not None:
+        each = credits_text(round(spending.average, 2))
         yield f"Personas have cost {each} each so far ({spending.priced} in the last 7 days)."
     day = "" if spending.day_credits is None else f", {credits_text(spending.day_credits)}"
     yield f"Created with this key in the last 24 hours: {spending.day_personas}{day}."

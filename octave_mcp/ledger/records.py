@@ -166,6 +166,11 @@ class Spending:
     credits: float | None
     priced: int
 
+    @property
+    def average(self) -> float | None:
+        """The credits of one persona on average; None if Octave reported none."""
+        return None if self.credits is None or not self.priced else self.credits / self.priced
+
 
 Match = Literal["matched", "absent", "ambiguous"]
 """Whether exactly one persona in Octave's list can be an item's, none, or it cannot be told."""

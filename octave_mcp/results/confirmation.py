@@ -59,9 +59,9 @@ def _capitalized(text: str) -> str:
 
 
 def _price(spending: Spending | None, count: int) -> str:
-    if spending is None or spending.credits is None or not spending.priced:
+    each = spending.average if spending else None
+    if each is None:
         return "The price is not known."
-    each = spending.credits / spending.priced
     return (
         f"Personas have cost {plain_number(round(each, 1))} credits each here in the last 7 days, "
         f"so expect about {plain_number(round(each * count, 1))}."

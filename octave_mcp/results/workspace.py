@@ -85,8 +85,8 @@ def _spending(spent: Spending) -> str:
     day = f"{spent.day_personas} in the last 24 hours{_credits(spent.day_credits)}"
     week = f"{spent.personas} in the last 7 days{_credits(spent.credits)}"
     each = ""
-    if spent.credits is not None and spent.priced:
-        each = f"; on average {plain_number(round(spent.credits / spent.priced, 1))} credits each"
+    if spent.average is not None:
+        each = f"; on average {plain_number(round(spent.average, 1))} credits each"
     if unpriced := spent.personas - spent.priced:
         each += f"; the cost of {unpriced} is not known"
     return f"Personas created here with this key: {day}, {week}{each}."
