@@ -64,7 +64,7 @@ class StaticTokens:
 
 
 class BearerAuthentication:
-    """ASGI middleware: lets in who has a good access token with the required scopes, and tells others why not."""
+    """ASGI middleware: lets in whoever has a good access token with the required scopes, and tells others why not."""
 
     def __init__(
         self, app: ASGIApp, verifier: TokenVerifier, *, scopes: list[str], metadata_url: str | None = None
@@ -97,7 +97,7 @@ class BearerAuthentication:
     def _missing_scope(self, user: AuthenticatedUser) -> str:
         missing = next((one for one in self._scopes if one not in user.scopes), "")
         if missing:
-            logger.warning("Refused an access token: it has not the scope %s (OCTAVE_MCP_OAUTH_SCOPES)", missing)
+            logger.warning("Refused an access token: it lacks the scope %s (OCTAVE_MCP_OAUTH_SCOPES)", missing)
         return missing
 
     def _challenge(self, status: int, error: str, description: str) -> Response:

@@ -21,7 +21,7 @@ CHECK_SECONDS = 1.0
 """Seconds between two reads of a file. A token that was removed from it may still be accepted for so long."""
 
 MIN_TOKEN_CHARACTERS = 16
-"""Least length of a token. Shorter ones can be guessed by trying."""
+"""Fewest characters of a token. A shorter one can be guessed by trying."""
 
 _Content = TypeVar("_Content")
 

@@ -71,7 +71,7 @@ class JwtVerifier:
         self._issuer = settings.oauth_issuer
         self._resource = settings.public_url
         self._audiences = settings.audiences
-        # It keeps the keys for five minutes. An unknown key makes it fetch them again, twice a minute at most
+        # It keeps the keys for five minutes. An unknown key makes it fetch them again, twice a minute at most.
         self._jwks = jwt.PyJWKClient(
             settings.oauth_jwks_url,
             headers=JWKS_HEADERS,
