@@ -12,6 +12,8 @@ from pydantic.fields import FieldInfo
 
 __all__ = [
     "KEY_RULE",
+    "REMOVED",
+    "SHORTEST_SECRET",
     "UNEXPANDED",
     "address_in",
     "expand_home",
@@ -39,6 +41,12 @@ ENV_FILE_QUOTES = "\"'"
 """Quotes that env files put around a value. `docker run --env-file` and some MCP clients do not remove them."""
 
 KEY_RULE = "an API key has only printable ASCII characters, no spaces and no quotes"
+
+REMOVED = "[key removed]"
+"""Text in place of a secret that came back from somewhere."""
+
+SHORTEST_SECRET = 8
+"""Fewest characters of a secret that is removed: a shorter one may be a common word."""
 
 MAX_KEY_BYTES = 4096
 """Bound on what is read of a key file, so that a wrong path cannot fill the memory. Keys have fewer than 200 bytes."""

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "http": EVERYWHERE | {"generation", "ledger", "octave", "personas", "sandbox", "server", "sources"},
     "clients": {"values"},
     "commands": EVERYWHERE
-    | {"clients", "generation", "http", "ledger", "octave", "personas", "sandbox", "server", "sources"},
+    | {"clients", "generation", "http", "ledger", "octave", "personas", "results", "sandbox", "server", "sources"},
     "cli": EVERYWHERE | {"commands"},
     "__main__": {"cli"},
     "": set(),

@@ -10,9 +10,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from octave_mcp.commands.output import NOTHING_SENT, report
+from octave_mcp.commands.output import report
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.cleaning import clean, shorten
+from octave_mcp.results.failures import NOTHING_SENT
 from octave_mcp.server.arguments import ArgumentsError, read_arguments
 from octave_mcp.server.schemas import GENERATE_PERSONAS
 from octave_mcp.sources.resolve import FilesRefused, RequestWithFiles, read_files

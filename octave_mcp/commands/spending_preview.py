@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from octave_mcp.commands.output import NOTHING_SENT, credits_text
+from octave_mcp.commands.output import credits_text
 from octave_mcp.commands.request_files import Unusable
 from octave_mcp.generation.preview import Preview, PreviewPart
 from octave_mcp.ledger.records import LedgerError, LimitReached, Spending
@@ -10,6 +10,7 @@ from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.lookup_models import Credits
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.cleaning import clean, shorten
+from octave_mcp.results.failures import NOTHING_SENT
 from octave_mcp.server.services import open_call_state
 from octave_mcp.settings import Settings
 

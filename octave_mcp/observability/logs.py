@@ -19,17 +19,12 @@ from pydantic import SecretStr
 
 from octave_mcp.observability.telemetry import active_ids
 from octave_mcp.streams import BackgroundWriter
+from octave_mcp.values import REMOVED, SHORTEST_SECRET
 
 __all__ = ["Secrets", "configure_logging"]
 
-REMOVED = "[key removed]"
-"""Text in place of a secret."""
-
 MAX_SECRETS = 1000
 """Most secrets that are remembered. Beyond it the oldest is dropped; a team's server adds one for each caller's key."""
-
-SHORTEST_SECRET = 8
-"""Fewest characters of a secret. Removing a shorter one, such as a common word, would make the log unreadable."""
 
 TALKATIVE = ("octave_mcp", "asyncio", "uvicorn")
 """Loggers whose records below WARNING are kept, as they contain nothing that is sent or answered."""

@@ -11,13 +11,9 @@ import string
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["REMOVED", "decode", "well_formed"]
+from octave_mcp.values import REMOVED, SHORTEST_SECRET
 
-REMOVED = "[key removed]"
-"""Replaces a secret that the peer echoed."""
-
-_SHORTEST_SECRET = 8
-"""Characters of the shortest secret that is removed: a shorter one may be a word of a persona."""
+__all__ = ["decode", "well_formed"]
 
 MAX_DEPTH = 100
 """Bounds the levels of nesting. Octave's records have five; Python cannot encode a value with several hundred."""
@@ -42,7 +38,7 @@ def decode(content: bytes, *, secret: str | None = None) -> Any:
     try:
         text = content.decode(json.detect_encoding(content))
         value = json.loads(text, parse_float=_finite, parse_constant=lambda _: None, strict=False)
-        secret = secret if secret and len(secret) >= _SHORTEST_SECRET else None
+        secret = secret if secret and len(secret) >= SHORTEST_SECRET else None
         _check_depth([value], MAX_DEPTH)
     except (ValueError, RecursionError):
         pass  # raised below, out of reach of the parser's error, which holds the whole text

@@ -115,7 +115,7 @@ def test_input_that_does_not_fit_sends_nothing(
     out, err = capsys.readouterr()
     assert out == ""
     assert words in err
-    assert "Nothing was sent to Octave and nothing was charged." in err
+    assert "Nothing was sent to Octave, and nothing was charged." in err
 
 
 async def test_a_file_that_is_not_there_or_a_key_that_is_missing_is_told(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ async def test_a_limit_or_a_ledger_in_the_way_sends_nothing(tmp_path: Path) -> N
         assert "damaged" in damaged.err
     for ran in (limited, damaged):
         assert (ran.code, ran.out) == (1, "")
-        assert "Nothing was sent to Octave and nothing was charged." in ran.err
+        assert "Nothing was sent to Octave, and nothing was charged." in ran.err
     assert octave.requests == []
 
 
@@ -586,4 +586,4 @@ async def test_a_preview_that_cannot_be_made_says_why(tmp_path: Path) -> None:
         env = environment(octave, OCTAVE_MCP_STATE_URL=f"sqlite:///{ledger}")
         ran = await run("generate", "-", "--dry-run", env=env, stdin=body("A"))
     assert (ran.code, ran.out, octave.requests) == (1, "", [])
-    assert "Nothing was sent to Octave and nothing was charged." in ran.err
+    assert "Nothing was sent to Octave, and nothing was charged." in ran.err
