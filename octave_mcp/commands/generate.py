@@ -13,7 +13,6 @@ from pathlib import Path
 import anyio
 
 from octave_mcp.commands.output import (
-    SANDBOX_NOTE,
     in_format,
     report,
     shown_progress,
@@ -33,6 +32,7 @@ from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.formats import FORMATS, Format, format_of
 from octave_mcp.results.failures import NOTHING_SENT
+from octave_mcp.results.wording import SANDBOX_NOTE
 from octave_mcp.server.services import open_call_state
 from octave_mcp.settings import Settings, load_settings
 

@@ -19,7 +19,6 @@ from octave_mcp.personas.section_items import plain_oid
 from octave_mcp.personas.summary import condense
 
 __all__ = [
-    "SANDBOX_NOTE",
     "credits_text",
     "in_format",
     "report",
@@ -35,8 +34,6 @@ SUMMARY_TOKENS = 1_000_000
 
 MESSAGE_CHARACTERS = 300
 """How much of a message of Octave's is shown."""
-
-SANDBOX_NOTE = "Sandbox: sample data, usage included. Octave was not called, and nothing was charged."
 
 
 def in_format(generation: Generation, form: Format) -> str:
