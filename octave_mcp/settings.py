@@ -255,9 +255,10 @@ class Settings(BaseSettings):
         if not value:
             raise PydanticUseDefault
         if UNEXPANDED.search(value):
+            source = " (your Octave key is in Octave: Settings > API Keys)" if info.field_name == "api_key" else ""
             raise ValueError(
-                "still contains a placeholder such as ${NAME}, <name> or YOUR_KEY: put the value in its place, or "
-                "have the program that starts this server do so"
+                f"still contains a placeholder such as ${{NAME}}, <name> or YOUR_KEY: put the value{source} in its "
+                "place, or have the program that starts this server do so"
             )
         return value
 

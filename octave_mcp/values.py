@@ -26,7 +26,7 @@ __all__ = [
 
 UNEXPANDED = re.compile(
     r"\$\{[^}]*\}|\{\{.*\}\}|\{env:\w+\}|^\$(env:)?[A-Za-z_]\w*(?=$|[/\\])|^%\w+%|^<.*>$"
-    r"|^(your|my)[-_ ](\w+[-_ ])?api[-_ ]?key([-_ ]here)?$|^[*x.…]{3,}$",
+    r"|^(your|my)[-_ ](\w+[-_ ])?api[-_ ]?key([-_ ]here)?$|^change[-_ ]?me$|^[*x.…]{3,}$",
     re.IGNORECASE,
 )
 """A placeholder, such as `${OCTAVE_API_KEY}` or `YOUR_API_KEY`, that nobody replaced with a value."""

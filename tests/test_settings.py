@@ -125,7 +125,7 @@ def test_a_key_file_with_anything_else_is_refused(
     [
         *("${OCTAVE_API_KEY}", "$OCTAVE_API_KEY", " ${user_config.api_key} ", "${input:key}", "%OCTAVE_KEY%"),
         *("{env:OCTAVE_API_KEY}", "$env:OCTAVE_API_KEY"),
-        *("YOUR_API_KEY", "your-octave-api-key", "my_api_key_here", "****", "xxxxxxxx", "..."),
+        *("YOUR_API_KEY", "your-octave-api-key", "my_api_key_here", "changeme", "****", "xxxxxxxx", "..."),
         *("{{KEY}}", "<api-key>", "<your Octave API key>", '"${KEY}"', "$HOME/octave.key", "%APPDATA%\\octave.key"),
     ],
 )

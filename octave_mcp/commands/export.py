@@ -75,6 +75,8 @@ def _problem(settings: Settings, options: argparse.Namespace) -> str:
     """Return what is wrong with the settings or options; empty if nothing is."""
     if options.oids and options.text:
         return "octave-personas-mcp export: give oIds or --text, not both"
+    if options.job_titles and options.output and format_of(options.output) not in {"csv", "text"}:
+        return f"{options.output}: --job-titles writes CSV. Use a name that ends in .csv"
     return NO_KEY if settings.api_key is None and not settings.sandbox else ""
 
 
