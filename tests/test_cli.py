@@ -276,7 +276,7 @@ def test_bad_settings_end_a_command_with_exit_code_2(
         (["generate"], "octave-personas-mcp generate: one of the arguments FILE --collect is required"),
         (["sandbox", "--latency", "lots"], "must be a number of seconds, 0 or more"),
         (["sandbox", "--latency", "-1"], "must be a number of seconds, 0 or more"),
-        (["http", "--port", "abc"], "'abc' is no port: give a number"),
+        (["http", "--port", "abc"], "'abc' is not a port number: give one"),
     ],
 )
 def test_a_misspelt_command_or_option_is_told(

@@ -30,7 +30,7 @@ MAX_PERSONAS = 10_000
 READS_AT_ONCE = 4
 """Personas that are read at the same time."""
 
-_UNKNOWN_OID = "Octave has no persona of this oId. Without oIds, all personas are written, each with its oId."
+_UNKNOWN_OID = "Octave has no persona of this oId. --text finds personas by a word, and writes each with its oId."
 
 _FORMATS = {"markdown": as_markdown, "csv": as_csv, "json": as_json}
 
@@ -75,6 +75,8 @@ def _problem(settings: Settings, options: argparse.Namespace) -> str:
     """Return what is wrong with the settings or options; empty if nothing is."""
     if options.oids and options.text:
         return "octave-personas-mcp export: give oIds or --text, not both"
+    if options.job_titles and options.format not in {None, "csv"}:
+        return "octave-personas-mcp export: --job-titles writes CSV: leave --format out"
     if options.job_titles and options.output and format_of(options.output) not in {"csv", "text"}:
         return f"{options.output}: --job-titles writes CSV. Use a name that ends in .csv"
     return NO_KEY if settings.api_key is None and not settings.sandbox else ""

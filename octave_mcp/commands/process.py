@@ -93,7 +93,7 @@ def usable_settings(
 def port_number(text: str) -> int:
     """Return the port of an option; 0 stands for a free one. Raises ArgumentTypeError, which argparse prints."""
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_PORT)) and int(text) <= MAX_PORT):
-        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no port: give a number from 0 to {MAX_PORT}")
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a port number: give one from 0 to {MAX_PORT}")
     return int(text)
 
 

@@ -97,9 +97,10 @@ async def test_what_goes_wrong_is_told_in_a_line(tmp_path: Path) -> None:
         for arguments, more, code, words in (
             ((), {"OCTAVE_API_KEY": ""}, 2, "No Octave API key is set"),
             ((), {"OCTAVE_API_KEY": "${KEY}"}, 2, "put the value (your Octave key is in Octave: Settings > API Keys)"),
-            (("pe_none",), {}, 1, "pe_none: Octave has no persona of this oId. Without oIds, all personas are written"),
+            (("pe_none",), {}, 1, "pe_none: Octave has no persona of this oId. --text finds personas by a word"),
             (("--output", "all.docx"), {}, 1, "all.docx: .docx files cannot be written. Use .md, .csv, .json or .txt"),
             (("--job-titles", "--output", "all.docx"), {}, 2, "all.docx: --job-titles writes CSV. Use a name"),
+            (("--job-titles", "--format", "json"), {}, 2, "--job-titles writes CSV: leave --format out"),
             (("pe_0", "--text", "x"), {}, 2, "give oIds or --text, not both"),
             (("--output", str(tmp_path)), {}, 1, f"{tmp_path} cannot be written: Is a directory"),
         ):

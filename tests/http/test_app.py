@@ -264,7 +264,7 @@ async def test_it_listens_elsewhere_only_if_it_knows_who_calls() -> None:
     assert KEY not in refused.err
     for port in ("99999", "x", "-1"):
         wrong = await run("http", f"--port={port}", env=env)
-        assert (wrong.code, f"'{port}' is no port: give a number from 0 to 65535" in wrong.err) == (2, True)
+        assert (wrong.code, f"'{port}' is not a port number: give one from 0 to 65535" in wrong.err) == (2, True)
 
 
 @pytest.mark.parametrize("status", ["complete", "pending"])
