@@ -136,7 +136,9 @@ class GenerationService:
                 )
                 self._check_open()  # the end may have begun since
             except LedgerError:
-                self._give_up(generation_id)  # it may be on record, where the answer of the database was lost
+                self._given_up.add(generation_id)  # it may be on record, where the answer of the database was lost
+                if self._ending:  # no task does it any more
+                    await self._record_given_up()
                 raise
             known = preview.names if preview else NameCheck()
             self._sender.start(started, request, None if new or self._limits.allow_same_name else known)
@@ -145,7 +147,8 @@ class GenerationService:
             generation = await self._wait(generation_id, began + seconds, progress, started)
         except anyio.get_cancelled_exc_class():
             if not self._ending:
-                self._give_up(generation_id)
+                self._given_up.add(generation_id)
+                self._spawn(self._record_given_up)
             raise
         except LedgerError as error:
             raise RecordLost(str(error)) from error
@@ -214,13 +217,8 @@ class GenerationService:
         if self._ending:
             raise LedgerError("This server is shutting down.")
 
-    def _give_up(self, generation: str) -> None:
-        """Have nothing more sent for a call that ended, as soon as the ledger takes that."""
-        self._given_up.add(generation)
-        self._spawn(self._record_given_up)
-
     async def _record_given_up(self) -> None:
-        """Record which generations were given up, until the ledger fails, as it would for each."""
+        """Record which generations nobody waits for any more, until the ledger fails, as it would for each."""
         for generation in list(self._given_up):
             if not await was_recorded(partial(self._ledger.give_up, generation)):
                 return

@@ -20,8 +20,8 @@ from support.upstream import (
 )
 
 from octave_mcp.generation.outcome import NotSent
-from octave_mcp.generation.service import GenerationService, no_progress
-from octave_mcp.generation.tenant import Tenant
+from octave_mcp.generation.service import GenerationService, no_progress, open_service
+from octave_mcp.generation.tenant import Limits, Tenant
 from octave_mcp.ledger.ledger import Ledger
 from octave_mcp.ledger.records import LedgerError, State
 from octave_mcp.ledger.sqlite import SqliteDatabase
@@ -485,6 +485,24 @@ async def test_a_call_that_is_recorded_after_the_end_began_sends_nothing() -> No
         call = here.generate(service, "A")
         await settle()
         await service.drain()
+        ledger.holding.set()
+        with pytest.raises(LedgerError, match="shutting down"):
+            await call
+        (left,) = await service.latest()
+        assert [part.state for part in left.parts] == [State.FAILED]
+        assert here.octave.requests == []
+
+
+async def test_a_call_that_is_recorded_after_the_service_has_ended_is_told_so() -> None:
+    """PostgreSQL may take its time, and the end waits for no call."""
+    async with place(by_the_page) as here:
+        ledger = SlowToBegin(SqliteDatabase(None, now=here.clock.now))
+        ledger.holding = asyncio.Event()
+        tenant = Tenant(SecretStr("sk-0123456789"), here.octave.url)
+        client = await here.stack.enter_async_context(OctaveClient(here.octave.url, SecretStr("sk-0123456789")))
+        async with open_service(client, ledger, tenant, Limits(shutdown_seconds=0), here.clock) as service:
+            call = here.generate(service, "A")
+            await settle()
         ledger.holding.set()
         with pytest.raises(LedgerError, match="shutting down"):
             await call
