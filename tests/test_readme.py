@@ -8,8 +8,8 @@ from mcp import Client
 from support import documents
 
 from octave_mcp.server.app import build_server
-from octave_mcp.server.schemas import GENERATE_PERSONAS
 from octave_mcp.settings import Settings
+from octave_mcp.tools.schemas import GENERATE_PERSONAS
 
 pytestmark = pytest.mark.anyio
 

@@ -16,8 +16,8 @@ from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.models import Persona
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.formats import as_csv, as_json, as_markdown, format_of, job_titles_csv
-from octave_mcp.server.services import open_call_state
 from octave_mcp.settings import Settings, load_settings
+from octave_mcp.tools.services import open_call_state
 
 __all__ = ["add_arguments", "run"]
 

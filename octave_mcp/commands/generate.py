@@ -33,8 +33,8 @@ from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.formats import FORMATS, Format, format_of
 from octave_mcp.results.failures import NOTHING_SENT
 from octave_mcp.results.wording import SANDBOX_NOTE
-from octave_mcp.server.services import open_call_state
 from octave_mcp.settings import Settings, load_settings
+from octave_mcp.tools.services import open_call_state
 
 __all__ = ["add_arguments", "run"]
 

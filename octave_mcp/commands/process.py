@@ -58,8 +58,8 @@ def settings_or_problem(*, sandbox: bool, folders: Sequence[str] | None) -> tupl
     calls, but nothing of a server that ends before it has answered. `sandbox` and `folders` come from the command line.
     """
     from octave_mcp.ledger.records import LedgerError
-    from octave_mcp.server.services import configured_ledger
     from octave_mcp.settings import Settings, SettingsError, load_settings
+    from octave_mcp.tools.services import configured_ledger
 
     try:
         settings = load_settings(**from_command_line(sandbox=sandbox, folders=folders))
@@ -78,8 +78,8 @@ def usable_settings(
 ) -> _Kind | None:
     """Return the settings if they can be read and name a usable ledger; otherwise print why on stderr."""
     from octave_mcp.ledger.records import LedgerError
-    from octave_mcp.server.services import configured_ledger
     from octave_mcp.settings import SettingsError
+    from octave_mcp.tools.services import configured_ledger
 
     try:
         settings = load(**from_command_line(sandbox=sandbox, folders=folders))

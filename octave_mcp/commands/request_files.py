@@ -14,9 +14,9 @@ from octave_mcp.commands.output import report
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.results.failures import NOTHING_SENT
-from octave_mcp.server.arguments import ArgumentsError, read_arguments
-from octave_mcp.server.schemas import GENERATE_PERSONAS
 from octave_mcp.sources.resolve import FilesRefused, RequestWithFiles, read_files
+from octave_mcp.tools.arguments import ArgumentsError, read_arguments
+from octave_mcp.tools.schemas import GENERATE_PERSONAS
 
 __all__ = ["Unusable", "read_request"]
 

@@ -11,8 +11,8 @@ from octave_mcp.octave.lookup_models import Credits
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.results.failures import NOTHING_SENT
-from octave_mcp.server.services import open_call_state
 from octave_mcp.settings import Settings
+from octave_mcp.tools.services import open_call_state
 
 __all__ = ["credit_counts", "preview_of"]
 

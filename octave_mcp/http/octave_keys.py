@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from octave_mcp.http.credentials import WatchedFile, read_subject_keys
 from octave_mcp.http.settings import Authentication, HttpSettings
-from octave_mcp.server.services import NO_KEY, CallRefused, server_key
+from octave_mcp.tools.services import NO_KEY, CallRefused, server_key
 from octave_mcp.values import is_sendable
 
 __all__ = ["KEY_HEADER", "KeySource", "key_source"]

@@ -21,7 +21,7 @@ from octave_mcp.http.octave_keys import KeySource
 from octave_mcp.http.settings import HttpSettings
 from octave_mcp.ledger.ledger import Ledger
 from octave_mcp.ledger.records import LedgerError
-from octave_mcp.server.services import (
+from octave_mcp.tools.services import (
     CallRefused,
     CallState,
     TenantServices,

@@ -10,11 +10,11 @@ from starlette.types import ASGIApp
 from octave_mcp.observability.telemetry import Attributes
 from octave_mcp.octave import errors
 from octave_mcp.octave.before_send import BeforeSend
+from octave_mcp.octave.errors import message_in, request_id_in
 from octave_mcp.octave.instrumentation import Call, instrumented
 from octave_mcp.octave.library_kinds import Kind
 from octave_mcp.octave.lookup_models import LibraryPage, PersonaAnswer, PersonaPage, Workspace
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
-from octave_mcp.octave.status_errors import message_in, request_id_in
 from octave_mcp.octave.transport import MAX_UNREADABLE_BYTES, Transport
 
 __all__ = ["OctaveClient", "QueryType"]

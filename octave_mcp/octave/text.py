@@ -1,4 +1,4 @@
-"""Tell which characters of a text are visible, and which names are the same.
+"""Tell which characters of a text are visible and can be encoded, and which names are the same.
 
 Octave may store a name not quite as it was sent: trimmed, with white space folded, or in another Unicode form.
 """
@@ -6,12 +6,30 @@ Octave may store a name not quite as it was sent: trimmed, with white space fold
 import re
 import unicodedata
 
-__all__ = ["fold_name", "is_blank", "is_visible", "name_key", "same_name", "search_word", "strip_invisible"]
+__all__ = [
+    "fold_name",
+    "is_blank",
+    "is_visible",
+    "name_key",
+    "same_name",
+    "search_word",
+    "strip_invisible",
+    "well_formed",
+]
 
 _WITHOUT_GLYPH = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 """Fillers, blanks and variation selectors: invisible, although their categories are those of letters and marks."""
+
+
+def well_formed(text: str) -> str:
+    """Return `text` with each lone surrogate replaced by U+FFFD, so that it can be encoded."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def is_visible(character: str) -> bool:

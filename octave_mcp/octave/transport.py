@@ -23,11 +23,10 @@ from starlette.types import ASGIApp
 from octave_mcp import __version__
 from octave_mcp.octave import errors
 from octave_mcp.octave.before_send import BeforeSend, SendGate, send_after
-from octave_mcp.octave.decoding import decode
+from octave_mcp.octave.errors import error_for_status, message_in, request_id_in
 from octave_mcp.octave.instrumentation import Call
 from octave_mcp.octave.proxy import Proxy, Route, route_to
-from octave_mcp.octave.response_body import BodyError, read_body
-from octave_mcp.octave.status_errors import error_for_status, message_in, request_id_in
+from octave_mcp.octave.response_body import BodyError, decode, read_body
 from octave_mcp.values import REMOVED
 
 __all__ = ["MAX_UNREADABLE_BYTES", "Transport"]

@@ -1,1 +1,1 @@
-"""What the assistant sees: tools, their schemas, their results. Knows nothing of HTTP to Octave."""
+"""The MCP server: tools, resources, prompts, completions and tasks put together, and the stdio transport."""

@@ -8,19 +8,28 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
-from mcp.types import INVALID_PARAMS, GetPromptResult, InputRequiredResult
+from mcp.types import (
+    INVALID_PARAMS,
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    GetPromptResult,
+    InputRequiredResult,
+    PromptReference,
+    ResourceTemplateReference,
+)
 
 from octave_mcp import __version__
 from octave_mcp.cards.mcp_app import personas_app
-from octave_mcp.server.completions import Completer, add_completions
-from octave_mcp.server.confirmation import explain_rejected_answer
-from octave_mcp.server.generation_tools import generate_personas_tool, get_generation_tool
-from octave_mcp.server.lookup_tools import lookup_tools
 from octave_mcp.server.prompts import add_prompts
 from octave_mcp.server.resources import add_resources
-from octave_mcp.server.services import CallState, current_state, open_call_state
 from octave_mcp.server.tasks import Tasks
 from octave_mcp.settings import Settings
+from octave_mcp.tools.completer import KIND_OF_ARGUMENT, MAX_VALUES
+from octave_mcp.tools.confirmation import explain_rejected_answer
+from octave_mcp.tools.generation import generate_personas_tool, get_generation_tool
+from octave_mcp.tools.lookups import lookup_tools
+from octave_mcp.tools.services import CallState, current_state, open_call_state
 
 __all__ = ["build_server", "make_server"]
 
@@ -89,7 +98,7 @@ def make_server(settings: Settings, **options: Any) -> MCPServer[Any]:
     server.middleware.insert(0, explain_rejected_answer)  # around the SDK's own that rejects
     add_resources(server)
     add_prompts(server)
-    add_completions(server, _completer)
+    server.completion()(_complete)  # type: ignore[no-untyped-call]
     return server
 
 
@@ -111,9 +120,16 @@ class _Server(MCPServer[CallState]):
         return await super().get_prompt(name, arguments, context)
 
 
-def _completer() -> Completer | None:
+async def _complete(
+    ref: PromptReference | ResourceTemplateReference, argument: CompletionArgument, _: CompletionContext | None
+) -> Completion | None:
+    """Complete an argument of a prompt or of the resource template with the services of the current caller."""
+    arguments = {"oId"} if isinstance(ref, ResourceTemplateReference) else {"persona", *KIND_OF_ARGUMENT}
     services = current_state.get().services
-    return services.completer if services else None
+    if services is None or argument.name not in arguments:
+        return None
+    values = await services.completer.values(argument.name, argument.value)
+    return Completion(values=values, has_more=len(values) == MAX_VALUES)
 
 
 async def _set_current_state(context: ServerRequestContext[CallState, Any], call_next: CallNext) -> HandlerResult:

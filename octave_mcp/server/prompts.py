@@ -16,8 +16,8 @@ from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.record import record
 from octave_mcp.results.failures import explain_lookup
 from octave_mcp.results.lookups import row_of
-from octave_mcp.server.lookup_tools import personas_with_all_words
-from octave_mcp.server.services import CallRefused, CallState
+from octave_mcp.tools.lookups import personas_with_all_words
+from octave_mcp.tools.services import CallRefused, CallState
 
 __all__ = ["add_prompts"]
 

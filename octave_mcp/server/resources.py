@@ -15,7 +15,7 @@ from octave_mcp.octave.errors import InputProblem, OctaveError
 from octave_mcp.personas.record import record
 from octave_mcp.results.failures import explain_lookup
 from octave_mcp.results.wording import DATA_NOTE, general_notes
-from octave_mcp.server.services import CallRefused, CallState
+from octave_mcp.tools.services import CallRefused, CallState
 
 __all__ = ["PERSONA_URI", "add_resources"]
 

@@ -22,8 +22,8 @@ from mcp.types import HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, CallToolR
 from octave_mcp.generation.outcome import Generation, progress_words
 from octave_mcp.generation.service import no_progress
 from octave_mcp.ledger.records import RETENTION_SECONDS, LedgerError
-from octave_mcp.server.generation_tools import generation_so_far
-from octave_mcp.server.services import CallRefused, CallState, Deferral
+from octave_mcp.tools.generation import generation_so_far
+from octave_mcp.tools.services import CallRefused, CallState, Deferral
 
 __all__ = ["Tasks"]
 

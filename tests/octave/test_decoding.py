@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octave_mcp.octave import decoding
-from octave_mcp.octave.decoding import decode, well_formed
+from octave_mcp.octave import response_body
+from octave_mcp.octave.response_body import decode
+from octave_mcp.octave.text import well_formed
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
@@ -81,7 +82,7 @@ def test_text_that_is_taken_as_it_is_would_not_have_changed(text: str, escaping:
     value = {text: [text]} if naming else [[text], "plain"]
     content = json.dumps(value, ensure_ascii=escaping or "\ud800" in text).encode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "_is_clean", lambda *_: False)
+        patch.setattr(response_body, "_is_clean", lambda *_: False)
         slowly = decode(content, secret=KEY)
     assert decode(content, secret=KEY) == slowly
 

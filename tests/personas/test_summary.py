@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from support.records import TEXTS, personas, record
 from support.tokens import o200k
 
-from octave_mcp.octave.decoding import decode
 from octave_mcp.octave.models import Persona
+from octave_mcp.octave.response_body import decode
 from octave_mcp.octave.sections import SECTIONS
 from octave_mcp.personas.summary import Condensed, condense
 from octave_mcp.personas.tokens import cost, estimate

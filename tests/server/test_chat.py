@@ -17,10 +17,10 @@ from support.records import record
 from support.tokens import o200k
 from support.upstream import Request, Respond, Upstream, always, by_the_page, error_envelope, upstream
 
-from octave_mcp.server import completions
 from octave_mcp.server.app import build_server
 from octave_mcp.server.prompts import MAX_CHARACTERS
 from octave_mcp.settings import Settings
+from octave_mcp.tools import completer
 
 pytestmark = pytest.mark.anyio
 
@@ -240,7 +240,7 @@ async def test_a_completion_that_fails_is_quiet(look_up: Respond) -> None:
 
 async def test_a_completion_is_fast_or_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever Octave does."""
-    monkeypatch.setattr(completions, "SECONDS", 0.05)
+    monkeypatch.setattr(completer, "SECONDS", 0.05)
 
     async def hang(_: Request, __: asyncio.StreamWriter) -> None:
         await asyncio.sleep(20)
@@ -262,4 +262,4 @@ async def test_many_values_are_bounded_and_said_to_go_on() -> None:
     library = Library(voices=rows("bv", *(f"Voice {number}" for number in range(120))))
     async with connected(library) as (client, _):
         found = (await client.complete(BUILDING, {"name": "voice", "value": "voice"})).completion
-    assert (len(found.values), found.has_more) == (completions.MAX_VALUES, True)
+    assert (len(found.values), found.has_more) == (completer.MAX_VALUES, True)

@@ -16,7 +16,7 @@ from support.upstream import Respond, Upstream, by_the_page, timestamp, upstream
 
 from octave_mcp.ledger.records import LedgerError
 from octave_mcp.ledger.sqlite import SqliteDatabase
-from octave_mcp.server import generation_tools
+from octave_mcp.tools import generation
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ async def served(respond: Respond, **settings: Any) -> AsyncIterator[tuple[str, 
 @pytest.fixture
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call becomes a task almost at once."""
-    monkeypatch.setattr(generation_tools, "SECONDS_BEFORE_TASK", 0.05)
+    monkeypatch.setattr(generation, "SECONDS_BEFORE_TASK", 0.05)
 
 
 soon = pytest.mark.usefixtures("_soon")

@@ -15,7 +15,7 @@ from support.portability import TOOL_RULES
 from support.tokens import o200k
 from support.upstream import by_the_page, upstream
 
-from octave_mcp.server import file_sources
+from octave_mcp.tools import file_sources
 
 pytestmark = pytest.mark.anyio
 

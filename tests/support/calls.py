@@ -8,8 +8,8 @@ from mcp import Client
 from mcp.types import CallToolResult, TextContent
 from pydantic import SecretStr
 
-from octave_mcp.server import schemas
 from octave_mcp.settings import Settings
+from octave_mcp.tools import schemas
 from support.upstream import Request, Respond, answer, error_envelope, page_answer
 
 KEY = "sk-canary-0123456789"

@@ -11,8 +11,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from octave_mcp.octave.models import GenerateRequest
-from octave_mcp.server import schemas
-from octave_mcp.server.schemas import GENERATE_PERSONAS
+from octave_mcp.tools import schemas
+from octave_mcp.tools.schemas import GENERATE_PERSONAS
 
 FORBIDDEN = {"$ref", "$defs", "anyOf", "oneOf", "allOf", "title", "additionalProperties", "null"}
 

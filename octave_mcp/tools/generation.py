@@ -18,17 +18,17 @@ from octave_mcp.results.generation_failures import FailureWriter
 from octave_mcp.results.generation_list import generation_list_result
 from octave_mcp.results.receipts import receipt
 from octave_mcp.results.wording import general_notes
-from octave_mcp.server.confirmation import agree
-from octave_mcp.server.file_sources import GENERATE_WITH_FILES, MATERIAL_IN_FILES, files_note, read_sources
-from octave_mcp.server.schemas import (
+from octave_mcp.sources.resolve import Place, ReadFile, RequestWithFiles
+from octave_mcp.tools.adapter import Arguments, make_tool, read
+from octave_mcp.tools.confirmation import agree
+from octave_mcp.tools.file_sources import GENERATE_WITH_FILES, MATERIAL_IN_FILES, files_note, read_sources
+from octave_mcp.tools.schemas import (
     GENERATE_PERSONAS,
     GENERATE_PERSONAS_RESULT,
     GET_GENERATION,
     GET_GENERATION_RESULT,
 )
-from octave_mcp.server.services import CallRefused, CallState
-from octave_mcp.server.tool_adapter import Arguments, make_tool, read
-from octave_mcp.sources.resolve import Place, ReadFile, RequestWithFiles
+from octave_mcp.tools.services import CallRefused, CallState
 
 __all__ = ["generate_personas_tool", "generation_so_far", "get_generation_tool"]
 

@@ -22,8 +22,8 @@ from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.results.failures import Code, Failure, Retry
 from octave_mcp.results.shown_oids import ShownOids
-from octave_mcp.server.completions import Completer
 from octave_mcp.settings import Settings
+from octave_mcp.tools.completer import Completer
 
 __all__ = [
     "NO_KEY",

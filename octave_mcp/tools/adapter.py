@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from octave_mcp.cards.mcp_app import app_meta
 from octave_mcp.observability.telemetry import count_call
 from octave_mcp.results.failures import Code, Failure, Retry
-from octave_mcp.server.arguments import ArgumentsError, read_arguments
-from octave_mcp.server.services import CallRefused, CallState
+from octave_mcp.tools.arguments import ArgumentsError, read_arguments
+from octave_mcp.tools.services import CallRefused, CallState
 
 __all__ = ["Arguments", "make_tool", "read"]
 

@@ -15,11 +15,11 @@ from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.results.failures import NOTHING_SENT, Code, Failure, Retry
 from octave_mcp.results.lookups import NO_MATCH, SOME_WORDS, Rows
-from octave_mcp.server.name_search import MatchLevel, find_rows
-from octave_mcp.server.schemas import GENERATE_PERSONAS, LIST_LIBRARY, LIST_LIBRARY_RESULT, Schema
-from octave_mcp.server.services import CallRefused
 from octave_mcp.sources.listing import ListedFile, list_files
 from octave_mcp.sources.resolve import FilesRefused, Place, ReadFile, read_files
+from octave_mcp.tools.name_search import MatchLevel, find_rows
+from octave_mcp.tools.schemas import GENERATE_PERSONAS, LIST_LIBRARY, LIST_LIBRARY_RESULT, Schema
+from octave_mcp.tools.services import CallRefused
 
 __all__ = [
     "FILES",

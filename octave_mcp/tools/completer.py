@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
-from mcp.server.mcpserver import MCPServer
-from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 
 from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.library_kinds import BRAND_VOICES, OFFERINGS, PLAYBOOKS
@@ -19,7 +17,7 @@ from octave_mcp.octave.lookup_models import LibraryRow
 from octave_mcp.octave.models import Persona
 from octave_mcp.results.lookups import row_of
 
-__all__ = ["MAX_VALUES", "Completer", "add_completions"]
+__all__ = ["KIND_OF_ARGUMENT", "MAX_VALUES", "Completer"]
 
 SECONDS = 2.0
 """The longest wait for a look-up; by then the person has typed on."""
@@ -40,24 +38,6 @@ KIND_OF_ARGUMENT = {"offering": OFFERINGS, "playbook": PLAYBOOKS, "voice": BRAND
 """The library's list that has the values of each prompt argument."""
 
 Row = dict[str, Any]
-
-
-def add_completions(server: MCPServer[Any], completer: Callable[[], "Completer | None"]) -> None:
-    """Register completions. `completer` returns that of the current caller, or None if there are no services."""
-
-    async def complete(
-        ref: PromptReference | ResourceTemplateReference,
-        argument: CompletionArgument,
-        _: CompletionContext | None,
-    ) -> Completion | None:
-        arguments = {"oId"} if isinstance(ref, ResourceTemplateReference) else {"persona", *KIND_OF_ARGUMENT}
-        found = completer()
-        if found is None or argument.name not in arguments:
-            return None
-        values = await found.values(argument.name, argument.value)
-        return Completion(values=values, has_more=len(values) == MAX_VALUES)
-
-    server.completion()(complete)  # type: ignore[no-untyped-call]
 
 
 class Completer:

@@ -24,15 +24,16 @@ from octave_mcp.results.failures import explain_lookup, failure_result
 from octave_mcp.results.lookups import NO_MATCH, SOME_WORDS, Rows, page_result, persona_result, row_of
 from octave_mcp.results.wording import general_notes
 from octave_mcp.results.workspace import workspace_result
-from octave_mcp.server.file_sources import (
+from octave_mcp.tools.adapter import Arguments, make_tool, read
+from octave_mcp.tools.file_sources import (
     FILES,
     LIBRARY_RESULT_WITH_FILES,
     LIBRARY_WITH_FILES,
     THE_FILES,
     file_rows,
 )
-from octave_mcp.server.name_search import MatchLevel, find_rows
-from octave_mcp.server.schemas import (
+from octave_mcp.tools.name_search import MatchLevel, find_rows
+from octave_mcp.tools.schemas import (
     CHECK_WORKSPACE,
     CHECK_WORKSPACE_RESULT,
     DEFAULT_LIMIT,
@@ -45,8 +46,7 @@ from octave_mcp.server.schemas import (
     MAX_LIMIT,
     Schema,
 )
-from octave_mcp.server.services import CallRefused, CallState
-from octave_mcp.server.tool_adapter import Arguments, make_tool, read
+from octave_mcp.tools.services import CallRefused, CallState
 
 __all__ = ["NOTHING_LINKED", "lookup_tools", "personas_with_all_words"]
 

@@ -28,7 +28,7 @@ from octave_mcp.octave.text import same_name
 from octave_mcp.results.confirmation import Figures, question
 from octave_mcp.results.failures import NOTHING_SENT, Code, Failure, Retry
 from octave_mcp.results.workspace import balance_of
-from octave_mcp.server.services import CallRefused, CallState
+from octave_mcp.tools.services import CallRefused, CallState
 
 __all__ = ["Agreed", "agree", "explain_rejected_answer"]
 

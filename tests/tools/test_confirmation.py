@@ -12,9 +12,9 @@ from mcp.types import CallToolResult, ElicitRequestFormParams, ElicitRequestPara
 from pydantic import SecretStr
 from support.upstream import Request, Upstream, answer, by_the_page, page_answer, upstream
 
-from octave_mcp.server import confirmation
 from octave_mcp.server.app import build_server
 from octave_mcp.settings import Settings
+from octave_mcp.tools import confirmation
 
 pytestmark = pytest.mark.anyio
 

@@ -30,8 +30,8 @@ from octave_mcp.results.failures import ANSWERS_DISAGREE
 from octave_mcp.results.lookups import NO_MATCH, NOTHING_IN_SECTIONS, SOME_WORDS
 from octave_mcp.results.workspace import NO_BALANCE_NOTE
 from octave_mcp.server.app import build_server
-from octave_mcp.server.lookup_tools import NOTHING_LINKED
 from octave_mcp.settings import Settings
+from octave_mcp.tools.lookups import NOTHING_LINKED
 
 pytestmark = pytest.mark.anyio
 

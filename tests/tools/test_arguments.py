@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octave_mcp.octave.models import GenerateRequest
-from octave_mcp.server.arguments import ADDED_BY_HOSTS, MAX_PROBLEMS, ArgumentsError, read_arguments
-from octave_mcp.server.schemas import GENERATE_PERSONAS
+from octave_mcp.tools.arguments import ADDED_BY_HOSTS, MAX_PROBLEMS, ArgumentsError, read_arguments
+from octave_mcp.tools.schemas import GENERATE_PERSONAS
 
 TEXT = {"type": "TEXT", "value": "notes"}
 GOOD: dict[str, Any] = {"personas": [{"name": "CFO", "sources": [TEXT]}]}

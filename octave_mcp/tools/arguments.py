@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from octave_mcp.octave.decoding import well_formed
-from octave_mcp.octave.text import is_blank
+from octave_mcp.octave.text import is_blank, well_formed
 from octave_mcp.personas.cleaning import clean, shorten
 
 __all__ = ["ADDED_BY_HOSTS", "MAX_PROBLEMS", "Adjustments", "ArgumentsError", "read_arguments"]
