@@ -445,4 +445,4 @@ def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
             drawn[found[2]] = path[-1][1] if path else "Exception"
             path.append((depth, found[2]))
     public = {name: getattr(errors, name) for name in errors.__all__}
-    assert drawn == {name: one.__base__.__name__ for name, one in public.items() if isinstance(one, type)}
+    assert drawn == {name: one.__mro__[1].__name__ for name, one in public.items() if isinstance(one, type)}
