@@ -14,8 +14,8 @@ import anyio
 
 from octave_mcp.commands.output import (
     in_format,
+    progress_lines,
     report,
-    shown_progress,
     status,
     summary,
     unwritable,
@@ -192,8 +192,7 @@ class _Job:
         async with open_call_state(self._settings) as state:
             total = len(self._wanted.personas) if isinstance(self._wanted, GenerateRequest) else None
             try:
-                with shown_progress(total) as bar:
-                    generation = await self._settled(state.generation, bar)
+                generation = await self._settled(state.generation, progress_lines(total))
             except (LedgerError, LimitReached, RecordLost) as error:
                 report(self._explained(error))
                 return FAILED
@@ -215,17 +214,17 @@ class _Job:
         if self._scope:
             self._scope.cancel()
 
-    async def _settled(self, service: GenerationService, bar: Progress) -> Generation | None:
+    async def _settled(self, service: GenerationService, progress: Progress) -> Generation | None:
         """Return what is wanted when it is settled; None if there is no such generation, or if the run has to end."""
         with anyio.CancelScope() as self._scope:
             if self._is_ending:
                 self._cancel()
             if isinstance(self._wanted, GenerateRequest):
                 started = await service.generate(
-                    self._wanted, seconds=0, progress=bar, new=self._new, preview=self._preview
+                    self._wanted, seconds=0, progress=progress, new=self._new, preview=self._preview
                 )
                 self._id = started.id
-            return await service.collect(self._id or "", seconds=math.inf, progress=bar)
+            return await service.collect(self._id or "", seconds=math.inf, progress=progress)
         return None
 
     def _print(self, generation: Generation) -> int:

@@ -6,17 +6,16 @@ import time
 from urllib.parse import urlsplit
 
 import anyio
-from pydantic import SecretStr
 
 from octave_mcp.commands.doctor_checks import SET_KEY, Report
 from octave_mcp.commands.spending_preview import credit_counts
-from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import Busy, KeyProblem, OctaveError, SetupProblem
 from octave_mcp.octave.lookup_client import LookupClient
 from octave_mcp.octave.lookup_models import Credits, Workspace
 from octave_mcp.octave.proxy import route_to
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.settings import DEFAULT_BASE_URL, Settings
+from octave_mcp.tools.services import octave_client, server_key
 
 __all__ = ["check_octave"]
 
@@ -36,15 +35,15 @@ _SET_ORIGIN = f"set OCTAVE_BASE_URL to Octave's own origin, by default {DEFAULT_
 
 async def check_octave(report: Report, settings: Settings) -> tuple[Workspace | None, float]:
     """Check the key and the way to Octave. Return Octave's answer, if there is one, and when it came."""
-    has_key = settings.sandbox or settings.api_key is not None
+    key = server_key(settings)
     reached = await _origin(report, settings)
-    if not (has_key and reached):
-        why = "the origin is not reached" if has_key else "there is no key to ask with"
+    if key is None or not reached:
+        why = "the origin is not reached" if key else "there is no key to ask with"
         report.skip(why, "certificate", "key valid", "workspace", "credits")
         return None, 0.0
     workspace, problem = None, None
     try:
-        async with _client(settings) as client:
+        async with octave_client(settings, key) as client:
             workspace = await LookupClient(client, seconds=LOOK_UP_SECONDS).workspace()
     except OctaveError as error:
         problem = error
@@ -95,14 +94,6 @@ async def _origin(report: Report, settings: Settings) -> bool:
         report.ok("origin", f"{origin} is reachable" + (f" through the proxy {host}:{port}" if proxy else ""))
         return True
     return False
-
-
-def _client(settings: Settings) -> OctaveClient:
-    if not settings.sandbox:
-        return OctaveClient(settings.base_url, settings.api_key)
-    from octave_mcp.sandbox import build_sandbox
-
-    return OctaveClient("http://localhost", SecretStr("sandbox"), app=build_sandbox())
 
 
 def _certificate(report: Report, settings: Settings, problem: OctaveError | None) -> bool:

@@ -6,8 +6,7 @@ A tool's result says the same to a model, which has other tools to turn to.
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from octave_mcp.generation.outcome import Generation, NameExists
@@ -21,8 +20,8 @@ from octave_mcp.personas.summary import condense
 __all__ = [
     "credits_text",
     "in_format",
+    "progress_lines",
     "report",
-    "shown_progress",
     "status",
     "summary",
     "unwritable",
@@ -189,43 +188,20 @@ def _problem(error: OctaveError, generation: str) -> str:
 # --- Progress ---------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def shown_progress(total: int | None) -> Iterator[Progress]:
-    """Show progress on stderr until the end of the block, if that is a terminal, and yield what receives it.
+def progress_lines(total: int | None) -> Progress:
+    """Return what prints progress on stderr, a line for each change; nothing is printed if that is no terminal.
 
-    It is rich's bar with the extra `terminal`, else a line for each change. rich is an extra since httpx loads it
-    wherever it is installed, which would slow each start of the server by a tenth. `total` is None if it is not known
-    yet.
+    `total` is None if it is not known yet.
     """
     if sys.stderr is None or not sys.stderr.isatty():
-        yield no_progress
-        return
-    text = "collecting" if total is None else f"0 of {total} ready"
-    try:
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bar
-    except ImportError:
-        yield _lines(text)
-        return
-    with Bar(BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(text, total=total)
+        return no_progress
+    shown = "collecting" if total is None else f"0 of {total} ready"
+    report(shown)
 
-        async def update(progress: float, count: int, message: str) -> None:
-            bar.update(task, completed=progress, total=count, description=message)
-
-        yield update
-
-
-def _lines(first: str) -> Progress:
-    """Return what prints each message that differs from the last."""
-    shown = first
-
-    async def print_line(_: float, __: int, message: str) -> None:
+    async def print_change(_: float, __: int, message: str) -> None:
         nonlocal shown
         if message != shown:
             shown = message
-            print(message, file=sys.stderr, flush=True)
+            report(message)
 
-    print(first, file=sys.stderr, flush=True)
-    return print_line
+    return print_change

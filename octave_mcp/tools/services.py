@@ -33,6 +33,7 @@ __all__ = [
     "TenantServices",
     "configured_ledger",
     "current_state",
+    "octave_client",
     "open_call_state",
     "open_services",
     "server_key",
@@ -148,7 +149,7 @@ async def open_services(settings: Settings, ledger: Ledger, key: SecretStr) -> A
         allow_same_name=settings.allow_same_name,
     )
     async with (
-        _client(settings, key) as client,
+        octave_client(settings, key) as client,
         open_service(client, ledger, tenant_of(settings, key), limits) as generation,
     ):
         reader = LookupClient(client, seconds=settings.window_seconds)
@@ -170,7 +171,8 @@ def configured_ledger(settings: Settings) -> Ledger:
     return open_ledger(settings.state_url, settings.ledger_path)
 
 
-def _client(settings: Settings, key: SecretStr) -> OctaveClient:
+def octave_client(settings: Settings, key: SecretStr) -> OctaveClient:
+    """Return a client of Octave, or of a sandbox in this process. The caller enters and leaves it."""
     if not settings.sandbox:
         return OctaveClient(settings.base_url, key)
     from octave_mcp.sandbox import build_sandbox  # noqa: PLC0415 - only a sandboxed server pays for its import

@@ -59,7 +59,7 @@ def with_workspace(octave: Upstream) -> Respond:
 
 
 async def test_a_file_becomes_summaries(tmp_path: Path) -> None:
-    """What leaves is the body, a persona a POST; without a terminal there is no bar."""
+    """What leaves is the body, a persona a POST; without a terminal there is no progress."""
     (tmp_path / "body.json").write_text(body("CISO", "CFO", playbookOId="pb_1"), encoding="utf-8")
     async with upstream(by_the_page) as octave:
         ran = await run("generate", str(tmp_path / "body.json"), env=environment(octave))
@@ -470,8 +470,8 @@ async def test_what_fails_while_a_person_reads_the_question_is_not_sent_with_the
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal of another kind")
-async def test_on_a_terminal_a_bar_shows_how_far_it_is() -> None:
-    """It is rewritten in place."""
+async def test_on_a_terminal_lines_say_how_far_it_is() -> None:
+    """There is a line for each change."""
     ours, theirs = os.openpty()
     async with upstream(by_the_page) as octave:
         process = await asyncio.create_subprocess_exec(
