@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.config import JsonDict
@@ -17,10 +17,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from octave_mcp.values import (
     KEY_RULE,
-    UNEXPANDED,
     address_in,
     allowed_values,
     expand_home,
+    is_placeholder,
     is_sendable,
     secret_in,
     this_machine,
@@ -254,7 +254,8 @@ class Settings(BaseSettings):
         value = without_quotes(value)
         if not value:
             raise PydanticUseDefault
-        if UNEXPANDED.search(value):
+        field = cls.model_fields[info.field_name or ""]
+        if is_placeholder(value, secret=SecretStr in get_args(field.annotation)):
             source = " (your Octave key is in Octave: Settings > API Keys)" if info.field_name == "api_key" else ""
             raise ValueError(
                 f"still contains a placeholder such as ${{NAME}}, <name> or YOUR_KEY: put the value{source} in its "

@@ -14,9 +14,9 @@ __all__ = [
     "KEY_RULE",
     "REMOVED",
     "SHORTEST_SECRET",
-    "UNEXPANDED",
     "address_in",
     "expand_home",
+    "is_placeholder",
     "is_sendable",
     "secret_in",
     "this_machine",
@@ -24,12 +24,13 @@ __all__ = [
     "without_quotes",
 ]
 
-UNEXPANDED = re.compile(
-    r"\$\{[^}]*\}|\{\{.*\}\}|\{env:\w+\}|^\$(env:)?[A-Za-z_]\w*(?=$|[/\\])|^%\w+%|^<.*>$"
-    r"|^(your|my)[-_ ](\w+[-_ ])?api[-_ ]?key([-_ ]here)?$|^change[-_ ]?me$|^[*x.…]{3,}$",
-    re.IGNORECASE,
+_UNEXPANDED = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|\{env:\w+\}|^\$(env:)?[A-Za-z_]\w*(?=$|[/\\])|^%\w+%|^<.*>$")
+"""A variable that nobody replaced with its value, such as `${OCTAVE_API_KEY}` or `<name>`."""
+
+_STAND_IN = re.compile(
+    r"^(your|my)[-_ ](\w+[-_ ])?api[-_ ]?key([-_ ]here)?$|^change[-_ ]?me$|^[*x.…]{3,}$", re.IGNORECASE
 )
-"""A placeholder, such as `${OCTAVE_API_KEY}` or `YOUR_API_KEY`, that nobody replaced with a value."""
+"""Words that stand for a secret in examples, such as `YOUR_API_KEY`."""
 
 SENDABLE = re.compile(r"[\x21-\x7e]+")
 """Characters that a header carries without ambiguity: printable ASCII without spaces."""
@@ -60,6 +61,11 @@ def without_quotes(text: str) -> str:
     return text
 
 
+def is_placeholder(value: str, *, secret: bool = False) -> bool:
+    """Return whether this stands for a value that nobody put in its place. `secret`: the value is a key or a token."""
+    return bool(_UNEXPANDED.search(value) or (secret and _STAND_IN.search(value)))
+
+
 def expand_home(path: str | Path) -> Path:
     """Return a path with its `~` expanded. Raises ValueError if there is no such home folder."""
     try:
@@ -88,7 +94,10 @@ def secret_in(path: Path | None) -> SecretStr | None:
             content = file.read(MAX_KEY_BYTES + 1)
         if len(content) > MAX_KEY_BYTES:
             raise ValueError("names a file that is too large to be a key file")
-        return SecretStr(without_quotes(content.decode("utf-8-sig")))
+        text = without_quotes(content.decode("utf-8-sig"))
+        if is_placeholder(text, secret=True):
+            raise ValueError("names a file that still contains a placeholder: put your Octave API key in its place")
+        return SecretStr(text)
     except FileNotFoundError:
         raise ValueError("names a file that does not exist") from None
     except UnicodeDecodeError:
@@ -104,7 +113,7 @@ def is_sendable(secret: SecretStr) -> bool:
     key = secret.get_secret_value().strip()
     if not key:
         return True
-    if UNEXPANDED.search(key) or key[0] in QUOTES or key[-1] in QUOTES or key.startswith("OCTAVE_API_KEY="):
+    if is_placeholder(key, secret=True) or key[0] in QUOTES or key[-1] in QUOTES or key.startswith("OCTAVE_API_KEY="):
         return False
     return SENDABLE.fullmatch(key) is not None
 

@@ -125,7 +125,6 @@ def test_a_key_file_with_anything_else_is_refused(
     [
         *("${OCTAVE_API_KEY}", "$OCTAVE_API_KEY", " ${user_config.api_key} ", "${input:key}", "%OCTAVE_KEY%"),
         *("{env:OCTAVE_API_KEY}", "$env:OCTAVE_API_KEY"),
-        *("YOUR_API_KEY", "your-octave-api-key", "my_api_key_here", "changeme", "****", "xxxxxxxx", "..."),
         *("{{KEY}}", "<api-key>", "<your Octave API key>", '"${KEY}"', "$HOME/octave.key", "%APPDATA%\\octave.key"),
     ],
 )
@@ -134,6 +133,20 @@ def test_a_variable_that_the_client_did_not_fill_in_is_refused(
 ) -> None:
     """The message has the name of the setting, and says who should have filled it in."""
     assert refused(monkeypatch, **{name: value}).startswith(f"{name} still contains a placeholder")
+
+
+@pytest.mark.parametrize(
+    "value", ["YOUR_API_KEY", "your-octave-api-key", "my_api_key_here", "changeme", "****", "xxxxxxxx", "..."]
+)
+def test_words_that_stand_for_a_key_are_refused_as_a_key_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str
+) -> None:
+    """The message says so, in a variable and in a file; a folder may be named so."""
+    assert refused(monkeypatch, OCTAVE_API_KEY=value).startswith("OCTAVE_API_KEY still contains a placeholder")
+    (tmp_path / "key").write_text(value, encoding="utf-8")
+    text = refused(monkeypatch, OCTAVE_API_KEY="", OCTAVE_API_KEY_FILE=str(tmp_path / "key"))
+    assert text.startswith("OCTAVE_API_KEY_FILE names a file that still contains a placeholder")
+    assert read(monkeypatch, OCTAVE_API_KEY_FILE="", OCTAVE_MCP_FOLDERS=value).folders[0].name == value
 
 
 def test_a_key_file_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

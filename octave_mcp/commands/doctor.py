@@ -30,7 +30,7 @@ from octave_mcp.commands.process import BAD_SETTINGS, FAILED, from_command_line
 from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.personas.cleaning import shorten
 from octave_mcp.settings import SettingsError, environment_value, load_settings
-from octave_mcp.values import UNEXPANDED
+from octave_mcp.values import is_placeholder
 
 __all__ = ["add_arguments", "run"]
 
@@ -170,9 +170,9 @@ def _environment(report: Report, client: Client, entry: Entry) -> dict[str, str]
             where = "and is asked for by the client" if client.asks else f"where {client.title} is started"
             report.warn("environment", f"{name} is not set here; it has to be set {where}")
         found[name] = own or ""
-    if any(UNEXPANDED.search(value) for value in found.values()):
-        names = ", ".join(name for name, value in found.items() if UNEXPANDED.search(value))
-        report.fail("environment", f"{names} still contains a placeholder: put the value in its place")
+    secret = KEY.variable
+    if names := [name for name, value in found.items() if is_placeholder(value, secret=name == secret)]:
+        report.fail("environment", f"{', '.join(names)} still contains a placeholder: put the value in its place")
     return found
 
 

@@ -25,7 +25,7 @@ from octave_mcp.clients.json_text import parsed, with_item, with_member
 from octave_mcp.clients.model import NAME, Client, Connection
 from octave_mcp.clients.table import BY_NAME, CLIENTS
 from octave_mcp.commands import config
-from octave_mcp.values import UNEXPANDED
+from octave_mcp.values import is_placeholder
 
 SECRET = "sk-canary-0123456789"
 COMMAND = str(Path(sys.executable).with_name("octave-personas-mcp"))
@@ -151,7 +151,7 @@ def test_the_key_is_filled_in_by_the_client_or_is_a_placeholder(
     words = FILLED.get(client.name, "<your Octave API key>")
     value = words.format(name="OCTAVE_API_KEY", input="octave-api-key")
     assert entry.get("env", entry.get("environment")) == {"OCTAVE_API_KEY": value}
-    assert UNEXPANDED.search(value) or client.name == "opencode"  # which puts nothing in place of what is not set
+    assert is_placeholder(value) or client.name == "opencode"  # which puts nothing in place of what is not set
 
 
 @EVERY_CLIENT
