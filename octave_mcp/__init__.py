@@ -5,5 +5,3 @@ This module stays light on purpose: importing it loads neither the MCP SDK nor a
 
 __version__ = "0.1.0"
 __distribution__ = "octave-personas-mcp"
-
-__all__ = ["__distribution__", "__version__"]

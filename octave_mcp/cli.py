@@ -21,8 +21,6 @@ from octave_mcp.commands.process import FAILED, INTERRUPTED
 from octave_mcp.observability.environment import drop_unusable_variables
 from octave_mcp.streams import prepare_standard_streams
 
-__all__ = ["main"]
-
 _NO_COMMAND = re.compile(r"argument COMMAND: invalid choice: '(.*?)'")
 
 DESCRIPTION = """\

@@ -28,17 +28,6 @@ from octave_mcp.values import (
     without_quotes,
 )
 
-__all__ = [
-    "PERSON",
-    "Settings",
-    "SettingsError",
-    "environment_value",
-    "load",
-    "load_settings",
-    "misspelt_settings",
-    "setting_name",
-]
-
 PERSON: JsonDict = {"audience": "person"}
 """Marks a setting that a person who uses the server may need. The others are for whoever operates it."""
 

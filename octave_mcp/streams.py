@@ -8,8 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 
-__all__ = ["RETRY_SECONDS", "BackgroundWriter", "prepare_standard_streams"]
-
 RETRY_SECONDS = 0.02
 """Pause before using a descriptor again that does not block and is not ready."""
 

@@ -10,20 +10,6 @@ import platformdirs
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-__all__ = [
-    "KEY_RULE",
-    "REMOVED",
-    "SHORTEST_SECRET",
-    "address_in",
-    "expand_home",
-    "is_placeholder",
-    "is_sendable",
-    "secret_in",
-    "this_machine",
-    "user_data_path",
-    "without_quotes",
-]
-
 _UNEXPANDED = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|\{env:\w+\}|^\$(env:)?[A-Za-z_]\w*(?=$|[/\\])|^%\w+%|^<.*>$")
 """A variable that nobody replaced with its value, such as `${OCTAVE_API_KEY}` or `<name>`."""
 

@@ -11,8 +11,6 @@ from typing import Any
 from mcp.server.apps import APP_MIME_TYPE, Apps
 from mcp.server.mcpserver.resources import FileResource
 
-__all__ = ["APP_URI", "PAGE", "app_meta", "personas_app"]
-
 APP_URI = "ui://octave/personas.html"
 """The address of the page, which hosts read as a resource."""
 

@@ -7,21 +7,6 @@ from urllib.parse import quote, urlencode
 
 from octave_mcp.clients.model import KEY, TOKEN, Client, Connection, Entry, Secret
 
-__all__ = [
-    "add_claude",
-    "add_code",
-    "add_copilot",
-    "add_gemini",
-    "codex_entry",
-    "configuration",
-    "continue_entry",
-    "document",
-    "goose_entry",
-    "install_link",
-    "opencode_entry",
-    "usual_entry",
-]
-
 STARTUP_SECONDS = 30
 """Codex's limit for a start. The server starts in about one second; after an update, on a busy machine, in several."""
 

@@ -19,8 +19,6 @@ from octave_mcp.clients.json_text import parsed, with_item, with_member
 from octave_mcp.clients.model import Client, Connection, Entry
 from octave_mcp.values import expand_home
 
-__all__ = ["CannotWrite", "NameTaken", "client_file", "read_servers", "write_entry"]
-
 MAX_FILE_BYTES = 16_000_000
 """Bound on what is read of a file. Settings of people have some kilobytes."""
 

@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 from octave_mcp.values import expand_home
 
-__all__ = ["KEY", "NAME", "TOKEN", "Client", "Connection", "Entry", "Secret"]
-
 NAME = "octave-personas"
 """The name of the server in a configuration, unless a person gives another."""
 

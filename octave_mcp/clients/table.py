@@ -18,8 +18,6 @@ from octave_mcp.clients.entries import (
 )
 from octave_mcp.clients.model import Client
 
-__all__ = ["BY_NAME", "CLIENTS"]
-
 CLIENTS = (
     # modelcontextprotocol.io, "Connect to local MCP servers"; the bridge: mcp-remote 0.15, README.
     Client(

@@ -6,8 +6,6 @@ makes the start of the server slower.
 
 from collections.abc import Mapping
 
-__all__ = ["COMMANDS", "WITH_SANDBOX"]
-
 COMMANDS: Mapping[str, str] = {
     "demo": "see the server work on sample data: a real client and three personas, no key needed",
     "config": "print or write a client's configuration of this server",

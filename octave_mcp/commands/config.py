@@ -22,8 +22,6 @@ from octave_mcp.clients.model import KEY, NAME, TOKEN, Client, Connection, Secre
 from octave_mcp.clients.table import BY_NAME, CLIENTS
 from octave_mcp.values import address_in, expand_home, this_machine
 
-__all__ = ["add_arguments", "client_named", "run", "started_by"]
-
 FAILED, UNUSABLE = 1, 2
 """Exit codes: the file could not be written; what was asked for contradicts itself."""
 

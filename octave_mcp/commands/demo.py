@@ -18,8 +18,6 @@ from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.personas.tokens import estimate
 from octave_mcp.sandbox import build_sandbox
 
-__all__ = ["add_arguments", "run", "run_demo"]
-
 _TEXT = (
     "Our best conversations are with the CISO of a regional bank. Every quarter the auditors ask for evidence of "
     "access reviews, and her team spends three weeks collecting screenshots. She worries about vendor risk, and about "

@@ -32,8 +32,6 @@ from octave_mcp.personas.cleaning import shorten
 from octave_mcp.settings import SettingsError, environment_value, load_settings
 from octave_mcp.values import is_placeholder
 
-__all__ = ["add_arguments", "run"]
-
 START_SECONDS = 30.0
 """Bound on the start of the server and its first answers; clients wait as long."""
 

@@ -18,17 +18,6 @@ from octave_mcp.octave.lookup_models import Workspace
 from octave_mcp.personas.cleaning import clean
 from octave_mcp.settings import POSTGRES, Settings, misspelt_settings, setting_name
 
-__all__ = [
-    "SET_KEY",
-    "Report",
-    "check_clock",
-    "check_key",
-    "check_ledger",
-    "check_names",
-    "check_program",
-    "check_unusable_settings",
-]
-
 DISTRIBUTIONS = ("octave-personas-mcp", "mcp", "httpx", "pydantic")
 
 MAX_CLOCK_SECONDS = 60.0

@@ -19,8 +19,6 @@ from octave_mcp.personas.formats import as_csv, as_json, as_markdown, format_of,
 from octave_mcp.settings import Settings, load_settings
 from octave_mcp.tools.services import open_call_state
 
-__all__ = ["add_arguments", "run"]
-
 PAGE = 50
 """Personas in each page of Octave's list."""
 

@@ -36,8 +36,6 @@ from octave_mcp.results.wording import SANDBOX_NOTE
 from octave_mcp.settings import Settings, load_settings
 from octave_mcp.tools.services import open_call_state
 
-__all__ = ["add_arguments", "run"]
-
 NO_KEY = (
     "No Octave API key is set. Set OCTAVE_API_KEY to the key of your Octave workspace (in Octave: Settings > API "
     "Keys), or OCTAVE_API_KEY_FILE to a file that holds it. With --sandbox no key is needed."

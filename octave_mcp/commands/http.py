@@ -14,8 +14,6 @@ from octave_mcp.commands.process import (
 )
 from octave_mcp.values import this_machine
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

@@ -17,8 +17,6 @@ from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.settings import DEFAULT_BASE_URL, Settings
 from octave_mcp.tools.services import octave_client, server_key
 
-__all__ = ["check_octave"]
-
 REACH_SECONDS = 10.0
 """Bound on one connection; whatever answers at all does so sooner."""
 

@@ -17,17 +17,6 @@ from octave_mcp.personas.formats import Format, as_csv, as_markdown, format_of
 from octave_mcp.personas.section_items import plain_oid
 from octave_mcp.personas.summary import condense
 
-__all__ = [
-    "credits_text",
-    "in_format",
-    "progress_lines",
-    "report",
-    "status",
-    "summary",
-    "unwritable",
-    "write",
-]
-
 SUMMARY_TOKENS = 1_000_000
 """For the condensed personas: no model reads them here, so each has all the room that it takes."""
 

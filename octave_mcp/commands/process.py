@@ -15,20 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from octave_mcp.settings import Settings
 
-__all__ = [
-    "BAD_SETTINGS",
-    "FAILED",
-    "INTERRUPTED",
-    "ExitCode",
-    "exit_within",
-    "from_command_line",
-    "loading",
-    "port_number",
-    "settings_or_problem",
-    "shut_down_on_signals",
-    "usable_settings",
-]
-
 FAILED = 1
 BAD_SETTINGS = 2
 INTERRUPTED = 130

@@ -18,8 +18,6 @@ from octave_mcp.sources.resolve import FilesRefused, RequestWithFiles, read_file
 from octave_mcp.tools.arguments import ArgumentsError, read_arguments
 from octave_mcp.tools.schemas import GENERATE_PERSONAS
 
-__all__ = ["Unusable", "read_request"]
-
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 """Encodings of files that begin with a byte order mark, as Excel's "Unicode text" and "CSV UTF-8" do."""
 

@@ -10,8 +10,6 @@ from octave_mcp.commands.process import BAD_SETTINGS, port_number
 from octave_mcp.http.listening import open_sockets
 from octave_mcp.sandbox import build_sandbox
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

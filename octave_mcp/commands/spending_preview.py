@@ -14,8 +14,6 @@ from octave_mcp.results.failures import NOTHING_SENT
 from octave_mcp.settings import Settings
 from octave_mcp.tools.services import open_call_state
 
-__all__ = ["credit_counts", "preview_of"]
-
 NAMES_SHOWN = 30
 """Bounds the names in one line of the preview."""
 

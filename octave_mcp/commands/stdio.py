@@ -13,8 +13,6 @@ from octave_mcp.commands.process import (
     shut_down_on_signals,
 )
 
-__all__ = ["serve_over_stdio"]
-
 GRACE_SECONDS = 5.0
 """After the wait for what was sent, for recording it and for closing: then the process ends, whatever holds it."""
 

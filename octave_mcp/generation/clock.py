@@ -4,8 +4,6 @@ import time
 
 import anyio
 
-__all__ = ["Clock"]
-
 MOVED_SECONDS = 5.0
 """A clock that gains more than this on the time that has passed was moved forward: corrections are smaller."""
 

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 
 import anyio
 
-__all__ = ["ItemEvents", "Subscription"]
-
 
 class Subscription:
     """An event that is set when one of the items changes; until `narrow` is called, when any item changes."""

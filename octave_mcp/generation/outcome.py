@@ -11,18 +11,6 @@ from octave_mcp.octave import errors
 from octave_mcp.octave.errors import NothingCreated, OctaveError, OutcomeUnknown, Refused, Rejected
 from octave_mcp.octave.models import GenerateAnswer, Persona
 
-__all__ = [
-    "Generation",
-    "NameExists",
-    "NotCreated",
-    "NotSent",
-    "Outcome",
-    "Part",
-    "Search",
-    "progress_words",
-    "settles_at",
-]
-
 ERROR_ANSWER_SECONDS = 60.0
 """How long after Octave's own error the persona may still appear in Octave's list."""
 

@@ -13,8 +13,6 @@ from octave_mcp.ledger.records import Item, Namesake
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError
 
-__all__ = ["NameCheck", "Preview", "PreviewPart", "check_names"]
-
 logger = logging.getLogger(__name__)
 
 NAME_CHECK_SECONDS = 5.0

@@ -30,8 +30,6 @@ from octave_mcp.octave.lookup_models import PersonaPage
 from octave_mcp.octave.models import Persona
 from octave_mcp.octave.text import fold_name, same_name, search_word
 
-__all__ = ["Recovery", "find_same_name"]
-
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSES = (1.0, 3.0)

@@ -21,8 +21,6 @@ from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.errors import OctaveError, OutcomeUnknown, Refused
 from octave_mcp.octave.models import GenerateRequest
 
-__all__ = ["Sender", "was_recorded"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -36,8 +36,6 @@ from octave_mcp.observability.telemetry import count_joined
 from octave_mcp.octave.client import OctaveClient
 from octave_mcp.octave.models import GenerateRequest
 
-__all__ = ["GenerationService", "Progress", "no_progress", "open_service"]
-
 HEARTBEAT_SECONDS = 5.0
 """The longest time between two progress reports of a waiting call."""
 

@@ -13,8 +13,6 @@ from octave_mcp.ledger.records import DAY_SECONDS, RequestedPersona, SpendingLim
 from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.octave.text import fold_name, name_key
 
-__all__ = ["Limits", "Tenant"]
-
 
 @dataclass(frozen=True)
 class Limits:

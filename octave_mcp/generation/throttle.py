@@ -12,8 +12,6 @@ import anyio
 from octave_mcp.generation.clock import Clock
 from octave_mcp.octave.errors import Busy, Refused, Unreachable
 
-__all__ = ["Throttle"]
-
 UNREACHABLE_TRIES = 3
 UNREACHABLE_PAUSE_SECONDS = 0.5
 """The pause before the second try. It doubles for the third, and is up to twice as long at random."""

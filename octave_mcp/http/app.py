@@ -37,8 +37,6 @@ from octave_mcp.http.tenants import TenantPool, open_tenant_pool
 from octave_mcp.ledger.records import LedgerError
 from octave_mcp.server.app import make_server
 
-__all__ = ["App", "build_app"]
-
 logger = logging.getLogger(__name__)
 
 READY_SECONDS = 1.0

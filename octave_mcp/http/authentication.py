@@ -14,8 +14,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from octave_mcp.http.credentials import WatchedFile, is_among, read_tokens
 from octave_mcp.http.settings import HttpSettings
 
-__all__ = ["BearerAuthentication", "KeysUnavailable", "StaticTokens", "TokenRefused", "TokenVerifier"]
-
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 10

@@ -13,8 +13,6 @@ from pydantic import SecretStr
 
 from octave_mcp.values import is_sendable
 
-__all__ = ["WatchedFile", "is_among", "read_subject_keys", "read_tokens", "text_of"]
-
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0

@@ -4,8 +4,6 @@ import ipaddress
 import socket
 from contextlib import ExitStack
 
-__all__ = ["bracketed", "open_sockets", "unbracketed"]
-
 BACKLOG = 1024
 """Connections that may wait to be accepted. It bounds a burst of clients that connect at once."""
 

@@ -10,8 +10,6 @@ from http import HTTPStatus
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Negotiation"]
-
 JSON = "application/json"
 SSE = "text/event-stream"
 

@@ -19,8 +19,6 @@ from octave_mcp import __version__
 from octave_mcp.http.authentication import KeysUnavailable, TokenRefused
 from octave_mcp.http.settings import HttpSettings
 
-__all__ = ["JwtVerifier"]
-
 logger = logging.getLogger(__name__)
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")

@@ -11,8 +11,6 @@ from octave_mcp.http.settings import Authentication, HttpSettings
 from octave_mcp.tools.services import NO_KEY, CallRefused, server_key
 from octave_mcp.values import is_sendable
 
-__all__ = ["KEY_HEADER", "KeySource", "key_source"]
-
 KEY_HEADER = "x-octave-api-key"
 """The header with a caller's own key. It has hyphens, as proxies drop names with underscores."""
 

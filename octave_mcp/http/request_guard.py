@@ -15,8 +15,6 @@ from octave_mcp.http.octave_keys import KEY_HEADER
 from octave_mcp.http.settings import Authentication, HttpSettings
 from octave_mcp.server.jsonrpc import Malformed, read_message, repair
 
-__all__ = ["LOCAL_ORIGINS", "AbsoluteTargets", "BodyReader", "LingeringClose", "RequestGuard"]
-
 logger = logging.getLogger(__name__)
 
 BODY_SECONDS: Final = 30.0

@@ -15,8 +15,6 @@ from octave_mcp import __version__
 from octave_mcp.http.octave_keys import KEY_HEADER
 from octave_mcp.http.settings import Authentication, HttpSettings
 
-__all__ = ["MEDIA_TYPE", "NAME", "ServerCard"]
-
 MEDIA_TYPE = "application/mcp-server-card+json"
 
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/v1/server-card.schema.json"

@@ -12,8 +12,6 @@ from octave_mcp.http.credentials import read_subject_keys, read_tokens, text_of
 from octave_mcp.settings import Settings, setting_name
 from octave_mcp.values import address_in, this_machine
 
-__all__ = ["DEFAULT_PATH", "Authentication", "HttpSettings"]
-
 DEFAULT_PATH = "/mcp"
 """Path of the MCP endpoint. It is served at the public URL's path too, if that is another."""
 

@@ -31,8 +31,6 @@ from octave_mcp.tools.services import (
     tenant_of,
 )
 
-__all__ = ["TenantPool", "open_tenant_pool"]
-
 logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 900.0

@@ -15,8 +15,6 @@ from sse_starlette.sse import AppStatus
 from octave_mcp.http.app import build_app
 from octave_mcp.http.settings import HttpSettings
 
-__all__ = ["build_web_server", "serve"]
-
 LAST_SECONDS = 0.25
 """Seconds at shutdown for requests on connections that were accepted already."""
 

@@ -5,8 +5,6 @@ from pathlib import Path
 from octave_mcp.ledger.ledger import Ledger
 from octave_mcp.ledger.records import LedgerError
 
-__all__ = ["open_ledger"]
-
 
 def open_ledger(url: str | None, path: Path | None) -> Ledger:
     """Return the ledger at a `postgresql://` address; else in the file at `path`, or in memory if that is None.

@@ -38,8 +38,6 @@ from octave_mcp.ledger.records import (
     Transaction,
 )
 
-__all__ = ["RIVAL_SECONDS", "Ledger", "new_generation_id"]
-
 logger = logging.getLogger(__name__)
 
 MAX_UNREADABLE = 20

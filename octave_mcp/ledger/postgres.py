@@ -21,8 +21,6 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from octave_mcp.ledger.records import LedgerError, Transaction
 from octave_mcp.ledger.schema import SCHEMA, SCHEMA_VERSION
 
-__all__ = ["PostgresDatabase"]
-
 logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 8

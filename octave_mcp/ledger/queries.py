@@ -19,20 +19,6 @@ from octave_mcp.ledger.records import (
     Transaction,
 )
 
-__all__ = [
-    "ITEM_COLUMNS",
-    "LIST_LAG_SECONDS",
-    "check_limits",
-    "end_leases",
-    "find_earlier",
-    "find_namesakes",
-    "forget",
-    "item_from",
-    "read_generation",
-    "read_generations",
-    "spending",
-]
-
 _COLUMNS = tuple(field.name for field in fields(Item))
 ITEM_COLUMNS = ", ".join(f"items.{column}" for column in _COLUMNS)
 _JOIN_ORDER = (State.CREATED, State.SENT, State.QUEUED, State.UNKNOWN)

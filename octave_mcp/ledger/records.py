@@ -19,27 +19,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol, TypeVar
 
-__all__ = [
-    "DAY_SECONDS",
-    "LEASE_SECONDS",
-    "RETENTION_SECONDS",
-    "Cursor",
-    "Database",
-    "GenerationRecord",
-    "Item",
-    "LedgerError",
-    "LimitReached",
-    "Match",
-    "Namesake",
-    "RecordLost",
-    "RequestedPersona",
-    "Spending",
-    "SpendingLimits",
-    "Started",
-    "State",
-    "Transaction",
-]
-
 LEASE_SECONDS = 30.0
 """How long an item stays live after its owner last renewed it. Owners renew three times as often."""
 

@@ -1,7 +1,5 @@
 """The tables of the ledger, the same in every database."""
 
-__all__ = ["SCHEMA", "SCHEMA_VERSION"]
-
 SCHEMA_VERSION = 2
 
 SCHEMA = (

@@ -22,8 +22,6 @@ import anyio.to_thread
 from octave_mcp.ledger.records import LedgerError, Transaction
 from octave_mcp.ledger.schema import SCHEMA, SCHEMA_VERSION
 
-__all__ = ["SqliteDatabase"]
-
 logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 2.0

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
 
-__all__ = ["drop_unusable_variables", "set_up_telemetry"]
-
 _LOADED_AT_IMPORT = {"OTEL_PYTHON_CONTEXT": "opentelemetry_context", "OTEL_PROPAGATORS": "opentelemetry_propagator"}
 """The entry point group of each variable whose named parts OpenTelemetry loads when it is imported."""
 

@@ -23,8 +23,6 @@ from opentelemetry.trace import Status, set_tracer_provider
 from octave_mcp import __version__
 from octave_mcp.observability.telemetry import SCOPE
 
-__all__ = ["start_export"]
-
 END_SECONDS = 2.5
 """Seconds at the end of the process in which the remaining batches are sent; then they are dropped."""
 

@@ -21,8 +21,6 @@ from octave_mcp.observability.telemetry import active_ids
 from octave_mcp.streams import BackgroundWriter
 from octave_mcp.values import REMOVED, SHORTEST_SECRET
 
-__all__ = ["Secrets", "configure_logging"]
-
 MAX_SECRETS = 1000
 """Most secrets that are remembered. Beyond it the oldest is dropped; a team's server adds one for each caller's key."""
 

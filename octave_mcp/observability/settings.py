@@ -2,8 +2,6 @@
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["TelemetrySettings", "load_telemetry_settings"]
-
 
 class TelemetrySettings(BaseSettings):
     """Those of OpenTelemetry's own variables that say whether anything is sent; its SDK reads the others."""

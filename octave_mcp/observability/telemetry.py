@@ -22,18 +22,6 @@ from octave_mcp import __version__
 if TYPE_CHECKING:
     from opentelemetry.metrics import Counter, Histogram
 
-__all__ = [
-    "SCOPE",
-    "Attributes",
-    "active_ids",
-    "client_span",
-    "count_call",
-    "count_joined",
-    "count_outcome",
-    "count_recovered",
-    "time_request",
-]
-
 SCOPE = "octave-personas-mcp"
 """The instrumentation scope of all spans and metrics, and the service's name unless OTEL_SERVICE_NAME gives another."""
 

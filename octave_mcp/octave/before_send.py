@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 
 import anyio
 
-__all__ = ["BeforeSend", "SendGate", "Withheld", "send_after"]
-
 BeforeSend = Callable[[], Awaitable[None]]
 """Is awaited before the first byte of a request leaves. If it raises, nothing is sent."""
 

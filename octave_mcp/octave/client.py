@@ -17,8 +17,6 @@ from octave_mcp.octave.lookup_models import LibraryPage, PersonaAnswer, PersonaP
 from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
 from octave_mcp.octave.transport import MAX_UNREADABLE_BYTES, Transport
 
-__all__ = ["OctaveClient", "QueryType"]
-
 DEADLINE_SECONDS = 600.0
 """Bounds a POST from the call to the last byte. Octave publishes no figure; a language model writes the persona, which
 takes seconds to minutes. The HTTP library's read timeout is for each chunk and bounds nothing."""

@@ -23,23 +23,6 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, TypedDict, Unpack
 
-__all__ = [
-    "Busy",
-    "InputProblem",
-    "KeyProblem",
-    "NoCredits",
-    "NothingCreated",
-    "OctaveError",
-    "OutcomeUnknown",
-    "Refused",
-    "Rejected",
-    "SetupProblem",
-    "Unreachable",
-    "error_for_status",
-    "message_in",
-    "request_id_in",
-]
-
 
 class Details(TypedDict, total=False):
     """Details of a failed call, as far as they are known."""

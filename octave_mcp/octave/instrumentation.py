@@ -17,8 +17,6 @@ from opentelemetry.trace import Span, StatusCode
 from octave_mcp.observability.telemetry import Attributes, client_span, time_request
 from octave_mcp.octave import errors
 
-__all__ = ["Call", "instrumented"]
-
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)

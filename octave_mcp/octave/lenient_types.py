@@ -10,8 +10,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Answer", "Flag", "Metadata", "Number", "Text", "Texts", "WithMetadata", "mapping", "mappings"]
-
 
 def _text(value: object) -> str | None:
     """Return a string as it is, a number as its digits, and None for anything else."""

@@ -7,8 +7,6 @@ here and rows for it to `octave_mcp/sandbox/library.py`.
 
 from dataclasses import dataclass
 
-__all__ = ["BRAND_VOICES", "KINDS", "OFFERINGS", "PLAYBOOKS", "RESOURCES", "Kind", "kind_in_message"]
-
 
 @dataclass(frozen=True)
 class Kind:

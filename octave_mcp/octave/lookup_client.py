@@ -18,8 +18,6 @@ from octave_mcp.octave.library_kinds import Kind
 from octave_mcp.octave.lookup_models import LibraryPage, LibraryRow, PersonaPage, Workspace
 from octave_mcp.octave.models import Persona
 
-__all__ = ["LookupClient"]
-
 TRIES = 3
 """Bounds how often a look-up is sent. A fault that lasts longer is reported to the person."""
 

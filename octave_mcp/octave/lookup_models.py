@@ -12,9 +12,6 @@ from pydantic import BeforeValidator, Field, model_validator
 from octave_mcp.octave.lenient_types import Answer, Flag, Number, Text, WithMetadata, mapping, mappings
 from octave_mcp.octave.models import Persona
 
-__all__ = ["Credits", "LibraryPage", "LibraryRow", "Page", "PersonaAnswer", "PersonaPage", "Workspace"]
-
-
 MAX_ROWS = 1000
 """Bounds the rows that are read of one page: nobody asks for more, and each takes time to read."""
 

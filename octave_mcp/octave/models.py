@@ -27,19 +27,6 @@ from pydantic_core import PydanticCustomError
 from octave_mcp.octave.lenient_types import Answer, Flag, Text, Texts, WithMetadata, mapping, mappings
 from octave_mcp.octave.text import is_blank, is_visible, strip_invisible
 
-__all__ = [
-    "CustomField",
-    "GenerateAnswer",
-    "GenerateRequest",
-    "LinkingStrategy",
-    "NonBlank",
-    "Persona",
-    "PersonaData",
-    "PersonaRequest",
-    "QualifyingQuestion",
-    "Source",
-]
-
 # --- Requests ---------------------------------------------------------------------------------------------------------
 
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-__all__ = ["Proxy", "Route", "route_to"]
-
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 """The kinds of proxies that can be used, and their ports."""
 

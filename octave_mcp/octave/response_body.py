@@ -20,8 +20,6 @@ import httpx
 from octave_mcp.octave.text import well_formed
 from octave_mcp.values import REMOVED, SHORTEST_SECRET
 
-__all__ = ["MAX_ANSWER_BYTES", "MAX_LOOK_UP_BYTES", "BodyError", "decode", "inflate", "read_body"]
-
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """Bounds the answer to a POST: a persona's record is a few kilobytes, so this is hundreds of them."""
 

@@ -13,8 +13,6 @@ its own, come last: the sender knows these best.
 from dataclasses import dataclass
 from enum import Enum, auto
 
-__all__ = ["LIST_SECTIONS", "SECTIONS", "Content", "Section"]
-
 
 class Content(Enum):
     """The place and form of a section in Octave's record of a persona."""

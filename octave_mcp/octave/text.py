@@ -6,17 +6,6 @@ Octave may store a name not quite as it was sent: trimmed, with white space fold
 import re
 import unicodedata
 
-__all__ = [
-    "fold_name",
-    "is_blank",
-    "is_visible",
-    "name_key",
-    "same_name",
-    "search_word",
-    "strip_invisible",
-    "well_formed",
-]
-
 _WITHOUT_GLYPH = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )

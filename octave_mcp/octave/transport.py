@@ -29,8 +29,6 @@ from octave_mcp.octave.proxy import Proxy, Route, route_to
 from octave_mcp.octave.response_body import BodyError, decode, read_body
 from octave_mcp.values import REMOVED
 
-__all__ = ["MAX_UNREADABLE_BYTES", "Transport"]
-
 logger = logging.getLogger(__name__)
 
 CONNECTION_SECONDS = 30.0

@@ -24,8 +24,6 @@ from itertools import groupby
 
 from octave_mcp.octave.text import is_visible
 
-__all__ = ["clean", "clean_lines", "shorten"]
-
 _MAX_MARKS = 4
 _VIRAMA_CLASS = 9
 """The canonical combining class of viramas."""

@@ -11,8 +11,6 @@ from octave_mcp.octave.models import Persona
 from octave_mcp.octave.sections import SECTIONS
 from octave_mcp.personas.record import Record, record
 
-__all__ = ["FORMATS", "Format", "as_csv", "as_json", "as_markdown", "format_of", "job_titles_csv"]
-
 Format = Literal["text", "markdown", "csv", "json"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 

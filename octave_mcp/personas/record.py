@@ -21,8 +21,6 @@ from octave_mcp.personas.cleaning import clean, clean_lines, shorten
 from octave_mcp.personas.section_items import display_name, plain_oid
 from octave_mcp.personas.tokens import cost
 
-__all__ = ["RECORD_SECTIONS", "Record", "record"]
-
 _QUESTIONS = "qualifyingQuestions"
 
 _LABELS = {

@@ -12,8 +12,6 @@ from octave_mcp.octave.models import Persona, QualifyingQuestion
 from octave_mcp.octave.sections import Content, Section
 from octave_mcp.personas.cleaning import clean
 
-__all__ = ["MAX_ITEM_CHARACTERS", "display_name", "first_sentence", "items_of", "plain_oid"]
-
 MAX_ITEM_CHARACTERS = 320
 """Characters of an item that a condensed persona shows: a longer one would displace several that say more."""
 

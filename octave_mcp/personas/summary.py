@@ -27,8 +27,6 @@ from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.section_items import MAX_ITEM_CHARACTERS, display_name, items_of, plain_oid
 from octave_mcp.personas.tokens import fits
 
-__all__ = ["Condensed", "condense"]
-
 _MIN_ITEMS = 2
 """Items of a condensed persona: with less than a job title and an objective it is shown by name."""
 

@@ -11,8 +11,6 @@ import re
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["cost", "estimate", "fits"]
-
 _PIECE = re.compile(
     r'"(?:[,:]|:\[|\],|\},\{)"'  # what stands between the strings of compact JSON
     r"|[A-Z]?[a-z]{1,40}|[A-Z]{1,40}"  # words, and the parts of one in CamelCase

@@ -9,8 +9,6 @@ from octave_mcp.personas.section_items import plain_oid
 from octave_mcp.results.receipts import MAX_DETAILED, fields_asked_for, sources_asked_for
 from octave_mcp.results.wording import first_few, plain_number, quoted
 
-__all__ = ["Figures", "question"]
-
 MAX_NAMES = 50
 """Personas to be created that are named; more are counted. One call may ask for 25, unless the operator allows more."""
 

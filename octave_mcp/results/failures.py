@@ -19,21 +19,6 @@ from octave_mcp.octave.errors import OctaveError
 from octave_mcp.octave.library_kinds import KINDS, kind_in_message
 from octave_mcp.personas.cleaning import clean, shorten
 
-__all__ = [
-    "ANSWERS_DISAGREE",
-    "MAY_EXIST",
-    "MESSAGE_CHARACTERS",
-    "NOTHING_CREATED",
-    "NOTHING_SENT",
-    "Code",
-    "Failure",
-    "Retry",
-    "explain",
-    "explain_lookup",
-    "failure_result",
-    "request_id",
-]
-
 
 class Code(StrEnum):
     """Every kind of failure, as results name it."""

@@ -18,15 +18,6 @@ from octave_mcp.results.failures import Failure
 from octave_mcp.results.generation_failures import FailureWriter
 from octave_mcp.results.wording import DATA_NOTE, clock_time, names_of, places, plain_number, utc
 
-__all__ = [
-    "ANOTHER_ONE",
-    "CONDENSED_NOTE",
-    "FAILURE_DETAIL",
-    "PENDING_NOTE",
-    "generation_result",
-    "status_of",
-]
-
 CONDENSED_NOTE = "Condensed; get_persona shows all of one."
 
 PENDING_NOTE = (

@@ -24,8 +24,6 @@ from octave_mcp.results.failures import (
 )
 from octave_mcp.results.wording import clock_time, first_few, places, quoted, utc
 
-__all__ = ["FailureWriter"]
-
 _Group = list[tuple[int, Part]]
 
 MAX_EXISTING = 30

@@ -13,8 +13,6 @@ from octave_mcp.personas.tokens import cost
 from octave_mcp.results.generation import status_of
 from octave_mcp.results.wording import MAX_NAME_CHARACTERS, first_few, utc
 
-__all__ = ["LIST_NOTE", "NOTHING_LISTED_NOTE", "generation_list_result"]
-
 LIST_NOTE = "Newest first; a persona that several calls asked for is listed with the newest."
 COLLECT_NOTE = (
     "get_generation with a generationId shows its personas, waits for pending ones, and settles unknown ones."

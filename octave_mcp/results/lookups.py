@@ -20,8 +20,6 @@ from octave_mcp.personas.section_items import first_sentence, plain_oid
 from octave_mcp.personas.tokens import cost
 from octave_mcp.results.wording import DATA_NOTE
 
-__all__ = ["NO_MATCH", "ROWS_ARE_DATA", "SOME_WORDS", "Rows", "page_result", "persona_result", "row_of"]
-
 NAME_CHARACTERS = 120
 """Characters of a name in a row."""
 

@@ -9,8 +9,6 @@ from octave_mcp.octave.models import GenerateRequest, PersonaRequest, Source
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.results.wording import first_few, quoted
 
-__all__ = ["MAX_DETAILED", "fields_asked_for", "receipt", "sources_asked_for"]
-
 MAX_DETAILED = 5
 """Personas whose sources are listed one by one; of more, the sources are counted."""
 

@@ -6,8 +6,6 @@ They are kept in memory, for one key, and change nothing but words.
 from collections import OrderedDict
 from collections.abc import Iterable
 
-__all__ = ["ShownOids"]
-
 MAX_OIDS = 2000
 """oIds that are remembered; the oldest are forgotten first."""
 

@@ -12,8 +12,6 @@ from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.tokens import cost
 from octave_mcp.results.wording import plain_number
 
-__all__ = ["NO_BALANCE_NOTE", "balance_of", "workspace_result"]
-
 NO_BALANCE_NOTE = "The balance is not known: Octave did not report it."
 
 NAME_CHARACTERS = (120, 20)

@@ -20,8 +20,6 @@ from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.sandbox.library import COMPANY, entries
 from octave_mcp.sandbox.state import GENERATE, USER, WORKSPACE, Failure, SandboxState
 
-__all__ = ["Failure", "build_sandbox"]
-
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 100
 MAX_MESSAGE = 300

@@ -9,8 +9,6 @@ from typing import Any
 
 from octave_mcp.octave.library_kinds import BRAND_VOICES, OFFERINGS, PLAYBOOKS, RESOURCES, Kind
 
-__all__ = ["COMPANY", "CONTENTS", "CREATED_AT", "EXAMPLES", "PROMISES", "TONES", "Entry", "entries", "find"]
-
 CREATED_AT = "2025-01-15T09:00:00.000Z"
 """When everything was created that is there from the start."""
 

@@ -14,8 +14,6 @@ from octave_mcp.octave.models import GenerateRequest
 from octave_mcp.sandbox.library import CREATED_AT, EXAMPLES, Entry, entries, find
 from octave_mcp.sandbox.writer import Context, UnknownResource, write_persona
 
-__all__ = ["GENERATE", "MADE_UP", "Failure", "SandboxState", "Stored"]
-
 GENERATE = "/api/v2/persona/generate"
 
 MADE_UP = "Sandbox: made-up data, nothing was sent to Octave."

@@ -18,8 +18,6 @@ from octave_mcp.octave.models import PersonaRequest, Source
 from octave_mcp.octave.sections import LIST_SECTIONS
 from octave_mcp.sandbox.library import COMPANY, CONTENTS, PROMISES, TONES, Entry, find
 
-__all__ = ["Context", "UnknownResource", "write_persona"]
-
 MAX_READ = 20_000
 """Characters that are read of all sources together."""
 

@@ -31,8 +31,6 @@ from octave_mcp.tools.generation import generate_personas_tool, get_generation_t
 from octave_mcp.tools.lookups import lookup_tools
 from octave_mcp.tools.services import CallState, current_state, open_call_state
 
-__all__ = ["build_server", "make_server"]
-
 INSTRUCTIONS = """\
 Creates buyer personas in Octave, a go-to-market platform, and shows those that its workspace has.
 

@@ -16,8 +16,6 @@ from typing import Any, Final
 from mcp.types import INVALID_REQUEST, PARSE_ERROR, JSONRPCMessage, JSONRPCNotification, jsonrpc_message_adapter
 from pydantic import ValidationError
 
-__all__ = ["Malformed", "read_message", "repair", "too_long"]
-
 NOT_JSON: Final = "Parse error: this is not one JSON text in UTF-8."
 NOT_A_MESSAGE: Final = (
     'Invalid request: a request is an object with "jsonrpc": "2.0", an "id" that is a string or an integer, a "method" '

@@ -19,8 +19,6 @@ from octave_mcp.results.lookups import row_of
 from octave_mcp.tools.lookups import personas_with_all_words
 from octave_mcp.tools.services import CallRefused, CallState
 
-__all__ = ["add_prompts"]
-
 MAX_CHARACTERS = 500
 """Characters of an argument that are used: it is somebody's words among this server's own."""
 

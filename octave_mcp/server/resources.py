@@ -17,8 +17,6 @@ from octave_mcp.results.failures import explain_lookup
 from octave_mcp.results.wording import DATA_NOTE, general_notes
 from octave_mcp.tools.services import CallRefused, CallState
 
-__all__ = ["PERSONA_URI", "add_resources"]
-
 PERSONA_URI = "octave://personas/{oId}"
 
 _SAFE_OID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")

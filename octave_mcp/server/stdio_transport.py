@@ -26,8 +26,6 @@ from mcp.types import JSONRPCError, JSONRPCMessage, JSONRPCRequest, JSONRPCRespo
 from octave_mcp.server.jsonrpc import Malformed, read_message, repair, too_long
 from octave_mcp.streams import RETRY_SECONDS, BackgroundWriter
 
-__all__ = ["StdioTransport", "standard_descriptors"]
-
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 """Longest message that is read, so that a line without an end does not fill the memory."""
 

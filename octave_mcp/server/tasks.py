@@ -25,8 +25,6 @@ from octave_mcp.ledger.records import RETENTION_SECONDS, LedgerError
 from octave_mcp.tools.generation import generation_so_far
 from octave_mcp.tools.services import CallRefused, CallState, Deferral
 
-__all__ = ["Tasks"]
-
 IDENTIFIER = "io.modelcontextprotocol/tasks"
 
 VERSIONS = frozenset({"2026-07-28"})

@@ -13,8 +13,6 @@ from typing import Any
 from octave_mcp.sources.formats import Format
 from octave_mcp.sources.plain_text import NotText
 
-__all__ = ["document_text", "load_converters"]
-
 MAX_UNPACKED_BYTES = 200 * 2**20
 """Most bytes that the parts of a Word, PowerPoint or Excel file have once unpacked, pictures included."""
 

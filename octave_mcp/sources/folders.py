@@ -19,17 +19,6 @@ from urllib.parse import unquote
 
 from octave_mcp.sources.formats import FORMATS, MODERN, Format, format_of
 
-__all__ = [
-    "MAX_FILE_BYTES",
-    "FileContent",
-    "FileRefused",
-    "is_file_address",
-    "is_file_name",
-    "is_private",
-    "read_file",
-    "resolve",
-]
-
 MAX_FILE_BYTES = 25 * 2**20
 """Most bytes of one file: documents with many pictures have some 20 MB, and text has far less."""
 

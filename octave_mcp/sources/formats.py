@@ -3,8 +3,6 @@
 from enum import StrEnum
 from pathlib import PurePath
 
-__all__ = ["DOCUMENTS", "FORMATS", "MODERN", "Format", "format_of"]
-
 
 class Format(StrEnum):
     """How a file becomes text. The values are words for people."""

@@ -9,8 +9,6 @@ from pathlib import Path
 from octave_mcp.sources.folders import FileRefused, is_private, resolve
 from octave_mcp.sources.formats import format_of
 
-__all__ = ["ListedFile", "list_files"]
-
 MAX_ENTRIES = 20_000
 """Most files and folders that one listing looks at: a folder of projects may hold millions."""
 

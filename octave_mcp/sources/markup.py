@@ -10,8 +10,6 @@ from typing import Literal
 from octave_mcp.octave.text import is_blank
 from octave_mcp.sources.plain_text import NotText, decode
 
-__all__ = ["email_text", "html_text"]
-
 _UNSEEN = frozenset({"script", "style", "template", "noscript", "svg", "iframe"})
 _SCRIPTS = ("script", "style")
 """Elements that have no others in them, and no text for a reader."""

@@ -6,8 +6,6 @@ import re
 
 from octave_mcp.octave.text import is_blank
 
-__all__ = ["MAX_CHARACTERS", "MAX_PLAIN_BYTES", "NotText", "check_sendable", "decode", "without_time_stamps"]
-
 MAX_CHARACTERS = 500_000
 """Most characters of one file's text: some 125,000 tokens, and ten long interviews."""
 

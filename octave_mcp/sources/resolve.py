@@ -14,8 +14,6 @@ from octave_mcp.sources.formats import DOCUMENTS, Format
 from octave_mcp.sources.plain_text import MAX_PLAIN_BYTES, NotText, check_sendable, decode, without_time_stamps
 from octave_mcp.sources.worker_process import NO_EXTRA, can_convert, convert_files
 
-__all__ = ["FilesRefused", "Place", "ReadFile", "RequestWithFiles", "read_files"]
-
 MAX_CALL_CHARACTERS = 2_000_000
 """Most characters of all file sources of a call together, each as often as it is used."""
 

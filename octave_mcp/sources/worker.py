@@ -18,8 +18,6 @@ from octave_mcp.sources.formats import DOCUMENTS, Format
 from octave_mcp.sources.markup import email_text, html_text
 from octave_mcp.sources.plain_text import NotText, check_sendable
 
-__all__ = ["CPU_SECONDS", "MAX_MEMORY_BYTES", "convert", "main"]
-
 MAX_MEMORY_BYTES = 2 * 2**30
 """Most memory of the process, where the system enforces it (Linux does): the libraries alone take some 300 MB."""
 

@@ -13,8 +13,6 @@ from typing import Any
 
 from octave_mcp.sources.folders import FileContent
 
-__all__ = ["NO_EXTRA", "can_convert", "convert_files"]
-
 MAX_WORKERS = 2
 """Workers at once in this process, as each may take 2 GB of memory."""
 

@@ -16,8 +16,6 @@ from octave_mcp.results.failures import Code, Failure, Retry
 from octave_mcp.tools.arguments import ArgumentsError, read_arguments
 from octave_mcp.tools.services import CallRefused, CallState
 
-__all__ = ["Arguments", "make_tool", "read"]
-
 ToolFunction = Callable[..., Awaitable[CallToolResult | InputRequiredResult]]
 """Takes the arguments and the context, and returns the result, or a question to the person."""
 

@@ -18,8 +18,6 @@ from pydantic import BaseModel, ValidationError
 from octave_mcp.octave.text import is_blank, well_formed
 from octave_mcp.personas.cleaning import clean, shorten
 
-__all__ = ["ADDED_BY_HOSTS", "MAX_PROBLEMS", "Adjustments", "ArgumentsError", "read_arguments"]
-
 _TYPES = {
     "string": "must be a string",
     "array": "must be an array",

@@ -17,8 +17,6 @@ from octave_mcp.octave.lookup_models import LibraryRow
 from octave_mcp.octave.models import Persona
 from octave_mcp.results.lookups import row_of
 
-__all__ = ["KIND_OF_ARGUMENT", "MAX_VALUES", "Completer"]
-
 SECONDS = 2.0
 """The longest wait for a look-up; by then the person has typed on."""
 

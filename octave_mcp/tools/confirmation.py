@@ -30,8 +30,6 @@ from octave_mcp.results.failures import NOTHING_SENT, Code, Failure, Retry
 from octave_mcp.results.workspace import balance_of
 from octave_mcp.tools.services import CallRefused, CallState
 
-__all__ = ["Agreed", "agree", "explain_rejected_answer"]
-
 ANSWER_SECONDS = 120.0
 """How long a question waits for its answer in the older era; no answer is a no. A newer client keeps the question
 itself, and the SDK takes its answer for 10 minutes."""

@@ -21,18 +21,6 @@ from octave_mcp.tools.name_search import MatchLevel, find_rows
 from octave_mcp.tools.schemas import GENERATE_PERSONAS, LIST_LIBRARY, LIST_LIBRARY_RESULT, Schema
 from octave_mcp.tools.services import CallRefused
 
-__all__ = [
-    "FILES",
-    "GENERATE_WITH_FILES",
-    "LIBRARY_RESULT_WITH_FILES",
-    "LIBRARY_WITH_FILES",
-    "MATERIAL_IN_FILES",
-    "THE_FILES",
-    "file_rows",
-    "files_note",
-    "read_sources",
-]
-
 FILES = "files"
 """The kind of `list_library` that lists files."""
 

@@ -30,8 +30,6 @@ from octave_mcp.tools.schemas import (
 )
 from octave_mcp.tools.services import CallRefused, CallState
 
-__all__ = ["generate_personas_tool", "generation_so_far", "get_generation_tool"]
-
 GENERATE_PERSONAS_DESCRIPTION = """\
 Create buyer personas (customer profiles, ideal customers) in the user's Octave workspace, one for each item of \
 `personas`, from material about them.

@@ -48,8 +48,6 @@ from octave_mcp.tools.schemas import (
 )
 from octave_mcp.tools.services import CallRefused, CallState
 
-__all__ = ["NOTHING_LINKED", "lookup_tools", "personas_with_all_words"]
-
 GET_PERSONA_DESCRIPTION = """\
 Show one buyer persona of the workspace in full, by its oId, or only some of its sections. For when a condensed result \
 is not enough."""

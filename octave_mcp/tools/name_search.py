@@ -6,8 +6,6 @@ from collections.abc import Callable, Collection, Sequence
 from enum import IntEnum
 from typing import TypeVar
 
-__all__ = ["MatchLevel", "find_rows"]
-
 _Row = TypeVar("_Row")
 
 _COMMON_WORDS = frozenset(

@@ -10,23 +10,6 @@ from octave_mcp.octave.library_kinds import KINDS
 from octave_mcp.personas.record import RECORD_SECTIONS
 from octave_mcp.results.failures import Code, Retry
 
-__all__ = [
-    "CHECK_WORKSPACE",
-    "CHECK_WORKSPACE_RESULT",
-    "DEFAULT_LIMIT",
-    "GENERATE_PERSONAS",
-    "GENERATE_PERSONAS_RESULT",
-    "GET_GENERATION",
-    "GET_GENERATION_RESULT",
-    "GET_PERSONA",
-    "GET_PERSONA_RESULT",
-    "LIST_LIBRARY",
-    "LIST_LIBRARY_RESULT",
-    "LIST_PERSONAS",
-    "LIST_PERSONAS_RESULT",
-    "MAX_LIMIT",
-]
-
 Schema = dict[str, Any]
 
 STATUSES = ["complete", "partial", "pending", "failed"]

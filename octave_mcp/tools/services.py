@@ -25,21 +25,6 @@ from octave_mcp.results.shown_oids import ShownOids
 from octave_mcp.settings import Settings
 from octave_mcp.tools.completer import Completer
 
-__all__ = [
-    "NO_KEY",
-    "CallRefused",
-    "CallState",
-    "Deferral",
-    "TenantServices",
-    "configured_ledger",
-    "current_state",
-    "octave_client",
-    "open_call_state",
-    "open_services",
-    "server_key",
-    "tenant_of",
-]
-
 NO_KEY = (
     "No Octave API key is set for this server. Ask the user to set OCTAVE_API_KEY in this server's configuration to "
     "the key of their Octave workspace (in Octave: Settings > API Keys), and to restart the server. With --sandbox it "

@@ -10,8 +10,6 @@ from typing import Any
 
 from bench.processes import CONVERTED
 
-__all__ = ["about", "told"]
-
 
 def about() -> dict[str, Any]:
     """All of it."""

@@ -15,24 +15,6 @@ from typing import Any, Final, Self
 
 from bench.octave import LISTED
 
-__all__ = [
-    "CALL_SECONDS",
-    "ERAS",
-    "GENERATE",
-    "LIST",
-    "Call",
-    "Connection",
-    "Era",
-    "Load",
-    "Server",
-    "Wrong",
-    "asking_for",
-    "asking_for_many",
-    "call_many",
-    "names",
-    "newest_era",
-]
-
 MODERN, LEGACY = "2026-07-28", "2025-06-18"
 
 HEADER_BYTES: Final = 2**16

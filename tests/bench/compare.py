@@ -6,20 +6,6 @@ from statistics import median
 
 from bench.report import table
 
-__all__ = [
-    "ANY_NAME",
-    "FLOOR",
-    "OPENAPI",
-    "OURS",
-    "RECORDING",
-    "THIN",
-    "Goal",
-    "Measure",
-    "Sample",
-    "compared",
-    "value",
-]
-
 OURS, THIN, OPENAPI, FLOOR, RECORDING = "ours", "thin", "openapi", "floor", "recording"
 COLUMNS = {OURS: OURS, THIN: "(a) thin", OPENAPI: "(b) openapi", FLOOR: "(c) floor", RECORDING: "(d) recording"}
 """How each is headed."""

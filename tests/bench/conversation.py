@@ -13,8 +13,6 @@ from typing import Any, Final
 from bench.caller import CALL_SECONDS, ERAS, Call, Era, Wrong
 from bench.processes import Column, environment
 
-__all__ = ["MODERN_ERA", "OLDEST_ERA", "Conversation", "conversation"]
-
 MODERN_ERA, OLDEST_ERA = ERAS
 
 LINE_BYTES: Final = 2**24

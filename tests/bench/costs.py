@@ -14,8 +14,6 @@ from bench.house import House
 from bench.octave import POSTED
 from bench.processes import octave_settings, proportional_bytes, resident_bytes
 
-__all__ = ["duplicates", "memory", "tokens"]
-
 TOOLS: Final = Measure("tokens of tools/list")
 RESULTS: Final = {
     1: Measure("tokens of a result of 1 persona", (Goal(1200),)),

@@ -19,8 +19,6 @@ from support.upstream import by_the_page, upstream
 from octave_mcp.server.app import build_server
 from octave_mcp.settings import Settings
 
-__all__ = ["CHARACTERS", "GOAL", "Written", "measure"]
-
 CHARACTERS: Final = 30_000
 """Of an interview of an hour."""
 

@@ -11,8 +11,6 @@ from bench.compare import ANY_NAME, FLOOR, RECORDING
 from bench.conversation import OLDEST_ERA, Conversation, conversation
 from bench.processes import Column, octave, octave_settings
 
-__all__ = ["House"]
-
 
 @dataclass(frozen=True)
 class House:

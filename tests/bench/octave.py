@@ -14,8 +14,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from support.records import record
 
-__all__ = ["LISTED", "POSTED", "main"]
-
 LISTED: Final = "Head of Procurement"
 """A name that each list has."""
 

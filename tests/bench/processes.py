@@ -14,26 +14,6 @@ from typing import Final
 
 from support.postgres import DURABLE_SETTINGS, PostgresServer
 
-__all__ = [
-    "CONVERTED",
-    "HERE",
-    "KEY",
-    "PLAIN",
-    "Column",
-    "Running",
-    "chat_columns",
-    "columns",
-    "cpu_seconds",
-    "environment",
-    "free_port",
-    "octave",
-    "octave_settings",
-    "postgres",
-    "proportional_bytes",
-    "resident_bytes",
-    "running",
-]
-
 HERE: Final = Path(__file__).parent
 CONVERTED: Final = HERE / ".venv" / "bin" / "python"
 """The interpreter of the one server that needs packages of its own."""

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Final
 
-__all__ = ["BEGIN", "END", "put"]
-
 BEGIN: Final = "<!-- bench -->"
 END: Final = "<!-- /bench -->"
 

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-__all__ = ["BESIDE", "Measured", "Memory", "Summary", "memory_table", "speed_table", "summarised", "table"]
-
 BESIDE = "thin"
 """The server that the others are divided by."""
 

@@ -15,8 +15,6 @@ from bench.conversation import MODERN_ERA, OLDEST_ERA, Conversation
 from bench.house import House
 from bench.processes import octave_settings
 
-__all__ = ["calls_a_second", "cold_start", "ten_personas", "warm_call"]
-
 COLD = {
     OLDEST_ERA: Measure("cold start to tools/list, ms", (Goal(1.05, THIN), Goal(0.75, OPENAPI))),
     MODERN_ERA: Measure("the same in the newest revision, ms"),

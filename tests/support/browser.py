@@ -23,8 +23,6 @@ import pytest
 
 from support.npm import MODULES, node
 
-__all__ = ["Browser", "Page", "browser"]
-
 SECONDS = 20.0
 """For one answer of the browser, and for anything that a test waits for in it. It takes milliseconds, or a start of it
 a second or two; the rest is for a busy machine."""

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-__all__ = ["CFO", "CISO", "CTO", "condensed", "generation", "record"]
-
 
 def condensed(oid: str, name: str, **sections: Any) -> dict[str, Any]:
     """Return a condensed persona."""

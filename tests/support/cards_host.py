@@ -12,8 +12,6 @@ from octave_mcp.cards.mcp_app import PAGE
 from support.browser import Browser, Page
 from support.npm import MODULES, node, script
 
-__all__ = ["EVERYTHING", "FRAME", "Host", "open_host"]
-
 SECONDS = 60.0
 EVERYTHING: dict[str, dict[str, Any]] = {
     "serverTools": {},

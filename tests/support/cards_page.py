@@ -12,8 +12,6 @@ from octave_mcp.cards.mcp_app import PAGE
 from octave_mcp.octave.sections import SECTIONS, Content
 from support.npm import node, script
 
-__all__ = ["SOURCES", "build"]
-
 SOURCES = Path(__file__).parent.parent.parent / "cards"
 SECONDS = 60.0
 """For esbuild, which takes a fraction of one."""

@@ -13,8 +13,6 @@ from octave_mcp.server.app import build_server
 from octave_mcp.settings import Settings
 from support.upstream import Upstream, by_the_page, upstream
 
-__all__ = ["asking", "file_server", "text_of"]
-
 
 @asynccontextmanager
 async def file_server(*folders: Path, **settings: Any) -> AsyncIterator[tuple[Client, Upstream]]:

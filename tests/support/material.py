@@ -9,8 +9,6 @@ from pathlib import Path
 import pptx
 import xlsxwriter  # type: ignore[import-untyped]
 
-__all__ = ["INTERVIEW", "docx", "email", "make_folder", "outlook", "pdf", "presentation", "workbook"]
-
 INTERVIEW = "We lose two days a month to manual reconciliation, says the controller."
 """What every document says."""
 

@@ -19,8 +19,6 @@ from octave_mcp.settings import Settings
 from support.browser import Browser, browser
 from support.cards_host import Host, open_host
 
-__all__ = ["PICTURE", "drawn_chat", "text_in"]
-
 ROOT = Path(__file__).parent.parent.parent
 PICTURE = ROOT / "docs" / "chat.png"
 NOTES = ROOT / "examples" / "notes"

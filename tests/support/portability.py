@@ -16,20 +16,6 @@ from typing import Any, Final
 from jsonschema import Draft7Validator, Draft202012Validator, SchemaError
 from mcp.types import Prompt, ResourceTemplate, Tool
 
-__all__ = [
-    "INSTRUCTIONS_CHARACTERS",
-    "LONGEST_NAME",
-    "PROMPT_RULES",
-    "SERVER",
-    "TEMPLATE_RULES",
-    "TOOL_RULES",
-    "PromptRule",
-    "Schema",
-    "TemplateRule",
-    "ToolRule",
-    "enum_values",
-]
-
 Schema = dict[str, Any]
 ToolRule = Callable[[Tool], list[str]]
 PromptRule = Callable[[Prompt], list[str]]

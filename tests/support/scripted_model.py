@@ -8,8 +8,6 @@ from typing import Any
 
 from support.upstream import Request, Upstream, answer, upstream
 
-__all__ = ["Says", "scripted_model"]
-
 Says = Callable[[dict[str, Any]], str | dict[str, Any]]
 """Returns the answer to a request: a text, or the arguments of tools by their names."""
 

@@ -36,7 +36,7 @@ def keywords(schema: Any) -> Iterator[str]:
 
 INPUTS = [schemas.GENERATE_PERSONAS, schemas.GET_GENERATION, schemas.GET_PERSONA, schemas.LIST_PERSONAS]
 INPUTS += [schemas.LIST_LIBRARY, schemas.CHECK_WORKSPACE]
-RESULTS = [getattr(schemas, name) for name in schemas.__all__ if name.endswith("_RESULT")]
+RESULTS = [schema for name, schema in vars(schemas).items() if name.isupper() and name.endswith("_RESULT")]
 
 
 @pytest.mark.parametrize("schema", INPUTS + RESULTS)
