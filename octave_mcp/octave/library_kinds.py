@@ -15,9 +15,6 @@ class Kind:
     name: str
     """In the plural, as `list_library` takes it."""
 
-    singular: str
-    """As a person calls one of them."""
-
     path: str
     """The path of Octave's list."""
 
@@ -40,17 +37,14 @@ class Kind:
 
 OFFERINGS = Kind(
     "offerings",
-    "offering",
     "/api/v2/product/list",
     ("primaryOfferingOId", "offeringOIds"),
     ("offering", "product"),
     searchable=True,
 )
-PLAYBOOKS = Kind("playbooks", "playbook", "/api/v2/playbook/list", ("playbookOId",), ("playbook",), searchable=True)
-BRAND_VOICES = Kind(
-    "brand_voices", "brand voice", "/api/v2/brand-voice/list", ("brandVoiceOId",), ("voice",), nested=True
-)
-RESOURCES = Kind("resources", "resource", "/api/v2/resource/list", ("RESOURCE sources",), ("resource",))
+PLAYBOOKS = Kind("playbooks", "/api/v2/playbook/list", ("playbookOId",), ("playbook",), searchable=True)
+BRAND_VOICES = Kind("brand_voices", "/api/v2/brand-voice/list", ("brandVoiceOId",), ("voice",), nested=True)
+RESOURCES = Kind("resources", "/api/v2/resource/list", ("RESOURCE sources",), ("resource",))
 
 KINDS = {kind.name: kind for kind in (OFFERINGS, PLAYBOOKS, BRAND_VOICES, RESOURCES)}
 """All kinds by name, in the order in which they are offered."""

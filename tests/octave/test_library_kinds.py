@@ -33,12 +33,12 @@ def test_what_the_kinds_are_used_for_is_in_a_request() -> None:
     schema = str(GenerateRequest.model_json_schema())
     for kind in KINDS.values():
         assert all(name.removesuffix(" sources") in schema for name in kind.used_for)
-        assert kind_in_message(kind.singular) is kind
+        assert kind_in_message(kind.words[0]) is kind
 
 
 def test_a_kind_that_nothing_takes_is_named_alone() -> None:
     """A new kind may be for looking only; its uses then were empty brackets in the tool's description."""
-    assert Kind("rivals", "rival", "/rivals", (), ("rival",)).with_uses("{} (for {})") == "rivals"
+    assert Kind("rivals", "/rivals", (), ("rival",)).with_uses("{} (for {})") == "rivals"
     assert OFFERINGS.with_uses("{} (for {})") == "offerings (for primaryOfferingOId and offeringOIds)"
 
 

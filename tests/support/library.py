@@ -54,7 +54,7 @@ class Library:
             case "api-key/validate":
                 writer.write(answer({**meta, **self.workspace}))
             case path if kind := next((kind for kind in KINDS.values() if kind.path.endswith(f"/{path}")), None):
-                writer.write(answer({**meta, **_page(rows(kind.name, f"A {kind.singular}"), query)}))
+                writer.write(answer({**meta, **_page(rows(kind.name, f"A {kind.words[0]}"), query)}))
             case other:
                 writer.write(answer(error_envelope(f"No such path: {other}"), status=404))
 

@@ -42,7 +42,10 @@ pytestmark = pytest.mark.anyio
 async def test_a_call_answers_within_its_window_and_the_rest_is_collected() -> None:
     """The result says what is ready, what is being written, what waits, and how to collect the rest."""
     slow = HoldsTheSlow()
-    async with upstream(slow) as octave, Client(build_server(settings(octave.url, concurrency=2))) as client:
+    async with (
+        upstream(slow) as octave,
+        Client(build_server(settings(octave.url, concurrency=2, wait_seconds=1.5))) as client,
+    ):
         first = await generate(client, "A", "slow 1", "slow 2", "slow 3")
         content = structured(first)
         assert not first.is_error
