@@ -136,7 +136,7 @@ async def test_segments_become_a_report(tmp_path: Path) -> None:
         assert text.count(f"### {title}\n\n- ") == len(segments)
 
 
-async def test_a_second_run_of_the_research_buys_only_what_failed(tmp_path: Path) -> None:
+async def test_a_second_run_of_the_research_creates_only_what_failed(tmp_path: Path) -> None:
     """What was pending is collected; what failed is told, on the terminal and in the report, as by the exit code."""
     report, segments = tmp_path / "report.md", tmp_path / "segments.csv"
     segments.write_text("name,source\nA <b>,notes\nB,https://example.com\nB,more\n", encoding="utf-8")

@@ -1,9 +1,9 @@
 """`octave-personas-mcp http`: the MCP server as an ASGI app. It is stateless, so that any replica serves any request.
 
-A request passes, from outside in: what reads its rest where it is answered early, and its target, host, origin and
-method (`request_guard`); who is calling (`authentication`, `oauth`); its body; what the client accepts
+A request passes these, from outside in: the checks of its target, host, origin and method (`request_guard`); the check
+of who is calling (`authentication`, `oauth`); the reading of its body; the choice of what the client accepts
 (`negotiation`); the SDK, for every version of the protocol; and for each message the services of its caller
-(`tenants`).
+(`tenants`). If it is answered before its end, the rest of it is read all the same.
 """
 
 import logging

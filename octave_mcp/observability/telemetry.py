@@ -78,7 +78,7 @@ def _instruments() -> _Instruments:
         count(
             "octave.mcp.personas",
             "{persona}",
-            "Personas that were sent for, by their state after the answer or its loss.",
+            "Personas whose request was sent, by their state after the answer or its loss.",
         ),
         count(
             "octave.mcp.personas.joined", "{persona}", "Personas of a call that an earlier call had asked for already."
@@ -100,7 +100,7 @@ def count_call(tool: str, result: str) -> None:
 
 
 def count_outcome(outcome: str, error: str | None, usage: float | None) -> None:
-    """Count one persona that was sent for. `outcome` is created, failed or unknown; `error` the class of an error."""
+    """Count one persona whose request was sent: its `outcome` (created, failed, unknown), and the class of its `error`."""
     attributes = {"octave.outcome": outcome, **({} if error is None else {"error.type": error})}
     _instruments().personas.add(1, attributes)
     if usage is not None and 0 < usage < math.inf:

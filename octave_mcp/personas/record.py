@@ -1,6 +1,6 @@
 """A persona's full record, as text and as structured content, within a number of tokens.
 
-What says nothing (nulls, empty lists, internal flags) is left away. If the rest does not fit, whole items are left out
+What says nothing (nulls, empty lists, internal flags) is left out. If the rest does not fit, whole items are left out
 from the end of each section in turn, so that the first ones of every section stay; they are counted by section, and
 asking for one section alone gives it all the room. Only a text that alone takes more than half of the budget is cut,
 and says by how much. Texts keep their line breaks; names and titles stay on one line.

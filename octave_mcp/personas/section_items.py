@@ -1,6 +1,6 @@
 """The items of a persona by section, and its name and oId, as far as they can be shown.
 
-Of questions the strongest come first and archived ones are left away; of everything else Octave's order is kept, as its
+Of questions the strongest come first and archived ones are left out; of everything else Octave's order is kept, as its
 first item is taken for the most important. Items are as Octave wrote them, but for the sentences of a description,
 which are cut from the clean text.
 """

@@ -38,16 +38,18 @@ def find_rows(
     words that say nothing, in the singular.
     """
     words = [_PLURAL.sub("", word) for word in re.findall(r"\w+", _folded(text)) if not word.isascii() or len(word) > 1]
-    telling = [word for word in words if word not in _COMMON_WORDS and word.removesuffix("s") not in ignored] or words
-    if not telling:
+    significant = [
+        word for word in words if word not in _COMMON_WORDS and word.removesuffix("s") not in ignored
+    ] or words
+    if not significant:
         return [], MatchLevel.NONE
-    initials = "".join(word[0] for word in telling)
+    initials = "".join(word[0] for word in significant)
     hits = []
     for row in rows:
         name, more = map(_folded, words_of(row))
         is_acronym = len(initials) >= MIN_ACRONYM and initials in re.findall(r"\w+", name)
-        hits.append(len(telling) if is_acronym else sum(_matches(word, name, more) for word in telling))
-    if best := [row for row, count in zip(rows, hits, strict=True) if count == len(telling)]:
+        hits.append(len(significant) if is_acronym else sum(_matches(word, name, more) for word in significant))
+    if best := [row for row, count in zip(rows, hits, strict=True) if count == len(significant)]:
         return best, MatchLevel.ALL_WORDS
     order = sorted((place for place, count in enumerate(hits) if count), key=lambda place: -hits[place])
     return [rows[place] for place in order], MatchLevel.SOME_WORDS if order else MatchLevel.NONE
@@ -63,8 +65,8 @@ def _matches(word: str, name: str, more: str) -> bool:
     if re.search(rf"\b{re.escape(word)}", f"{name} {more}"):
         return True
     words = re.findall(r"\w+", name)
-    telling = [each for each in words if each not in _COMMON_WORDS]
-    return len(word) >= MIN_ACRONYM and any(word in "".join(each[0] for each in some) for some in (words, telling))
+    significant = [each for each in words if each not in _COMMON_WORDS]
+    return len(word) >= MIN_ACRONYM and any(word in "".join(each[0] for each in some) for some in (words, significant))
 
 
 def _folded(text: str) -> str:

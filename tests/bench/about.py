@@ -28,7 +28,7 @@ def about() -> dict[str, Any]:
     }
 
 
-def told(found: dict[str, Any]) -> str:
+def described(found: dict[str, Any]) -> str:
     """The same in a line."""
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     machine = f"{found['cores']} cores of {found['processor']}, {found['system']}, Python {found['python']}"

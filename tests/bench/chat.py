@@ -18,24 +18,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from bench.about import about, told
+from bench.about import about, described
 from bench.compare import Sample, compared
 from bench.costs import duplicates, memory, tokens
-from bench.house import House
 from bench.processes import PLAIN, chat_columns
 from bench.readme import put
+from bench.run import Run
 from bench.times import calls_a_second, cold_start, ten_personas, warm_call
 
 OURS: Final = f"{shlex.quote(PLAIN)} -m octave_mcp"
 
-PROBES: Final[dict[str, Callable[[House, int], AsyncIterator[Sample]]]] = {
+PROBES: Final[dict[str, Callable[[Run, int], AsyncIterator[Sample]]]] = {
     "cold": cold_start,
-    "warm": lambda house, rounds: warm_call(house, rounds, 50),
-    "ten": lambda house, rounds: ten_personas(house, min(rounds, 3)),
-    "tokens": lambda house, _: tokens(house),
-    "duplicates": lambda house, _: duplicates(house),
-    "memory": lambda house, rounds: memory(house, min(rounds, 3)),
-    "rate": lambda house, rounds: calls_a_second(house, min(rounds, 5), 400),
+    "warm": lambda run, rounds: warm_call(run, rounds, 50),
+    "ten": lambda run, rounds: ten_personas(run, min(rounds, 3)),
+    "tokens": lambda run, _: tokens(run),
+    "duplicates": lambda run, _: duplicates(run),
+    "memory": lambda run, rounds: memory(run, min(rounds, 3)),
+    "rate": lambda run, rounds: calls_a_second(run, min(rounds, 5), 400),
 }
 
 ASSUMED: Final = """\
@@ -47,11 +47,11 @@ own answer, once."""
 
 async def _run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     every = chat_columns(tuple(shlex.split(options.ours)), folder)
-    house = House(folder, every)
+    run = Run(folder, every)
     samples: list[Sample] = []
     for name in options.only:
         print(name, file=sys.stderr, flush=True)  # noqa: T201 - how far it is
-        samples += [sample async for sample in PROBES[name](house, options.rounds)]
+        samples += [sample async for sample in PROBES[name](run, options.rounds)]
     return {"about": about(), "rounds": options.rounds, "columns": every, "samples": samples}
 
 
@@ -59,7 +59,7 @@ def markdown(found: Mapping[str, Any], *, goals: bool = True) -> str:
     """Everything, for people."""
     columns = "\n".join(f"- {one.name}: {one.what}" for one in found["columns"])
     how = f"Medians of up to {found['rounds']} rounds. {ASSUMED}"
-    return "\n\n".join((told(found["about"]), columns, how, compared(found["samples"], goals=goals)))
+    return "\n\n".join((described(found["about"]), columns, how, compared(found["samples"], goals=goals)))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -10,9 +10,9 @@ from support.tokens import channels, o200k
 
 from bench.caller import GENERATE, asking_for_many, names
 from bench.compare import FLOOR, OURS, THIN, Goal, Measure, Sample
-from bench.house import House
 from bench.octave import POSTED
 from bench.processes import octave_settings, proportional_bytes, resident_bytes
+from bench.run import Run
 
 TOOLS: Final = Measure("tokens of tools/list")
 RESULTS: Final = {
@@ -34,12 +34,12 @@ AFTERWARDS: Final = Measure(f"resident memory after {CALLS} calls, MiB", (Goal(1
 SHARED_OUT: Final = Measure("of that, shared pages divided (PSS), MiB", (), 1)
 
 
-async def tokens(house: House) -> AsyncIterator[Sample]:
+async def tokens(run: Run) -> AsyncIterator[Sample]:
     """What a model may be shown: the tools, and results in both their channels. (c) is the API's answer, once."""
-    async with house.upstream() as port:
-        for column in house.wrappers:
+    async with run.upstream() as port:
+        for column in run.wrappers:
             many = {"OCTAVE_MCP_MAX_PERSONAS_PER_CALL": f"{max(RESULTS)}"} if column.name == OURS else {}
-            async with house.serving(column, port, settings=many) as server:
+            async with run.serving(column, port, settings=many) as server:
                 yield Sample(TOOLS, column.name, 0, o200k(_compact(await server.open())))
                 fresh = names()
                 for count, measure in RESULTS.items():
@@ -61,11 +61,11 @@ def _compact(what: Any) -> str:
     return json.dumps(what, ensure_ascii=False, separators=(",", ":"))
 
 
-async def duplicates(house: House, patience: float = PATIENCE_SECONDS) -> AsyncIterator[Sample]:
+async def duplicates(run: Run, patience: float = PATIENCE_SECONDS) -> AsyncIterator[Sample]:
     """A client gives up on a call, says so, and makes the very same call again."""
-    for column in house.wrappers:
-        async with house.upstream("--latency", f"{patience * 2}") as port:
-            async with house.serving(column, port) as server:
+    for column in run.wrappers:
+        async with run.upstream("--latency", f"{patience * 2}") as port:
+            async with run.serving(column, port) as server:
                 await server.open()
                 call, name = asking_for_many(WANTED), next(names())
                 await server.given_up(call, name, patience)
@@ -75,11 +75,11 @@ async def duplicates(house: House, patience: float = PATIENCE_SECONDS) -> AsyncI
         yield Sample(TWICE, column.name, 0, posted - WANTED)
 
 
-async def memory(house: House, rounds: int, calls: int = CALLS) -> AsyncIterator[Sample]:
+async def memory(run: Run, rounds: int, calls: int = CALLS) -> AsyncIterator[Sample]:
     """Of a new process each time."""
-    async with house.upstream() as port:
-        for number, column in house.turns(house.wrappers, rounds):
-            async with house.serving(column, port) as server:
+    async with run.upstream() as port:
+        for number, column in run.turns(run.wrappers, rounds):
+            async with run.serving(column, port) as server:
                 await server.open()
                 yield Sample(AT_START, column.name, number, resident_bytes(server.pid) / 2**20)
                 fresh = names()

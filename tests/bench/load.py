@@ -1,7 +1,7 @@
 """The HTTP server under load, beside what else there is, in one run and in turns. `make bench` runs it.
 
 The output tells what stands in the columns. All servers call one upstream (octave.py) that costs next to nothing; its
-own rate is told too. They run at the same time and are measured one after the other, round by round, each round in
+own rate is reported too. They run at the same time and are measured one after the other, round by round, each round in
 another order. A ratio divides two rates of the same round, so that what else the machine does touches both. Times
 depend on the machine, ratios less so: quote those. CPU of a call is the server's process alone, in ticks of 10 ms.
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from bench.about import about, told
+from bench.about import about, described
 from bench.caller import GENERATE, LIST, Call, Connection, Server, asking_for, call_many, names, newest_era
 from bench.processes import (
     KEY,
@@ -193,7 +193,7 @@ def _markdown(found: dict[str, Any]) -> str:
     alone = f"{upstream['calls_a_second']:.0f} calls a second, latency {upstream['latency']:g} s"
     how = f"Medians of {found['rounds']} rounds of {found['seconds']:g} s, in turns; each answer was checked."
     parts = [
-        told(found["about"]),
+        described(found["about"]),
         f"{how} Upstream and callers alone: {alone}.",
         "\n".join(f"- {one['name']}: {one['what']}; MCP {one['protocol']}" for one in found["columns"]),
         speed_table(found["summaries"]),

@@ -12,8 +12,8 @@ import httpx
 from bench.caller import GENERATE, LIST, Call, asking_for, asking_for_many, names
 from bench.compare import ANY_NAME, FLOOR, OPENAPI, OURS, RECORDING, THIN, Goal, Measure, Sample
 from bench.conversation import MODERN_ERA, OLDEST_ERA, Conversation
-from bench.house import House
 from bench.processes import octave_settings
+from bench.run import Run
 
 COLD = {
     OLDEST_ERA: Measure("cold start to tools/list, ms", (Goal(1.05, THIN), Goal(0.75, OPENAPI))),
@@ -47,30 +47,30 @@ RATE = Measure(f"calls a second, {AT_ONCE} in progress", (Goal(0.5, THIN, at_lea
 RATE_ANY_NAME = Measure("the same with OCTAVE_MCP_ALLOW_SAME_NAME", RATE.goals)
 
 
-async def cold_start(house: House, rounds: int) -> AsyncIterator[Sample]:
+async def cold_start(run: Run, rounds: int) -> AsyncIterator[Sample]:
     """From the start of a process to its tools, after one start that is not counted."""
-    async with house.upstream() as port:
+    async with run.upstream() as port:
         for era in (OLDEST_ERA, MODERN_ERA):
-            for number, column in house.turns(house.starting, rounds + 1):
+            for number, column in run.turns(run.starting, rounds + 1):
                 began = time.perf_counter()
-                async with house.serving(column, port, era) as server:
+                async with run.serving(column, port, era) as server:
                     await server.open()
                     took = time.perf_counter() - began
                 if number:
                     yield Sample(COLD[era], column.name, number, took * 1000)
 
 
-async def warm_call(house: House, rounds: int, calls: int) -> AsyncIterator[Sample]:
+async def warm_call(run: Run, rounds: int, calls: int) -> AsyncIterator[Sample]:
     """Calls of one persona, or for a list, one after the other, at an upstream that answers at once.
 
     The floor is what nothing on this SDK can be below: a call that does nothing, and the request that has to be made.
     """
-    async with house.upstream() as port, AsyncExitStack() as stack:
-        servers = {one.name: await stack.enter_async_context(house.serving(one, port)) for one in house.columns}
+    async with run.upstream() as port, AsyncExitStack() as stack:
+        servers = {one.name: await stack.enter_async_context(run.serving(one, port)) for one in run.columns}
         for server in servers.values():
             await server.open()
         for number, call in ((number, call) for number in range(rounds + 1) for call in WARM):
-            samples = [one async for one in _round(house, servers, call, number, calls)]
+            samples = [one async for one in _round(run, servers, call, number, calls)]
             samples += [one async for one in _floor(samples, port, call, calls)]
             for sample in _with_variant(samples, WARM[call], WARM_ANY_NAME, call is GENERATE) if number else ():
                 yield sample
@@ -87,10 +87,10 @@ def _with_variant(samples: Sequence[Sample], measure: Measure, variant: Measure,
 
 
 async def _round(
-    house: House, servers: Mapping[str, Conversation], call: Call, number: int, calls: int
+    run: Run, servers: Mapping[str, Conversation], call: Call, number: int, calls: int
 ) -> AsyncIterator[Sample]:
     """Of each column, and of the call that does nothing."""
-    for column in house.turn(house.columns, number):
+    for column in run.turn(run.columns, number):
         asked, measure = (NOTHING, NO_OP) if column.name == FLOOR else (call, WARM[call])
         fresh = names()
         took = [await _seconds(servers[column.name].call(asked, next(fresh))) for _ in range(calls)]
@@ -127,29 +127,27 @@ async def _seconds(work: Awaitable[object]) -> float:
     return time.perf_counter() - began
 
 
-async def ten_personas(
-    house: House, rounds: int, seconds_a_persona: float = SECONDS_A_PERSONA
-) -> AsyncIterator[Sample]:
+async def ten_personas(run: Run, rounds: int, seconds_a_persona: float = SECONDS_A_PERSONA) -> AsyncIterator[Sample]:
     """One call of ten, at an upstream that writes a body's personas one after the other."""
-    async with house.upstream("--seconds-a-persona", f"{seconds_a_persona}") as port, AsyncExitStack() as stack:
-        servers = {one.name: await stack.enter_async_context(house.serving(one, port)) for one in house.wrappers}
+    async with run.upstream("--seconds-a-persona", f"{seconds_a_persona}") as port, AsyncExitStack() as stack:
+        servers = {one.name: await stack.enter_async_context(run.serving(one, port)) for one in run.wrappers}
         for server in servers.values():
             await server.open()
         fresh = names()
-        for number, column in house.turns(house.wrappers, rounds):
+        for number, column in run.turns(run.wrappers, rounds):
             took = await _seconds(servers[column.name].call(asking_for_many(10), next(fresh)))
             yield Sample(TEN, column.name, number, took)
 
 
-async def calls_a_second(house: House, rounds: int, calls: int) -> AsyncIterator[Sample]:
+async def calls_a_second(run: Run, rounds: int, calls: int) -> AsyncIterator[Sample]:
     """Calls of one persona, many under way, at an upstream that answers at once."""
-    async with house.upstream() as port, AsyncExitStack() as stack:
-        servers = {one.name: await stack.enter_async_context(house.serving(one, port)) for one in house.columns}
+    async with run.upstream() as port, AsyncExitStack() as stack:
+        servers = {one.name: await stack.enter_async_context(run.serving(one, port)) for one in run.columns}
         for server in servers.values():
             await server.open()
         for number in range(rounds + 1):
             samples = []
-            for column in house.turn(house.columns, number):
+            for column in run.turn(run.columns, number):
                 call = NOTHING if column.name == FLOOR else GENERATE
                 took = await servers[column.name].call_many(call, list(islice(names(), calls)), AT_ONCE)
                 samples.append(Sample(RATE, column.name, number, calls / took))

@@ -197,7 +197,7 @@ def interrupted(ran: Ran, code: int = 130) -> str:
     return line.rpartition(" ")[2]
 
 
-async def test_ctrl_c_says_how_to_collect_the_rest_and_nothing_is_bought_twice(tmp_path: Path) -> None:
+async def test_ctrl_c_says_how_to_collect_the_rest_and_nothing_is_charged_twice(tmp_path: Path) -> None:
     """By the id, or by the same command: what was sent is on record."""
     held = HoldsTheSlow()
     async with upstream(held) as octave:
@@ -225,7 +225,7 @@ async def test_ctrl_c_says_how_to_collect_the_rest_and_nothing_is_bought_twice(t
 async def test_the_same_command_after_an_end_prints_what_was_finished_meanwhile(
     asked: signal.Signals, code: int
 ) -> None:
-    """The end waits for what was sent, and nothing is bought again."""
+    """The end waits for what was sent, and nothing is charged again."""
     held = HoldsTheSlow()
     async with upstream(held) as octave:
         env = environment(octave, OCTAVE_MCP_SHUTDOWN_SECONDS="20")
@@ -256,7 +256,7 @@ async def test_an_id_that_is_unknown_is_told() -> None:
 
 
 async def test_what_could_not_be_printed_was_not_handed_over() -> None:
-    """Its reader is gone; the same command prints it, and buys nothing."""
+    """Its reader is gone; the same command prints it, and creates nothing more."""
     async with upstream(by_the_page) as octave:
         env = environment(octave)
         reading, writing = os.pipe()

@@ -159,7 +159,7 @@ async def _hearing(lines: AsyncIterator[str], heard: asyncio.Event) -> AsyncIter
 
 @pytest.mark.parametrize(("ill", "status"), [(never, 502), (halfway, 200), (busy, 503)])
 async def test_a_post_that_was_sent_is_sent_to_nobody_else(ill: Respond, status: int) -> None:
-    """Whatever became of it: it may have bought something. Each of six arrives at one replica, once."""
+    """Whatever became of it: it may have created something. Each of six arrives at one replica, once."""
     async with stub(ill) as one, stub(well) as other, caddy(one.port, other.port) as proxy:
         async with httpx.AsyncClient(headers=HEADERS) as http:
             for number in range(6):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.moved_clock import settle
-from support.services import Held, Place, asking, place, until
+from support.services import Held, Services, asking, services, until
 from support.upstream import Request, answer, error_envelope, page_answer, timestamp
 
 from octave_mcp.generation import preview, recovery
@@ -34,7 +34,7 @@ async def server_error(_: Request, writer: asyncio.StreamWriter) -> None:
     writer.write(answer(error_envelope("boom"), status=500))
 
 
-def listed(here: Place, name: str, *, after: float = 0.5, oid: str = "pe_1", **more: Any) -> None:
+def listed(here: Services, name: str, *, after: float = 0.5, oid: str = "pe_1", **more: Any) -> None:
     """Have Octave's list show a persona that was created so many seconds from now."""
     at = {"createdAt": timestamp(here.clock.time + after)}
     here.octave.library.append({"oId": oid, "name": name, **at, **more})
@@ -71,7 +71,7 @@ async def test_a_lost_persona_is_adopted_only_if_it_is_proven(in_list: list[dict
             stamp = timestamp(at)[:19] + ".000Z" if one.get("fraction") else stamp
             here.octave.library.append({"oId": f"pe_{number}", "createdAt": stamp, **one})
 
-    async with place(lose) as here:
+    async with services(lose) as here:
         result = await here.passing(here.generate(await here.service(allow_same_name=True), "A"))
         assert [part.state for part in result.parts] == [State.CREATED if found else State.UNKNOWN]
         assert result.parts[0].outcome is not None
@@ -99,7 +99,7 @@ async def test_a_name_is_found_as_octave_may_have_kept_it(asked: str, kept: str)
         writer.write(answer({"_metadata": {}, "hasNext": False, "data": here.octave.library}))
         assert request.query["text"] == " ".join(request.query["text"].split())
 
-    async with place(lose) as here:
+    async with services(lose) as here:
         here.octave.look_up = list_all
         result = await here.passing(here.generate(await here.service(allow_same_name=True), asked))
         assert [one.oId for one in result.personas] == ["pe_1"]
@@ -112,7 +112,7 @@ async def test_two_lost_personas_of_one_name_are_not_told_apart() -> None:
         if not here.octave.library:
             listed(here, "A")
 
-    async with place(lose) as here:
+    async with services(lose) as here:
         result = await here.passing(here.generate(await here.service(), "A", " A"))
         assert [part.state for part in result.parts] == [State.UNKNOWN] * 2
         assert {part.search.finding for part in result.parts if part.search} == {"ambiguous"}
@@ -120,7 +120,7 @@ async def test_two_lost_personas_of_one_name_are_not_told_apart() -> None:
 
 async def test_the_list_is_read_at_once_after_one_and_three_seconds_and_while_a_call_waits() -> None:
     """And no more when no call waits; the next call goes on."""
-    async with place(no_answer) as here:
+    async with services(no_answer) as here:
         service = await here.service(allow_same_name=True)
         call = here.generate(service, "A")
         await until(lambda: len(here.octave.looked_up) == 1)
@@ -156,7 +156,7 @@ async def test_a_date_alone_proves_something_only_after_the_name_was_free(
         here.octave.library.append({"oId": "pe_1", "name": "A", "createdAt": created_at})
         await server_error(_, writer)
 
-    async with place(lose) as here:
+    async with services(lose) as here:
         service = await here.service(allow_same_name=not checked)
         result = await here.passing(here.generate(service, "A"))
         assert [part.state for part in result.parts] == [State.CREATED if checked else State.UNKNOWN]
@@ -178,7 +178,7 @@ async def test_a_reading_that_fails_is_made_again(status: int | None, found: boo
         elif status:
             writer.write(answer(error_envelope("Not now"), status=status, headers={"retry-after": "2"}))
 
-    async with place(lose) as here:
+    async with services(lose) as here:
         here.octave.look_up = look_up
         result = await here.passing(here.generate(await here.service(allow_same_name=True), "A"))
         assert [part.state for part in result.parts] == [State.CREATED if found else State.UNKNOWN]
@@ -218,7 +218,7 @@ async def test_what_is_found_while_the_record_is_read_is_reported() -> None:
         await asyncio.wait_for(look.wait(), 20)
         await here.octave.list_personas(request, writer)
 
-    async with place(lose) as here:
+    async with services(lose) as here:
         here.octave.look_up = look_up
         ledger = SlowReading(SqliteDatabase(None, now=here.clock.now))
         call = here.generate(await here.service(ledger=ledger, allow_same_name=True), "A")
@@ -247,7 +247,7 @@ async def test_a_persona_that_another_item_has_is_no_candidate(created: bool, ch
             writer.write(answer({"_metadata": {"usage": 1}, "data": [{"oId": "pe_0", "name": "A", "data": {}}]}))
             here.clock.time += 10
 
-    async with place(lose_the_second) as here:
+    async with services(lose_the_second) as here:
         service = await here.service(concurrency=1, allow_same_name=not checked)
         result = await here.passing(here.generate(service, "A", " A"))
         await here.clock.move(600)
@@ -270,7 +270,7 @@ async def test_a_difference_between_the_clocks_loses_no_persona(
         listed(here, "A", after=ahead + 1)
         await (server_error if lose == "error" else no_answer)(request, writer)
 
-    async with place(create) as here:
+    async with services(create) as here:
         here.octave.clock = lambda: here.clock.time + ahead
         service = await here.service(allow_same_name=not checked)
         result = await here.passing(here.generate(service, "A"))
@@ -282,7 +282,7 @@ async def test_a_difference_between_the_clocks_loses_no_persona(
 
 async def test_an_archived_persona_of_the_name_from_long_ago_is_another() -> None:
     """It does not count as one of the name before the request, and must not hold up the item for good."""
-    async with place(server_error) as here:
+    async with services(server_error) as here:
         listed(here, "A", after=-90_000, archivedAt="2027-01-14T09:00:00Z")
         service = await here.service()
         result = await here.passing(here.generate(service, "A"))
@@ -297,7 +297,7 @@ async def test_an_archived_persona_of_the_name_from_long_ago_is_another() -> Non
 @pytest.mark.parametrize(("respond", "seconds"), [(server_error, 60), (no_answer, 600)])
 async def test_a_complete_list_without_it_proves_that_nothing_was_created(respond: Any, seconds: float) -> None:
     """But not before Octave can no longer be at work; then the same request is sent."""
-    async with place(respond) as here:
+    async with services(respond) as here:
         service = await here.service(allow_same_name=True)
         result = await here.passing(here.generate(service, "A"))
         assert [part.state for part in result.parts] == [State.UNKNOWN]
@@ -323,12 +323,12 @@ async def test_a_complete_list_without_it_proves_that_nothing_was_created(respon
 async def test_a_clock_that_is_moved_forward_settles_nothing(tmp_path: Path) -> None:
     """What is in progress stays so, in its process and, once the lease is renewed, in others."""
     held = Held()
-    async with place(held, tmp_path / "ledger") as here:
-        services = [await here.service(allow_same_name=True) for _ in range(2)]
-        calls = [here.generate(services[0], "A")]
+    async with services(held, tmp_path / "ledger") as here:
+        both = [await here.service(allow_same_name=True) for _ in range(2)]
+        calls = [here.generate(both[0], "A")]
         await until(lambda: bool(here.octave.requests))
         here.clock.jump(3700)
-        calls += [here.generate(service, "A") for service in services]
+        calls += [here.generate(service, "A") for service in both]
         await here.clock.move(30)
         held.let_go("A")
         for call in calls:
@@ -342,7 +342,7 @@ async def test_a_clock_that_is_moved_forward_settles_nothing(tmp_path: Path) -> 
 @pytest.mark.parametrize(("respond", "seconds"), [(server_error, 60), (no_answer, 600)])
 async def test_a_clock_that_is_moved_forward_begins_the_wait_again(respond: Any, seconds: float) -> None:
     """Octave may be at work all the same, and its list may lag."""
-    async with place(respond) as here:
+    async with services(respond) as here:
         service = await here.service(allow_same_name=True)
         result = await here.passing(here.generate(service, "A"))
         here.clock.jump(3700)
@@ -371,7 +371,7 @@ async def test_an_incomplete_list_proves_nothing(problem: str, monkeypatch: pyte
         else:
             await here.octave.list_personas(request, writer)
 
-    async with place(server_error) as here:
+    async with services(server_error) as here:
         service = await here.service(allow_same_name=True)
         result = await here.passing(here.generate(service, "A"))
         if problem == "too long":
@@ -412,7 +412,7 @@ async def test_a_list_that_cannot_be_read_proves_nothing(shape: str) -> None:
     async def look_up(_: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(answer({"_metadata": {}, **LISTS[shape]}))
 
-    async with place(server_error) as here:
+    async with services(server_error) as here:
         service = await here.service(allow_same_name=True)
         result = await here.passing(here.generate(service, "A"))
         here.octave.look_up = look_up
@@ -442,7 +442,7 @@ async def test_an_empty_list_proves_that_nothing_was_created(empty: dict[str, An
     async def look_up(_: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(answer({"_metadata": {}, **empty}))
 
-    async with place(server_error) as here:
+    async with services(server_error) as here:
         service = await here.service(allow_same_name=True)
         result = await here.passing(here.generate(service, "A"))
         here.octave.look_up = look_up
@@ -459,7 +459,7 @@ async def test_a_list_that_knows_no_offset_is_complete_if_it_has_as_many_as_it_c
         rows = [] if "text" in request.query else [{"oId": f"pe_{n}", "name": f"B {n}"} for n in range(3)]
         writer.write(answer({"_metadata": {}, "data": rows, **({"total": 4} if counts else {})}))
 
-    async with place(server_error) as here:
+    async with services(server_error) as here:
         service = await here.service(allow_same_name=True)
         result = await here.passing(here.generate(service, "A"))
         here.octave.look_up = look_up
@@ -472,7 +472,7 @@ async def test_a_list_that_knows_no_offset_is_complete_if_it_has_as_many_as_it_c
 async def test_a_persona_whose_name_octave_changed_or_left_out_may_be_the_one(kept: str | None) -> None:
     """So it is neither taken for the one, nor is the request sent again. One that was there before is another."""
     for after, state in ((0.5, State.UNKNOWN), (-60, State.FAILED)):
-        async with place(server_error) as here:
+        async with services(server_error) as here:
             service = await here.service(allow_same_name=True)
             result = await here.passing(here.generate(service, "A"))
             sent_at = result.parts[0].item.sent_at
@@ -494,7 +494,7 @@ async def test_an_item_without_a_name_stays_unknown_and_nothing_waits_for_it() -
     async def lose(_: Request, __: asyncio.StreamWriter) -> None:
         listed(here, "CFO", after=1)
 
-    async with place(lose) as here:
+    async with services(lose) as here:
         service = await here.service()
         for _ in range(2):
             result = await here.generate(service, None)
@@ -510,7 +510,7 @@ async def test_an_item_without_a_name_stays_unknown_and_nothing_waits_for_it() -
 @pytest.mark.parametrize("name", ["CISO", " ciso\u00a0"])
 async def test_nothing_is_sent_for_a_name_that_exists(name: str) -> None:
     """Whatever its case and white space; the others are sent, and the result says which one exists."""
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         here.octave.library.append({"oId": "pe_7", "name": "CISO", "createdAt": "2026-01-01"})
         service = await here.service()
         preview = await service.preview(asking(name, "B"))
@@ -531,7 +531,7 @@ async def test_nothing_is_sent_for_a_name_that_exists(name: str) -> None:
 )
 async def test_other_personas_stop_nothing(change: dict[str, Any]) -> None:
     """Those that are gone, and those of a longer name."""
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         here.octave.library.append({"oId": "pe_7", "name": "CISO", **change})
         result = await here.generate(await here.service(), "CISO")
         assert [part.state for part in result.parts] == [State.CREATED]
@@ -546,7 +546,7 @@ async def test_the_name_is_looked_for_on_every_page_and_among_everybodys_persona
         rows = [{"oId": f"pe_{page}_{n}", "name": "A" if (page, n) == (1, 7) else f"A {n}"} for n in range(100)]
         writer.write(answer({"_metadata": {}, "data": rows, "hasNext": page < 3}))
 
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         here.octave.look_up = look_up
         result = await here.generate(await here.service(), "A")
         assert result.parts[0].outcome is not None
@@ -561,7 +561,7 @@ async def test_equal_names_within_one_call_are_allowed() -> None:
         here.octave.library.append({"oId": f"pe_{request.number}", "name": "A"})
         writer.write(answer(page_answer(request)))
 
-    async with place(create) as here:
+    async with services(create) as here:
         service = await here.service(concurrency=1)
         result = await here.generate(service, "A", "A")
         assert [part.state for part in result.parts] == [State.CREATED] * 2
@@ -580,7 +580,7 @@ async def test_a_search_for_the_name_that_fails_stops_nothing(problem: str, monk
             await asyncio.sleep(20)
         writer.write(answer(error_envelope("Not now"), status=503))
 
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         here.octave.look_up = look_up
         result = await here.generate(await here.service(), "A")
         assert result.parts[0].outcome is not None

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pytest
 from pydantic import SecretStr
 from support.moved_clock import settle
-from support.services import Held, Place, asking, place, until
+from support.services import Held, Services, asking, services, until
 from support.upstream import (
     Request,
     Respond,
@@ -37,7 +37,7 @@ T = TypeVar("T")
 async def test_a_call_ends_with_its_window_and_the_work_goes_on() -> None:
     """Whatever Octave does."""
     held = Held()
-    async with place(held) as here:
+    async with services(held) as here:
         service = await here.service()
         call = here.generate(service, "A", "B")
         held.let_go("A")
@@ -58,7 +58,7 @@ async def test_a_call_ends_with_its_window_and_the_work_goes_on() -> None:
 async def test_progress_is_told_every_five_seconds_and_always_grows() -> None:
     """In words; and nothing after the end."""
     held = Held()
-    async with place(held) as here:
+    async with services(held) as here:
         call = here.generate(await here.service(), "A", "B")
         await until(lambda: len(here.octave.requests) == 2)
         for _ in range(3):
@@ -78,7 +78,7 @@ async def test_progress_is_told_every_five_seconds_and_always_grows() -> None:
 async def test_a_cancelled_call_finishes_what_was_sent_and_sends_no_more() -> None:
     """The rest may be asked for once more; what was finished is returned then."""
     held = Held()
-    async with place(held) as here:
+    async with services(held) as here:
         service = await here.service(concurrency=1)
         call = here.generate(service, "A", "B")
         await until(lambda: len(here.octave.requests) == 1)
@@ -101,7 +101,7 @@ async def test_a_cancelled_call_finishes_what_was_sent_and_sends_no_more() -> No
 async def test_a_generation_is_cancelled_by_its_tenant_only() -> None:
     """Nothing more of it is sent, and whoever waits for it learns so at once."""
     held = Held()
-    async with place(held) as here:
+    async with services(held) as here:
         service, stranger = await here.service(concurrency=1), await here.service("sk-9876543210")
         call = here.generate(service, "A", "B")
         await until(lambda: len(here.octave.requests) == 1)
@@ -127,7 +127,7 @@ async def test_what_a_preview_said_would_be_joined_is_not_sent_though_it_failed_
         else:
             writer.write(answer(page_answer(request)))
 
-    async with place(respond) as here:
+    async with services(respond) as here:
         service = await here.service()
         first = here.generate(service, "A")
         await until(lambda: len(here.octave.requests) == 1)
@@ -143,7 +143,7 @@ async def test_what_a_preview_said_would_be_joined_is_not_sent_though_it_failed_
 async def test_what_a_second_call_waits_for_is_sent_though_the_first_is_gone() -> None:
     """It asks for it too."""
     held = Held()
-    async with place(held) as here:
+    async with services(held) as here:
         service = await here.service(concurrency=1)
         first = here.generate(service, "A", "B")
         await until(lambda: len(here.octave.requests) == 1)
@@ -155,10 +155,10 @@ async def test_what_a_second_call_waits_for_is_sent_though_the_first_is_gone() -
     assert len(here.octave.requests) == 2
 
 
-async def test_the_same_call_at_once_buys_once_over_processes_too(tmp_path: Path) -> None:
+async def test_the_same_call_at_once_is_sent_once_over_processes_too(tmp_path: Path) -> None:
     """One sends, the others wait for it."""
     held = Held()
-    async with place(held, tmp_path / "ledger") as here:
+    async with services(held, tmp_path / "ledger") as here:
         one, other = await here.service(), await here.service()
         calls = [here.generate(service, "A", "B") for service in (one, one, other)]
         await until(lambda: len(here.octave.requests) == 2)
@@ -172,7 +172,7 @@ async def test_the_same_call_at_once_buys_once_over_processes_too(tmp_path: Path
 
 async def test_a_call_that_is_repeated_in_another_unicode_form_is_the_same() -> None:
     """A client may have composed the letters meanwhile."""
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         service = await here.service()
         first, again = [await here.generate(service, name) for name in ("Cafe\u0301 owner", "Caf\u00e9 owner")]
         assert again.parts[0].joined
@@ -190,7 +190,7 @@ async def test_a_call_that_is_repeated_in_another_layout_is_the_same(name: str |
     loose = {"type": "TEXT", "value": " One two\r\n three\n"}
     again = {"personas": [{**named, "sources": [url, loose]}], "playbookOId": "pb_1 "}
     other = {"personas": [{"sources": [url, {"type": "TEXT", "value": "One twothree"}]}], "playbookOId": "pb_1"}
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         service = await here.service()
         joined = []
         for body in (first, again, other):
@@ -202,8 +202,8 @@ async def test_a_call_that_is_repeated_in_another_layout_is_the_same(name: str |
 
 
 async def test_twins_are_two_and_nothing_is_shared_between_keys(tmp_path: Path) -> None:
-    """The place among twins is part of the wish, and so is whose it is."""
-    async with place(by_the_page, tmp_path / "ledger") as here:
+    """The position among equal items is part of the request, and so is the tenant."""
+    async with services(by_the_page, tmp_path / "ledger") as here:
         one, other = await here.service(), await here.service("sk-another-key")
         assert len((await here.generate(one, "A", "A")).personas) == 2
         assert len((await here.generate(other, "A", "A")).personas) == 2
@@ -214,9 +214,9 @@ async def test_twins_are_two_and_nothing_is_shared_between_keys(tmp_path: Path) 
 async def test_the_end_waits_for_what_is_in_flight(tmp_path: Path) -> None:
     """And no longer than told; what it did not wait for is unknown to whoever comes next."""
     held = Held()
-    async with place(held, tmp_path / "ledger") as here:
+    async with services(held, tmp_path / "ledger") as here:
         async with AsyncExitStack() as stack:
-            process = Place(here.octave, here.path, stack)
+            process = Services(here.octave, here.path, stack)
             process.clock = here.clock
             call = process.generate(await process.service(shutdown_seconds=20, concurrency=2), "A", "B", "C")
             await until(lambda: len(here.octave.requests) == 2)
@@ -244,7 +244,7 @@ async def test_what_is_refused_after_the_end_began_or_nobody_wants_is_not_sent_a
         await asyncio.wait_for(go.wait(), 20)
         writer.write(answer(error_envelope("Slow down"), status=429, headers={"retry-after": "0"}))
 
-    async with place(refuse) as here:
+    async with services(refuse) as here:
         service = await here.service(shutdown_seconds=20)
         call = here.generate(service, "A")
         await until(lambda: len(here.octave.requests) == 1)
@@ -271,7 +271,7 @@ async def test_a_loss_that_comes_to_light_at_the_end_is_told_as_one() -> None:
         await asyncio.wait_for(held.go.setdefault("A", asyncio.Event()).wait(), 20)
         writer.transport.abort()
 
-    async with place(lose) as here:
+    async with services(lose) as here:
         service = await here.service(shutdown_seconds=20)
         call = here.generate(service, "A")
         await until(lambda: len(here.octave.requests) == 1)
@@ -296,7 +296,7 @@ async def busy_once(retry_after: str | None, status: int = 429) -> Respond:
 @pytest.mark.parametrize("status", [429, 503])
 async def test_one_keys_wait_is_that_keys_and_nobody_elses(status: int, tmp_path: Path) -> None:
     """Its whole queue waits as long as Octave asked for."""
-    async with place(await busy_once("7", status), tmp_path / "ledger") as here:
+    async with services(await busy_once("7", status), tmp_path / "ledger") as here:
         busy, free = await here.service(concurrency=1), await here.service("sk-another-key")
         call = here.generate(busy, "A", "B")
         await until(lambda: len(here.octave.requests) == 1)
@@ -313,7 +313,7 @@ async def test_what_never_left_is_tried_three_times(caplog: pytest.LogCaptureFix
     """Then it has failed, nothing was made, and the rest is not tried."""
     async with upstream(by_the_page) as gone:
         pass
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         here.octave = gone
         call = here.generate(await here.service(concurrency=1, allow_same_name=True), "A", "B")
         while not call.done():
@@ -355,7 +355,7 @@ class Failing(Ledger):
         return await super().mark_sent(*values, **more)
 
 
-async def failing(here: Place, broken: str) -> tuple[GenerationService, Failing]:
+async def failing(here: Services, broken: str) -> tuple[GenerationService, Failing]:
     """A service on such a store."""
     ledger = Failing(SqliteDatabase(None, now=here.clock.now))
     ledger.broken = broken
@@ -364,7 +364,7 @@ async def failing(here: Place, broken: str) -> tuple[GenerationService, Failing]
 
 async def test_a_result_that_cannot_be_recorded_is_told_and_recorded_later() -> None:
     """It has been paid for."""
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         service, ledger = await failing(here, "settle")
         result = await here.generate(service, "A")
         assert [one.name for one in result.personas] == ["A"]
@@ -377,7 +377,7 @@ async def test_a_result_that_cannot_be_recorded_is_told_and_recorded_later() -> 
 
 async def test_what_became_of_it_is_synced_though_nobody_waits_for_it() -> None:
     """In seconds, and not with the next persona that somebody asks for."""
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         service, ledger = await failing(here, "")
         await here.generate(service, "A")
         assert not ledger.synced
@@ -387,7 +387,7 @@ async def test_what_became_of_it_is_synced_though_nobody_waits_for_it() -> None:
 
 async def test_a_store_that_fails_for_a_moment_ends_no_call() -> None:
     """It is read again."""
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         service, _ = await failing(here, "generation")
         call = here.generate(service, "A")
         await until(lambda: bool(here.clock.waiting))
@@ -397,7 +397,7 @@ async def test_a_store_that_fails_for_a_moment_ends_no_call() -> None:
 
 async def test_what_cannot_be_recorded_as_sent_is_not_sent() -> None:
     """And the reason is told."""
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         service, _ = await failing(here, "mark_sent")
         result = await here.generate(service, "A")
         assert result.parts[0].outcome is not None
@@ -421,7 +421,7 @@ class LosingAnswers(Ledger):
 
 async def test_a_call_that_failed_and_is_on_record_all_the_same_is_given_up() -> None:
     """Nobody sends it, and a call for the same would wait for it."""
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         ledger = LosingAnswers(SqliteDatabase(None, now=here.clock.now))
         service = await here.service(ledger=ledger)
         with pytest.raises(LedgerError, match="too long"):
@@ -448,7 +448,7 @@ class FailingToGiveUp(Ledger):
 async def test_what_a_cancelled_call_gave_up_is_recorded_when_the_ledger_is_back() -> None:
     """One persona is being written; the other was not sent, and is not sent any more."""
     held = Held()
-    async with place(held) as here:
+    async with services(held) as here:
         ledger = FailingToGiveUp(SqliteDatabase(None, now=here.clock.now))
         service = await here.service(ledger=ledger, concurrency=1)
         call = here.generate(service, "A", "B")
@@ -478,7 +478,7 @@ class SlowToBegin(Ledger):
 
 async def test_a_call_that_is_recorded_after_the_end_began_sends_nothing() -> None:
     """It says that the server is shutting down, and the persona can be asked for again."""
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         ledger = SlowToBegin(SqliteDatabase(None, now=here.clock.now))
         ledger.holding = asyncio.Event()
         service = await here.service(ledger=ledger)
@@ -495,7 +495,7 @@ async def test_a_call_that_is_recorded_after_the_end_began_sends_nothing() -> No
 
 async def test_a_call_that_is_recorded_after_the_service_has_ended_is_told_so() -> None:
     """PostgreSQL may take its time, and the end waits for no call."""
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         ledger = SlowToBegin(SqliteDatabase(None, now=here.clock.now))
         ledger.holding = asyncio.Event()
         tenant = Tenant(SecretStr("sk-0123456789"), here.octave.url)
@@ -521,7 +521,7 @@ async def test_a_surprise_costs_one_item_and_no_server(monkeypatch: pytest.Monke
         return await generate(client, request, **more)
 
     monkeypatch.setattr(OctaveClient, "generate", surprising)
-    async with place(by_the_page) as here:
+    async with services(by_the_page) as here:
         result = await here.passing(here.generate(await here.service(), "A", "B"))
     assert [part.state for part in result.parts] == [State.UNKNOWN, State.CREATED]
 
@@ -533,7 +533,7 @@ async def test_a_problem_that_every_call_would_meet_stops_what_was_not_sent() ->
         refused = answer(error_envelope("No credits"), status=402)
         writer.write(refused if request.number == 1 else answer(page_answer(request)))
 
-    async with place(respond) as here:
+    async with services(respond) as here:
         result = await here.generate(await here.service(concurrency=1), *"ABCDE")
     assert [part.state for part in result.parts] == [State.CREATED, *[State.FAILED] * 4]
     assert len(here.octave.requests) == 2

@@ -136,7 +136,7 @@ async def test_two_keys_are_one_too_many() -> None:
 
 
 async def test_a_key_that_would_not_be_used_is_refused() -> None:
-    """Else its holder would buy with another account, and not know."""
+    """Otherwise its holder would spend from another account without knowing it."""
     async with upstream(by_the_page) as octave, serving(api_key=KEY, base_url=octave.url) as url:
         refused = await post(url, "tools/list", x_octave_api_key="sk-mine")
         assert refused.status_code == 400

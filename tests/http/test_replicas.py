@@ -118,7 +118,7 @@ async def test_a_replica_that_is_killed_midway_costs_no_persona(mode: str, datab
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_replicas_are_replaced_while_people_work(mode: str, database: Database, tmp_path: Path) -> None:
-    """One after the other, politely: no call fails, and nothing is bought twice."""
+    """One after the other, politely: no call fails, and nothing is created twice."""
     results: list[Any] = []
     over = asyncio.Event()
 

@@ -194,7 +194,7 @@ def test_keys_may_come_while_lines_are_written(ours: logging.Logger, capfd: pyte
 
 
 @pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "mcp.server", "sse_starlette.sse", "psycopg"])
-def test_libraries_that_log_what_goes_over_the_wire_are_heard_from_warning_on(
+def test_libraries_that_log_what_goes_over_the_wire_are_logged_from_warning_on(
     name: str, ours: logging.Logger, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """At DEBUG too: one logs a whole address, with its query, and another whole messages."""

@@ -129,7 +129,7 @@ async def generate(respond: Respond, *names: str, **settings: Any) -> None:
             await client.call_tool("generate_personas", asking(*names))
 
 
-def told(span: ReadableSpan, *names: str) -> tuple[Any, ...]:
+def attributes_of(span: ReadableSpan, *names: str) -> tuple[Any, ...]:
     """Attributes of a span."""
     return tuple((span.attributes or {}).get(name) for name in names)
 
@@ -152,12 +152,12 @@ async def test_each_paid_post_is_a_child_of_the_tool_call_that_asked_for_it(seen
         assert span.context.trace_id == call.context.trace_id == TRACE
         assert span.kind is SpanKind.CLIENT
         assert span.status.status_code is StatusCode.UNSET
-        assert told(span, "http.request.method", "url.path", "url.template") == ("POST", PATH, PATH)
-        assert told(span, "server.address", "server.port") == ("localhost", octave.port)
-        assert told(span, "http.response.status_code", "octave.request_id") == (200, "req_1")
-        assert told(span, "octave.outcome", "octave.credits", "octave.try") == ("done", 1, 1)
-        assert told(span, "error.type") == (None,)
-    places = sorted(told(span, "octave.persona.index")[0] for span in seen.posts)
+        assert attributes_of(span, "http.request.method", "url.path", "url.template") == ("POST", PATH, PATH)
+        assert attributes_of(span, "server.address", "server.port") == ("localhost", octave.port)
+        assert attributes_of(span, "http.response.status_code", "octave.request_id") == (200, "req_1")
+        assert attributes_of(span, "octave.outcome", "octave.credits", "octave.try") == ("done", 1, 1)
+        assert attributes_of(span, "error.type") == (None,)
+    places = sorted(attributes_of(span, "octave.persona.index")[0] for span in seen.posts)
     assert places == [0, 1, 2]
     assert not headers & {"traceparent", "tracestate", "baggage"}  # Octave's API describes no such header
 
@@ -224,9 +224,9 @@ async def test_a_span_tells_what_became_of_its_post(
     """And how often it was tried, with the class of an error, and never its text."""
     await generate(respond, "A")
     names = ("octave.outcome", "error.type", "http.response.status_code", "octave.credits", "octave.try")
-    assert [told(span, *names) for span in seen.posts] == expected
+    assert [attributes_of(span, *names) for span in seen.posts] == expected
     for span in seen.posts:
-        assert span.status.is_ok is (told(span, "error.type")[0] is None)
+        assert span.status.is_ok is (attributes_of(span, "error.type")[0] is None)
         assert not span.status.description
         assert not span.events
 
@@ -242,7 +242,11 @@ async def test_a_look_up_is_a_span_without_its_query(seen: Seen) -> None:
     (call,) = seen.spans("tools/call list_personas")
     assert span.parent is not None
     assert span.parent.span_id == call.context.span_id
-    assert told(span, "http.response.status_code", "octave.request_id", "octave.outcome") == (200, "req_1", "done")
+    assert attributes_of(span, "http.response.status_code", "octave.request_id", "octave.outcome") == (
+        200,
+        "req_1",
+        "done",
+    )
     assert "marker-text" not in span.to_json()
 
 
@@ -276,7 +280,7 @@ async def test_calls_outcomes_and_credits_are_counted(seen: Seen) -> None:
 
 
 async def test_what_is_joined_is_counted_and_not_counted_as_made(seen: Seen) -> None:
-    """A client that hung up and calls again buys nothing."""
+    """A client that hung up and calls again creates nothing more."""
     respond = HoldsTheSlow()
     async with upstream(respond) as octave:
         settings = Settings(base_url=octave.url, api_key=SecretStr(KEY), wait_seconds=0.2)

@@ -45,7 +45,7 @@ def test_all_of_a_record_is_there_in_both_channels() -> None:
 
 
 def test_nulls_and_noise_are_not() -> None:
-    """Empty lists, metadata and flags that say nothing are left away too."""
+    """Empty lists, metadata and flags that say nothing are left out too."""
     text, structured = both(record(persona(archivedAt=None, rejected=False, _metadata={"requestId": "r"}), 6000))
     for noise in ("null", "None", "false", "rejected", "requestId", "[]", "archivedAt"):
         assert noise not in structured

@@ -90,7 +90,7 @@ async def test_an_id_that_is_none_reads_nothing(oid: str) -> None:
     ],
 )
 async def test_a_resource_that_cannot_be_read_says_why(look_up: Respond, words: str) -> None:
-    """As the tools do, without a word of buying or the key."""
+    """As the tools do, without a word about credits or the key."""
     async with connected(look_up) as (client, _):
         with pytest.raises(MCPError) as caught:
             await client.read_resource("octave://personas/pe_1")

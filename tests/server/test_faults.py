@@ -88,7 +88,7 @@ async def test_a_fault_becomes_what_it_must(case: Case, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.becomes == "unknown"], ids=lambda case: case.name)
-async def test_what_may_have_been_bought_is_found_in_octaves_list(
+async def test_what_may_have_been_created_is_found_in_octaves_list(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where it was made all the same: one POST, and the persona is there as if nothing had happened."""

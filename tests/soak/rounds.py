@@ -54,7 +54,7 @@ sys.exit(main([]))
 
 
 @dataclass
-class Place:
+class RoundLedger:
     """A ledger of one round: its address for servers, how its tables are read, and the way to its database, if any."""
 
     url: str
@@ -63,26 +63,26 @@ class Place:
 
 
 @asynccontextmanager
-async def place(folder: Path, postgres: PostgresServer | None) -> AsyncIterator[Place]:
+async def round_ledger(folder: Path, postgres: PostgresServer | None) -> AsyncIterator[RoundLedger]:
     """Have a ledger in a file, or in a new database behind a proxy."""
     if postgres is None:
-        yield Place(f"sqlite:///{folder / 'ledger'}", sqlite_rows(folder / "ledger"))
+        yield RoundLedger(f"sqlite:///{folder / 'ledger'}", sqlite_rows(folder / "ledger"))
         return
     database = postgres.create_database()
     try:
         async with postgres_proxy(database) as proxy:
-            yield Place(proxy.url, postgres_rows(database), proxy)
+            yield RoundLedger(proxy.url, postgres_rows(database), proxy)
     finally:
         postgres.drop_database(database)
 
 
 @asynccontextmanager
-async def trouble(place: Place, chance: random.Random) -> AsyncIterator[None]:
+async def trouble(ledger: RoundLedger, chance: random.Random) -> AsyncIterator[None]:
     """Cut connections to the database now and then, before and after commits, until the block ends."""
-    if place.proxy is None or chance.random() < 0.3:
+    if ledger.proxy is None or chance.random() < 0.3:
         yield
         return
-    proxy = place.proxy
+    proxy = ledger.proxy
 
     async def cause() -> None:
         while True:
@@ -113,7 +113,7 @@ async def in_process_round(
 ) -> tuple[list[str], Counter[str]]:
     """Play a round of several hosts at once, each with servers in this process."""
     octave, seen = Octave(chance), Seen()
-    async with upstream(octave) as served, place(folder, postgres) as ledger:
+    async with upstream(octave) as served, round_ledger(folder, postgres) as ledger:
         octave.use(served)
         settings: dict[str, Any] = {"base_url": served.url, "api_key": SecretStr(KEY), "shutdown_seconds": 1}
         settings |= {"state_url": ledger.url, "wait_seconds": 0.3, "log_level": "ERROR"}
@@ -140,7 +140,7 @@ async def process_round(
 ) -> tuple[list[str], Counter[str]]:
     """Play a round of two hosts at once, each with server processes that are killed."""
     octave, seen = Octave(chance), Seen()
-    async with upstream(octave) as served, place(folder, postgres) as ledger:
+    async with upstream(octave) as served, round_ledger(folder, postgres) as ledger:
         octave.use(served)
         own = {"OCTAVE_API_KEY": KEY, "OCTAVE_BASE_URL": served.url, "OCTAVE_MCP_STATE_URL": ledger.url}
         own |= {"OCTAVE_MCP_WAIT_SECONDS": "0.5", "OCTAVE_MCP_SHUTDOWN_SECONDS": "1", "OCTAVE_MCP_LOG_LEVEL": "ERROR"}
@@ -165,7 +165,7 @@ async def process_round(
         return await _count(octave, seen, lambda: start(folder / "pid"), ledger)
 
 
-async def _count(octave: Octave, seen: Seen, start: Start, ledger: Place) -> tuple[list[str], Counter[str]]:
+async def _count(octave: Octave, seen: Seen, start: Start, ledger: RoundLedger) -> tuple[list[str], Counter[str]]:
     """Settle what is left with one more server, and compare."""
     with anyio.fail_after(COLLECT_SECONDS + LIFE_SECONDS):
         await settle(start, seen, lambda: recorded(ledger.rows), lambda: recorded(ledger.rows))

@@ -47,7 +47,7 @@ class Held:
         writer.write(answer(page_answer(request)))
 
 
-class Place:
+class Services:
     """A clock, and services on one ledger."""
 
     def __init__(self, octave: Upstream, path: Path | None, stack: AsyncExitStack) -> None:
@@ -61,7 +61,7 @@ class Place:
     async def service(
         self, key: str = "sk-0123456789", *, ledger: Ledger | None = None, **limits: Any
     ) -> GenerationService:
-        """Open a service as another process has it, on this place's ledger or on one of the test's own."""
+        """Open a service as another process has it, on this ledger or on one of the test's own."""
         ledger = ledger or Ledger(SqliteDatabase(self.path, now=self.clock.now))
         self.stack.push_async_callback(ledger.close)
         client = await self.stack.enter_async_context(OctaveClient(self.octave.url, SecretStr(key)))
@@ -92,11 +92,11 @@ class Place:
 
 
 @asynccontextmanager
-async def place(respond: Respond, path: Path | None = None) -> AsyncIterator[Place]:
+async def services(respond: Respond, path: Path | None = None) -> AsyncIterator[Services]:
     """Bounded in time."""
     with anyio.fail_after(20):
         async with upstream(respond) as octave, AsyncExitStack() as stack:
-            here = Place(octave, path, stack)
+            here = Services(octave, path, stack)
             octave.clock = here.clock.now
             yield here
 

@@ -36,7 +36,7 @@ def saying(action: Any, **content: Any) -> Answer:
 YES, NO, DISMISSED = saying("accept", create=True), saying("decline"), saying("cancel")
 
 
-class Place:
+class Conversation:
     """A server, a client, and the questions that were asked."""
 
     def __init__(self, octave: Upstream, client: Client) -> None:
@@ -51,22 +51,22 @@ class Place:
 
 
 @asynccontextmanager
-async def asking(mode: Any, person: Answer | None, **settings: Any) -> AsyncIterator[Place]:
+async def asking(mode: Any, person: Answer | None, **settings: Any) -> AsyncIterator[Conversation]:
     """Open a client whose person answers so; None is a client that cannot ask."""
     async with asyncio.timeout(30), upstream(by_the_page) as octave:
 
         async def ask(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
             assert isinstance(params, ElicitRequestFormParams)
             assert context is not None
-            place.questions.append(params.message)
+            conversation.questions.append(params.message)
             assert person is not None
             return await person()
 
         own = Settings(api_key=SecretStr("sk-0123456789"), base_url=octave.url, state_url="memory://", **settings)
         callback = None if person is None else ask
         async with Client(build_server(own), mode=mode, elicitation_callback=callback) as client:
-            place = Place(octave, client)
-            yield place
+            conversation = Conversation(octave, client)
+            yield conversation
 
 
 @both_eras

@@ -13,7 +13,7 @@ from bench.processes import Column, octave, octave_settings
 
 
 @dataclass(frozen=True)
-class House:
+class Run:
     """One run."""
 
     folder: Path
