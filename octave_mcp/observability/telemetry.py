@@ -100,7 +100,7 @@ def count_call(tool: str, result: str) -> None:
 
 
 def count_outcome(outcome: str, error: str | None, usage: float | None) -> None:
-    """Count one persona whose request was sent: its `outcome` (created, failed, unknown), and the class of its `error`."""
+    """Count a persona whose request was sent: by `outcome` (created, failed, unknown), and the class of its `error`."""
     attributes = {"octave.outcome": outcome, **({} if error is None else {"error.type": error})}
     _instruments().personas.add(1, attributes)
     if usage is not None and 0 < usage < math.inf:
