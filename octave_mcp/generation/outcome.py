@@ -173,7 +173,7 @@ def _is_from_octave(error: OctaveError) -> bool:
     """Whether Octave itself answered with an error, so that it is not at work any more."""
     if error.status is None or error.status < 400:  # noqa: PLR2004 - an HTTP status
         return False
-    return error.status not in _GATEWAY_STATUSES or bool(error.octave_message or error.request_id)
+    return error.status not in _GATEWAY_STATUSES or bool(error.request_id)
 
 
 @dataclass(frozen=True)

@@ -123,14 +123,17 @@ class Transport:
             raise errors.SetupProblem(
                 f"The base URL{f', or the proxy in {proxy.setting},' if proxy else ''} cannot be used."
             )
-        request = httpx.Request(
-            call.method,
-            f"{self._base_url}{call.path}",
-            params=params,
-            content=content,
-            headers={**_HEADERS, **(headers or {}), "api_key": self._api_key.get_secret_value()},
-            extensions={"timeout": {"connect": CONNECT_SECONDS}},
-        )
+        try:
+            request = httpx.Request(
+                call.method,
+                f"{self._base_url}{call.path}",
+                params=params,
+                content=content,
+                headers={**_HEADERS, **(headers or {}), "api_key": self._api_key.get_secret_value()},
+                extensions={"timeout": {"connect": CONNECT_SECONDS}},
+            )
+        except httpx.InvalidURL:  # a query of over 65,536 characters
+            raise errors.InputProblem("A text or name is too long to be looked for in Octave.") from None
         return await send_after(before_send, partial(self._exchange, pool, request, call, seconds))
 
     async def _exchange(

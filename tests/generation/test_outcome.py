@@ -134,7 +134,8 @@ def test_an_answer_is_an_outcome_with_all_its_personas(count: int) -> None:
     ("error", "after"),
     [
         (errors.OutcomeUnknown("500 by Octave", status=500), ("settled", 60)),
-        (errors.OutcomeUnknown("503 in Octave's words", status=503, octave_message="Overloaded"), ("settled", 60)),
+        (errors.OutcomeUnknown("503 with Octave's id", status=503, request_id="req_1"), ("settled", 60)),
+        (errors.OutcomeUnknown("a gateway's 504 in JSON", status=504, octave_message="Timed out"), ("sent", 600)),
         (errors.OutcomeUnknown("a gateway's 502", status=502), ("sent", 600)),
         (errors.OutcomeUnknown("a gateway's 504", status=504), ("sent", 600)),
         (errors.OutcomeUnknown("408", status=408), ("sent", 600)),

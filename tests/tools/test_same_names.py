@@ -142,3 +142,11 @@ async def serving(respond: Respond = by_the_page, **configured: Any) -> AsyncIte
     own = {"wait_seconds": 20, "shutdown_seconds": 0, **configured}
     async with upstream(respond) as octave, Client(build_server(settings(octave.url, **own))) as client:
         yield client, octave
+
+
+@pytest.mark.parametrize("name", ["a" * 70_000, "\U0001f642" * 6000])
+async def test_a_name_that_no_query_can_carry_ends_nothing(name: str) -> None:
+    """The HTTP library raised an error that nothing caught: it ended the server, with every request in progress."""
+    async with upstream(by_the_page) as octave, Client(build_server(settings(octave.url, wait_seconds=5))) as client:
+        assert structured(await generate(client, name))["status"] == "complete"
+        assert structured(await generate(client, "CISO"))["status"] == "complete"
