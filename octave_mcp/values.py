@@ -10,7 +10,9 @@ import platformdirs
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-_UNEXPANDED = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|\{env:\w+\}|^\$(env:)?[A-Za-z_]\w*(?=$|[/\\])|^%\w+%|^<.*>$")
+_UNEXPANDED = re.compile(
+    r"\$\{[^}]*\}|\{\{.*\}\}|\{env:\w+\}|^\$(env:)?[A-Za-z_]\w*(?=$|[/\\])|^%\w+%|^<.*>$", re.IGNORECASE
+)
 """A variable that nobody replaced with its value, such as `${OCTAVE_API_KEY}` or `<name>`."""
 
 _STAND_IN = re.compile(

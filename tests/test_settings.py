@@ -124,7 +124,7 @@ def test_a_key_file_with_anything_else_is_refused(
     "value",
     [
         *("${OCTAVE_API_KEY}", "$OCTAVE_API_KEY", " ${user_config.api_key} ", "${input:key}", "%OCTAVE_KEY%"),
-        *("{env:OCTAVE_API_KEY}", "$env:OCTAVE_API_KEY"),
+        *("{env:OCTAVE_API_KEY}", "$env:OCTAVE_API_KEY", "$Env:OCTAVE_API_KEY", "{ENV:OCTAVE_API_KEY}"),
         *("{{KEY}}", "<api-key>", "<your Octave API key>", '"${KEY}"', "$HOME/octave.key", "%APPDATA%\\octave.key"),
     ],
 )

@@ -170,7 +170,10 @@ def settles_at(item: Item, outcome: Outcome | None, clock_moved_at: float = 0.0)
 
 
 def _is_from_octave(error: OctaveError) -> bool:
-    """Whether Octave itself answered with an error, so that it is not at work any more."""
+    """Return whether Octave itself answered with an error, so that it is not at work any more.
+
+    A gateway's answer may be JSON with a message too; only Octave's id of the request shows that it is Octave's.
+    """
     if error.status is None or error.status < 400:  # noqa: PLR2004 - an HTTP status
         return False
     return error.status not in _GATEWAY_STATUSES or bool(error.request_id)

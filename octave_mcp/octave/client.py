@@ -10,7 +10,6 @@ from starlette.types import ASGIApp
 from octave_mcp.observability.telemetry import Attributes
 from octave_mcp.octave import errors
 from octave_mcp.octave.before_send import BeforeSend
-from octave_mcp.octave.errors import message_in, request_id_in
 from octave_mcp.octave.instrumentation import Call, instrumented
 from octave_mcp.octave.library_kinds import Kind
 from octave_mcp.octave.lookup_models import LibraryPage, PersonaAnswer, PersonaPage, Workspace
@@ -98,13 +97,13 @@ class OctaveClient:
         if body.get("data", ...) not in (None, []):
             raise errors.OutcomeUnknown(
                 "Octave's answer has no persona that can be read.",
-                request_id=request_id_in(body),
+                request_id=errors.request_id_in(body),
                 unreadable=json.dumps(body, ensure_ascii=False).encode()[:MAX_UNREADABLE_BYTES],
             )
         raise errors.NothingCreated(
             "Octave answered without a persona.",
-            octave_message=message_in(body),
-            request_id=request_id_in(body),
+            octave_message=errors.message_in(body),
+            request_id=errors.request_id_in(body),
             usage=answer.metadata.usage,
         )
 

@@ -1,4 +1,4 @@
-"""Tell which characters of a text are visible and can be encoded, and which names are the same.
+"""Tell which characters of a text are visible and which names are the same, and make text encodable.
 
 Octave may store a name not quite as it was sent: trimmed, with white space folded, or in another Unicode form.
 """

@@ -23,7 +23,6 @@ from starlette.types import ASGIApp
 from octave_mcp import __version__
 from octave_mcp.octave import errors
 from octave_mcp.octave.before_send import BeforeSend, SendGate, send_after
-from octave_mcp.octave.errors import error_for_status, message_in, request_id_in
 from octave_mcp.octave.instrumentation import Call
 from octave_mcp.octave.proxy import Proxy, Route, route_to
 from octave_mcp.octave.response_body import BodyError, decode, read_body
@@ -162,7 +161,7 @@ class Transport:
             raise self._mapped(error, seconds, received, sent=gate.sent) from None
         finally:
             await gate.close_unused()
-        call.request_id = request_id_in(answer)
+        call.request_id = errors.request_id_in(answer)
         return answer
 
     async def _read(self, response: httpx.Response, received: bytearray) -> dict[str, Any]:
@@ -174,7 +173,7 @@ class Transport:
                 answer = decode(bytes(received), secret=secret)
             except (ValueError, httpx.HTTPError):  # the status alone is enough for an error
                 answer = None
-            raise error_for_status(response.status_code, response.headers.get("retry-after"), answer)
+            raise errors.error_for_status(response.status_code, response.headers.get("retry-after"), answer)
         try:
             await read_body(response, received)
             answer = decode(bytes(received), secret=secret)
@@ -187,16 +186,16 @@ class Transport:
         if response.status_code in _NOT_DONE and not answer.get("data"):
             raise errors.OutcomeUnknown(
                 f"Octave has taken the request, and did not say what became of it (HTTP {response.status_code}).",
-                octave_message=message_in(answer),
+                octave_message=errors.message_in(answer),
                 status=response.status_code,
-                request_id=request_id_in(answer),
+                request_id=errors.request_id_in(answer),
             )
-        if _RESULT_FIELDS.isdisjoint(answer) and message_in(answer, envelope_only=True):
+        if _RESULT_FIELDS.isdisjoint(answer) and errors.message_in(answer, envelope_only=True):
             raise errors.InputProblem(
                 "Octave did not accept the request.",
-                octave_message=message_in(answer),
+                octave_message=errors.message_in(answer),
                 status=response.status_code,
-                request_id=request_id_in(answer),
+                request_id=errors.request_id_in(answer),
             )
         return answer
 
