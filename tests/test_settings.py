@@ -207,10 +207,13 @@ def test_a_base_url_that_could_leak_the_key_is_refused(monkeypatch: pytest.Monke
         ("http://localhost:8765", "http://localhost:8765"),
         ("http://127.0.0.2:1", "http://127.0.0.2:1"),
         ("http://[::1]:8765/", "http://[::1]:8765"),
+        ("HTTPS://App.OctaveHQ.com:443", "https://app.octavehq.com"),
+        ("http://LocalHost:80/", "http://localhost"),
+        ("https://octave.example:80", "https://octave.example:80"),
     ],
 )
 def test_https_and_plain_http_to_this_machine_are_taken(monkeypatch: pytest.MonkeyPatch, url: str, origin: str) -> None:
-    """They are kept as an origin."""
+    """They are kept as an origin in one spelling: with another, what was asked for before would not be known."""
     assert read(monkeypatch, OCTAVE_BASE_URL=url).base_url == origin
 
 

@@ -20,7 +20,7 @@ NO_ANSWER_SECONDS = 600.0
 LATE_SEARCH_SECONDS = 30.0
 """How long after a lost answer is due to be settled the search that settles it may take."""
 
-_GATEWAY_STATUSES = frozenset({408, 425, 502, 503, 504, *range(520, 531), 598, 599})
+_GATEWAY_STATUSES = frozenset({408, 425, 460, 499, 502, 503, 504, *range(520, 531), 598, 599})
 """Statuses that a gateway gives while Octave may still be at work."""
 
 

@@ -74,6 +74,9 @@ async def check_names(client: OctaveClient, names: set[str], known: NameCheck | 
         except OctaveError as error:
             logger.info("Octave's list cannot be searched for a name: %s", error)
             return
+        except Exception:  # it must not end the server
+            logger.exception("The search for a name failed unexpectedly")
+            return
         if found:
             existing[name] = NameExists.of_persona(found)
         else:

@@ -123,11 +123,11 @@ class Recovery:
             if match in {"matched", "not created"}:
                 return True
             finding = Search("ambiguous" if match == "ambiguous" else "absent", self._clock.now(), reads)
-        except (OctaveError, LedgerError, ValueError) as error:
-            # A ValueError is a record that is nested too deeply to keep; its text may quote the record.
+        except Exception as error:  # noqa: BLE001 - an unexpected one must not end the server
             logger.warning(
                 "Octave's list cannot be searched for a persona whose answer was lost: %s",
-                type(error).__name__ if isinstance(error, ValueError) else error,
+                # The text of any other error may quote a record.
+                error if isinstance(error, OctaveError | LedgerError) else type(error).__name__,
             )
             finding = Search("unreadable", self._clock.now(), reads)
             if isinstance(error, Busy):
@@ -188,7 +188,7 @@ class _PersonaList:
             yield page
             oids = {persona.oId for persona in page.data if persona.oId}
             total = max(total, page.total or 0)
-            is_readable &= len(oids) == page.received and (page.is_list or page.total == 0)
+            is_readable &= len(oids) == page.received
             offset += page.received
             # A list that knows no offset comes again, whole. Counts may be wrong, and so end only a search.
             if oids <= seen or (self._text is not None and not page.goes_on(offset - page.received)):

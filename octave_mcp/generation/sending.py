@@ -164,9 +164,18 @@ class Sender:
         self._publish(item.id)
 
     async def _record(self, item: str, outcome: Outcome) -> bool:
-        unreadable = outcome.error.unreadable if isinstance(outcome.error, OutcomeUnknown) else None
-        settle = partial(self._ledger.settle, item, outcome.state, outcome.to_json())
-        return await was_recorded(partial(settle, usage=outcome.usage, oids=outcome.oids, unreadable=unreadable))
+        async def settle() -> None:
+            unreadable = outcome.error.unreadable if isinstance(outcome.error, OutcomeUnknown) else None
+            await self._ledger.settle(
+                item,
+                outcome.state,
+                outcome.to_json(),
+                usage=outcome.usage,
+                oids=outcome.oids,
+                unreadable=unreadable,
+            )
+
+        return await was_recorded(settle)
 
     async def record_all(self) -> None:
         """Record what could not be recorded before, until the ledger fails again, as it would for each."""
@@ -180,10 +189,13 @@ class Sender:
 
 
 async def was_recorded(operation: Callable[[], Awaitable[object]]) -> bool:
-    """Run an operation on the ledger and return whether it succeeded. A failure is logged."""
+    """Run an operation on the ledger and return whether it succeeded. A failure is logged, and ends nothing."""
     try:
         await operation()
     except LedgerError as error:
         logger.warning("Not recorded: %s", error)
-        return False
-    return True
+    except Exception:
+        logger.exception("Not recorded, for an unexpected reason")
+    else:
+        return True
+    return False

@@ -12,8 +12,8 @@ from octave_mcp.octave import errors
 from octave_mcp.octave.before_send import BeforeSend
 from octave_mcp.octave.instrumentation import Call, instrumented
 from octave_mcp.octave.library_kinds import Kind
-from octave_mcp.octave.lookup_models import LibraryPage, PersonaAnswer, PersonaPage, Workspace
-from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona
+from octave_mcp.octave.lookup_models import AnyPage, LibraryPage, PersonaAnswer, PersonaPage, Workspace
+from octave_mcp.octave.models import GenerateAnswer, GenerateRequest, Persona, is_persona
 from octave_mcp.octave.transport import MAX_UNREADABLE_BYTES, Transport
 
 DEADLINE_SECONDS = 600.0
@@ -111,7 +111,10 @@ class OctaveClient:
 
     async def get_persona(self, oid: str) -> Persona:
         """Return one persona in full, from `GET /api/v2/persona/get`."""
-        return PersonaAnswer.model_validate(await self._look_up(_GET, oId=oid))
+        persona = PersonaAnswer.model_validate(await self._look_up(_GET, oId=oid))
+        if not is_persona(persona.model_dump()):
+            raise errors.OutcomeUnknown("Octave's answer has no persona that can be read.")
+        return persona
 
     async def list_personas(
         self,
@@ -128,11 +131,12 @@ class OctaveClient:
         `query_type` says whose personas: with `ALL` the list is complete, whatever Octave takes by default.
         """
         filters = {"text": text, "productOId": offering_oid, "playbookOId": playbook_oid, "queryType": query_type}
-        return PersonaPage.model_validate(await self._look_up(_LIST, **filters, limit=limit, offset=offset))
+        return _readable(PersonaPage.model_validate(await self._look_up(_LIST, **filters, limit=limit, offset=offset)))
 
     async def list_library(self, kind: Kind, *, text: str | None = None, limit: int, offset: int) -> LibraryPage:
         """Return a page of the library's list of a kind. `text` is for a kind that is `searchable`."""
-        return LibraryPage.model_validate(await self._look_up(kind.path, text=text, limit=limit, offset=offset))
+        rows = await self._look_up(kind.path, text=text, limit=limit, offset=offset)
+        return _readable(LibraryPage.model_validate(rows))
 
     async def validate_key(self) -> Workspace:
         """Return the key's workspace and its credits, from `GET /api/v2/api-key/validate`."""
@@ -142,3 +146,10 @@ class OctaveClient:
         params = {name: str(value) for name, value in query.items() if value is not None}
         with instrumented("GET", path, self._base_url, {}) as call:
             return await self._transport.send(call, LOOK_UP_SECONDS, params=params)
+
+
+def _readable(page: AnyPage) -> AnyPage:
+    """Return a page. Raises OutcomeUnknown if it has no list or no readable row, so says nothing about what exists."""
+    if not page.is_readable:
+        raise errors.OutcomeUnknown("Octave's list cannot be read.")
+    return page

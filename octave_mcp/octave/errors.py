@@ -140,11 +140,16 @@ _BY_STATUS: dict[int, tuple[type[OctaveError], str]] = {
     405: (SetupProblem, "The base URL does not answer like Octave's API."),
     408: (OutcomeUnknown, "Octave timed out while it received the request."),
     425: (OutcomeUnknown, "Octave did not want to process the request yet."),
+    460: (OutcomeUnknown, "A server on the way to Octave gave the request up."),
+    499: (OutcomeUnknown, "A server on the way to Octave gave the request up."),
 }
 """Statuses whose meaning differs from their class (3xx, 4xx, 5xx)."""
 
 _NO_ROUTE = re.compile(r"Cannot (GET|POST) /")
 """How the message begins with which Express and Nest answer for a path that they do not have."""
+
+_ENVELOPE = frozenset({"_metadata", "message", "error", "statusCode"})
+"""Fields of an error."""
 
 _REDIRECTS, _CLIENT_ERRORS = range(300, 400), range(400, 500)
 
@@ -152,7 +157,8 @@ _REDIRECTS, _CLIENT_ERRORS = range(300, 400), range(400, 500)
 def error_for_status(status: int, retry_after: str | None, answer: Any) -> OctaveError:
     """Return the error for an HTTP status other than success, with Octave's own message from its answer."""
     message, request_id, wait = message_in(answer), request_id_in(answer), _seconds(retry_after)
-    waits = wait is not None and math.isfinite(wait)
+    # A cache or load balancer also answers 503 with Retry-After when Octave takes long, and Octave is then at work.
+    waits = wait is not None and math.isfinite(wait) and request_id is not None
     if status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.SERVICE_UNAVAILABLE and waits):
         return Busy(
             "Octave is busy and asked to wait.",
@@ -190,13 +196,18 @@ def _seconds(retry_after: str | None) -> float | None:
     return seconds if seconds <= MAX_RETRY_AFTER_SECONDS else math.inf
 
 
-def message_in(answer: Any, *, envelope_only: bool = False) -> str | None:
+def is_error_envelope(answer: dict[str, Any]) -> bool:
+    """Return whether an answer is an error as Octave writes it: a message, and nothing that could be a result."""
+    return answer.keys() <= _ENVELOPE and any(answer.get(name) for name in ("message", "error"))
+
+
+def message_in(answer: Any) -> str | None:
     """Return Octave's own message: the envelope's `message` or `error`, else that in `_metadata`; None without one."""
     if not isinstance(answer, dict):
         return None
     nested = answer.get("error")
     values = [answer.get("message"), nested, nested.get("message") if isinstance(nested, dict) else None]
-    if not envelope_only and isinstance(metadata := answer.get("_metadata"), dict):
+    if isinstance(metadata := answer.get("_metadata"), dict):
         values.append(metadata.get("message"))
     return next((value[:MAX_MESSAGE_CHARACTERS] for value in values if isinstance(value, str) and value.strip()), None)
 

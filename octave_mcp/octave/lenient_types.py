@@ -26,6 +26,11 @@ def _texts(value: object) -> list[str]:
     return [text for item in items if (text := _text(item))]
 
 
+def _date(value: object) -> str | None:
+    """Return a date as text, and None for one that is empty or 0: something that was never deleted may have either."""
+    return _text(value or None)
+
+
 def _flag(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
@@ -53,6 +58,7 @@ def mappings(value: object) -> list[object]:
 
 Text = Annotated[str | None, BeforeValidator(_text)]
 Texts = Annotated[list[str], BeforeValidator(_texts)]
+Date = Annotated[str | None, BeforeValidator(_date)]
 Flag = Annotated[bool | None, BeforeValidator(_flag)]
 Number = Annotated[float | None, BeforeValidator(_number)]
 

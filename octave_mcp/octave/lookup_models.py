@@ -5,15 +5,18 @@ playbooks are described with `data` as an object too. `hasNext` and `total` may 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from octave_mcp.octave.lenient_types import Answer, Flag, Number, Text, WithMetadata, mapping, mappings
+from octave_mcp.octave.lenient_types import Answer, Date, Flag, Number, Text, WithMetadata, mapping, mappings
 from octave_mcp.octave.models import Persona
 
 MAX_ROWS = 1000
 """Bounds the rows that are read of one page: nobody asks for more, and each takes time to read."""
+
+MAX_COUNT = 10**9
+"""A number of rows above this is nonsense."""
 
 
 def _in_one_shape(value: object) -> object:
@@ -49,7 +52,7 @@ class Page(WithMetadata):
     """Base of one page of a list. `hasNext` and `total` are None if Octave left them out.
 
     `received` counts the rows as they came, also those that cannot be read: the next page begins after them. `is_list`
-    is False if the answer has no list in any known place, so that it says nothing about what exists.
+    is False if the answer has no list in any known place.
     """
 
     hasNext: Flag = None
@@ -63,9 +66,14 @@ class Page(WithMetadata):
     def _shaped(cls, value: object) -> object:
         return _in_one_shape(value)
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether the page says anything about what exists: it is a list with a readable row, or an empty one."""
+        return (self.is_list or self.total == 0) and bool(self.data or not self.received)
+
     def count(self, offset: int) -> int | None:
-        """Return the number of rows on all pages; None if Octave did not say, or if this page contradicts it."""
-        if self.total is None or self.total < offset + self.received:
+        """Return the number of rows on all pages; None if Octave did not say, or if it cannot be so many or so few."""
+        if self.total is None or not offset + self.received <= self.total <= MAX_COUNT:
             return None
         return None if self.hasNext and self.total == offset + self.received else int(self.total)
 
@@ -76,10 +84,13 @@ class Page(WithMetadata):
         """
         if not self.received:
             return False
-        end = offset + self.received
-        if self.hasNext is None and (self.total is None or self.total < end):
+        count = self.count(offset)
+        if self.hasNext or (self.hasNext is None and count is None):
             return True
-        return self.hasNext is True or (self.count(offset) or 0) > end
+        return (count or 0) > offset + self.received
+
+
+AnyPage = TypeVar("AnyPage", bound=Page)
 
 
 class PersonaPage(Page):
@@ -97,8 +108,8 @@ class LibraryRow(Answer):
     description: Text = None
     type: Text = None
     default: Flag = None
-    deletedAt: Text = None
-    archivedAt: Text = None
+    deletedAt: Date = None
+    archivedAt: Date = None
     data: Annotated[dict[str, Any], BeforeValidator(mapping)] = Field(default_factory=dict)
 
     @property

@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from octave_mcp.octave.lenient_types import Answer, Flag, Text, Texts, WithMetadata, mapping, mappings
+from octave_mcp.octave.lenient_types import Answer, Date, Flag, Text, Texts, WithMetadata, mapping, mappings
 from octave_mcp.octave.text import is_blank, is_visible, strip_invisible
 
 # --- Requests ---------------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class QualifyingQuestion(Answer):
     rationale: Text = None
     fitType: Text = None
     weight: Text = None
-    archivedAt: Text = None
+    archivedAt: Date = None
 
 
 class CustomField(Answer):
@@ -199,10 +199,10 @@ class Persona(Answer):
     name: Text = None
     internalName: Text = None
     description: Text = None
-    createdAt: Text = None
-    deletedAt: Text = None
-    archivedAt: Text = None
-    updatedAt: Text = None
+    createdAt: Date = None
+    deletedAt: Date = None
+    archivedAt: Date = None
+    updatedAt: Date = None
     unrecognized: Flag = None
     rejected: Flag = None
     active: Flag = None
@@ -212,9 +212,18 @@ class Persona(Answer):
     workspace: Annotated[WorkspaceRef, BeforeValidator(mapping)] = WorkspaceRef()
 
 
+_OWN_FIELDS = ("oId", "name", "internalName", "description")
+"""Fields of which a persona has at least one."""
+
+
+def is_persona(row: object) -> bool:
+    """Return whether a row of an answer is a persona, and not an error or an empty object in its place."""
+    return isinstance(row, Mapping) and any(row.get(name) for name in _OWN_FIELDS)
+
+
 def _personas(value: object) -> list[object]:
     """Return the personas in the answer's `data`, which is a list, null, or one persona alone."""
-    return mappings(value if isinstance(value, list) else [value])
+    return [row for row in (value if isinstance(value, list) else [value]) if is_persona(row)]
 
 
 class GenerateAnswer(WithMetadata):

@@ -1,6 +1,7 @@
 """Tell which characters of a text are visible and which names are the same, and make text encodable.
 
-Octave may store a name not quite as it was sent: trimmed, with white space folded, or in another Unicode form.
+Octave may store a name not quite as it was sent: without what cannot be seen at its ends (JavaScript trims U+FEFF,
+Python does not), with white space folded, or in another Unicode form.
 """
 
 import re
@@ -42,8 +43,11 @@ def strip_invisible(text: str) -> str:
 
 
 def fold_name(name: str) -> str:
-    """Return a name in Unicode's composed form (NFC), with each run of white space as one space, and none around it."""
-    return " ".join(unicodedata.normalize("NFC", name).split())
+    """Return a name in Unicode's composed form (NFC), with each run of white space as one space.
+
+    What cannot be seen at its ends is removed.
+    """
+    return " ".join(strip_invisible(unicodedata.normalize("NFC", name)).split())
 
 
 def name_key(name: str) -> str:

@@ -52,9 +52,6 @@ _HEADERS = {
 }
 """Headers of every request."""
 
-_RESULT_FIELDS = frozenset({"data", "oId", "valid"})
-"""A result has one of these. An answer with a message and none of these is an error, even with a status of success."""
-
 _NOT_DONE = frozenset({HTTPStatus.ACCEPTED, HTTPStatus.PARTIAL_CONTENT})
 """Statuses of success that promise no result yet: an answer without a persona then leaves the outcome unknown."""
 
@@ -190,7 +187,7 @@ class Transport:
                 status=response.status_code,
                 request_id=errors.request_id_in(answer),
             )
-        if _RESULT_FIELDS.isdisjoint(answer) and errors.message_in(answer, envelope_only=True):
+        if response.status_code == HTTPStatus.OK and errors.is_error_envelope(answer):
             raise errors.InputProblem(
                 "Octave did not accept the request.",
                 octave_message=errors.message_in(answer),

@@ -12,6 +12,7 @@ from support.services import Held, Services, asking, services, until
 from support.upstream import (
     Request,
     Respond,
+    always,
     answer,
     by_the_page,
     error_envelope,
@@ -346,6 +347,8 @@ class Failing(Ledger):
         """Fail while told to."""
         if self.broken == "settle":
             raise LedgerError("The disk is full.")
+        if self.broken == "settle, with a bug":
+            raise RuntimeError("A bug.")
         await super().settle(*values, **more)
 
     async def mark_sent(self, *values: Any, **more: Any) -> bool:
@@ -362,10 +365,11 @@ async def failing(here: Services, broken: str) -> tuple[GenerationService, Faili
     return await here.service(ledger=ledger), ledger
 
 
-async def test_a_result_that_cannot_be_recorded_is_told_and_recorded_later() -> None:
+@pytest.mark.parametrize("broken", ["settle", "settle, with a bug"])
+async def test_a_result_that_cannot_be_recorded_is_told_and_recorded_later(broken: str) -> None:
     """It has been paid for."""
     async with services(by_the_page) as here:
-        service, ledger = await failing(here, "settle")
+        service, ledger = await failing(here, broken)
         result = await here.generate(service, "A")
         assert [one.name for one in result.personas] == ["A"]
         ledger.broken = ""
@@ -373,6 +377,26 @@ async def test_a_result_that_cannot_be_recorded_is_told_and_recorded_later() -> 
         record = await ledger.generation(Tenant(SecretStr("sk-0123456789"), here.octave.url).id, result.id)
         assert record is not None
         assert record.items[0].state is State.CREATED
+
+
+class _Buggy(OctaveClient):
+    """A client whose look-ups fail as nobody expects."""
+
+    async def list_personas(self, **_: Any) -> Any:
+        """Fail."""
+        raise RuntimeError("A bug.")
+
+
+async def test_a_look_up_that_fails_unexpectedly_ends_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither when a name is checked, nor when a lost answer is searched for: over HTTP it was everybody's service."""
+    monkeypatch.setattr("support.services.OctaveClient", _Buggy)
+    async with services(always(b"", status=500)) as here:
+        service = await here.service()
+        first = await here.passing(here.generate(service, "A"))
+        again = await here.passing(here.generate(service, "A", "B"))
+    assert [part.state for part in (*first.parts, *again.parts)] == [State.UNKNOWN] * 3
+    assert {part.search.finding for part in again.parts if part.search} == {"unreadable"}
+    assert [one["name"] for one in here.octave.asked] == ["A", "B"]
 
 
 async def test_what_became_of_it_is_synced_though_nobody_waits_for_it() -> None:

@@ -151,7 +151,7 @@ async def test_without_a_key_nothing_is_sent() -> None:
         *((status, {}, errors.KeyProblem) for status in (401, 403)),
         (402, {}, errors.NoCredits),
         (405, {}, errors.SetupProblem),
-        *((status, {}, errors.OutcomeUnknown) for status in (408, 425, 500, 502, 503, 504, 507, 520, 524)),
+        *((status, {}, errors.OutcomeUnknown) for status in (408, 425, 460, 499, 500, 502, 503, 504, 507, 520)),
         (429, {}, errors.Busy),
         (429, {"retry-after": "NaN"}, errors.Busy),
         (503, {"retry-after": "3"}, errors.Busy),

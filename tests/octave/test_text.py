@@ -12,6 +12,7 @@ from octave_mcp.octave.text import fold_name, is_blank, same_name, strip_invisib
         ("Head  of\u00a0Procurement\n2", "Head of Procurement 2"),
         ("Bu\u0308ro", "B\u00fcro"),
         ("\u3000CFO\t", "CFO"),
+        ("\ufeffCFO\u200b \u00ad", "CFO"),
         ("", ""),
     ],
 )

@@ -154,6 +154,7 @@ class Case:
     posts: int = 1
 
 
+_CACHE_PAGE = b"<html><title>503 Backend fetch failed</title></html>"
 _BOMB = gzip.compress(gzip.compress(b"0" * 100_000_000))
 _PERSONA = '{"oId": "pe_1", "name": "NAME"'
 _UNKNOWN = ("may have been created and charged", "Do not ask for it again until its outcome is known")
@@ -191,10 +192,20 @@ CASES: list[Case] = [
             "300 levels": raw('{"data": [' + _PERSONA + ', "x": ' + "[" * 300 + "]" * 300 + "}]}"),
             "a 5,000-digit integer": always(b'{"data": [{"oId": ' + b"9" * 5000 + b"}]}"),
             "data is no list of personas": always({"_metadata": metadata(), "data": [None]}),
+            "data is an empty object": always({"_metadata": metadata(), "data": {}}),
+            "an empty object as persona": always({"_metadata": metadata(), "data": [{}]}),
+            "an error as persona": always({"_metadata": metadata(), "data": [{"error": "Quota exceeded"}]}),
+            "a job in place of personas": always({"data": {"message": "Queued", "jobId": "j1"}}),
+            "a message and personas elsewhere": always({"message": "Done", "personas": [record(1)]}),
+            "201 with a message": always({"_metadata": metadata(), "message": "Created"}, status=201),
+            "a cache's 503, Retry-After 0": always(_CACHE_PAGE, status=503, headers={"retry-after": "0"}),
+            "a gateway's 503 in JSON, Retry-After 0": always(
+                {"message": "Service Unavailable"}, status=503, headers={"retry-after": "0"}
+            ),
         }.items()
     ),
-    *(Case(f"{s}", always(error_envelope("Oops"), status=s), "unknown", _UNKNOWN) for s in (408, 425, 500, 502)),
-    *(Case(f"{s}", always(error_envelope("Oops"), status=s), "unknown", _UNKNOWN) for s in (503, 504, 507, 520, 524)),
+    *(Case(f"{s}", always(error_envelope("Oops"), status=s), "unknown", _UNKNOWN) for s in (408, 425, 460, 499)),
+    *(Case(f"{s}", always(error_envelope("Oops"), status=s), "unknown", _UNKNOWN) for s in (500, 502, 503, 504, 520)),
     *(
         Case(f"{s}", always(error_envelope("No: why"), status=s), "rejected", (*_REJECTED, "No: why"))
         for s in (400, 401, 402, 403, 404, 409, 413, 415, 422)

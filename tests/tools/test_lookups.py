@@ -419,6 +419,56 @@ async def test_a_look_up_that_fails_says_what_to_do_and_nothing_about_charges(
     assert octave.requests == []
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        *({"_metadata": metadata(), "data": data} for data in (None, [], {}, "none", ["pe_1"], {"message": "Not now"})),
+        {"_metadata": metadata(), "items": [record(1)]},
+    ],
+)
+async def test_an_answer_without_a_persona_is_not_shown_as_one(body: Any) -> None:
+    """A model would play a person of whom it knows nothing."""
+    async with connected(always(body)) as (client, _):
+        result = await client.call_tool("get_persona", {"oId": "pe_1"})
+    assert result.is_error
+    assert "no persona that can be read" in text_of(result)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *({"_metadata": metadata(), "data": data} for data in (None, {}, "none", ["pe_1"], {"message": "Not now"})),
+        {"_metadata": metadata(), "items": [record(1)]},
+    ],
+)
+@pytest.mark.parametrize("arguments", [{}, {"text": "CISO"}])
+@pytest.mark.parametrize(("tool", "kind"), [("list_personas", {}), ("list_library", {"kind": "offerings"})])
+async def test_a_list_that_cannot_be_read_is_not_an_empty_one(
+    tool: str, kind: dict[str, str], arguments: dict[str, str], body: Any
+) -> None:
+    """A model would conclude that there is no such persona, and pay for one."""
+    async with connected(always(body)) as (client, _):
+        result = await client.call_tool(tool, {**kind, **arguments})
+    assert result.is_error
+    assert "list cannot be read" in text_of(result)
+
+
+async def test_a_count_that_is_nonsense_is_not_shown() -> None:
+    """A number of 309 digits took its place."""
+    async with connected(always({"_metadata": metadata(), "total": 1e308, "data": [record(1)]})) as (client, _):
+        result = await client.call_tool("list_personas", {})
+    assert "0000" not in text_of(result)
+
+
+async def test_a_persona_that_was_deleted_at_0_is_there() -> None:
+    """Some programs write 0 for a date that there is not."""
+    rows = [{**record(1), "deletedAt": 0, "archivedAt": 0}]
+    async with connected(always({"_metadata": metadata(), "data": rows})) as (client, _):
+        result = await client.call_tool("list_personas", {})
+    assert "deleted" not in text_of(result)
+    assert "archived" not in text_of(result)
+
+
 @pytest.mark.parametrize(("tool", "arguments"), LOOK_UPS)
 async def test_without_a_key_each_says_what_to_set(tool: str, arguments: dict[str, Any]) -> None:
     """And what needs none."""
