@@ -21,7 +21,8 @@ import anyio
 
 from octave_mcp.generation.clock import Clock
 from octave_mcp.generation.outcome import NotCreated, Outcome, Search, settles_at
-from octave_mcp.ledger.ledger import RIVAL_SECONDS, Ledger
+from octave_mcp.ledger.ledger import Ledger
+from octave_mcp.ledger.queries import RIVAL_SECONDS
 from octave_mcp.ledger.records import DAY_SECONDS, Item, LedgerError
 from octave_mcp.observability.telemetry import count_recovered
 from octave_mcp.octave.client import OctaveClient
@@ -164,18 +165,20 @@ class Recovery:
         outcomes = {oid: Outcome((one,), identified=True).to_json() for oid, one in found.items()}
         match: str = "absent"
         if outcomes or doubtful:
-            match = await self._ledger.adopt(item.id, outcomes, doubtful)
+            match = await self._ledger.adopt(item.id, outcomes, doubtful, personas.workspace)
         return match, personas.is_complete
 
 
 class _PersonaList:
     """Octave's list of personas that match a text, or of all, page by page.
 
-    `is_complete` says afterwards whether it was read to its end, and every row could be read.
+    `is_complete` says afterwards whether it was read to its end, and every row could be read. `workspace` is the oId of
+    the workspace that its rows belong to, if one says so.
     """
 
     def __init__(self, client: OctaveClient, text: str | None) -> None:
         self.is_complete = False
+        self.workspace: str | None = None
         self._text = text
         self._read_page = partial(client.list_personas, text=text, query_type="ALL", limit=PAGE)
 
@@ -186,6 +189,7 @@ class _PersonaList:
         for _ in range(MAX_PAGES):
             page = await self._read_page(offset=offset)
             yield page
+            self.workspace = next((one.workspace.oId for one in page.data if one.workspace.oId), self.workspace)
             oids = {persona.oId for persona in page.data if persona.oId}
             total = max(total, page.total or 0)
             is_readable &= len(oids) == page.received

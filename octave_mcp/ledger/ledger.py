@@ -18,6 +18,7 @@ from octave_mcp.ledger.queries import (
     find_earlier,
     find_namesakes,
     forget,
+    has_rival,
     item_from,
     read_generation,
     read_generations,
@@ -42,10 +43,6 @@ logger = logging.getLogger(__name__)
 
 MAX_UNREADABLE = 20
 """The number of unreadable answers that are kept, the newest."""
-
-RIVAL_SECONDS = 3600.0
-"""A persona in Octave's list may belong to another unknown item of the same name, if that item was sent at most this
-long before. A generation takes minutes at most."""
 
 _ASKED_FOR = (
     "SELECT 1 FROM places JOIN generations ON generations.id = places.generation "
@@ -260,32 +257,33 @@ class Ledger:
 
     @_operation(durable=True)
     def adopt(
-        self, transaction: Transaction, item_id: str, found: Mapping[str, str], doubtful: Collection[str] = ()
+        self,
+        transaction: Transaction,
+        item_id: str,
+        found: Mapping[str, str],
+        doubtful: Collection[str] = (),
+        workspace: str | None = None,
     ) -> Match:
         """Record that the only unclaimed persona in `found` (outcomes by oId) is an unknown item's, whoever owns it.
 
-        Nothing is recorded unless exactly one is unclaimed, none in `doubtful` (oIds) is, and no other item of the same
-        name could be its owner.
+        It is unless more than one is unclaimed, or one in `doubtful` (oIds), or another item of the same name could be
+        its owner: one of the same `workspace` (an oId), or of a workspace that is not known.
         """
         transaction.lock("adopt")
+        transaction.execute("UPDATE items SET workspace = ? WHERE id = ?", (workspace, item_id))
         row = transaction.execute(
-            f"SELECT name_key, {ITEM_COLUMNS} FROM items WHERE id = ? AND state IN ('unknown', 'created')", (item_id,)
+            f"SELECT {ITEM_COLUMNS} FROM items WHERE id = ? AND state IN ('unknown', 'created')", (item_id,)
         ).fetchone()
         if row is None:
             return "absent"
-        item = item_from(row[1:])
+        item = item_from(row)
         if item.state is State.CREATED:  # adopted by the first run, or found by another process
             return "matched"
         claim = "SELECT 1 FROM claims WHERE oid = ?"
         unclaimed = [oid for oid in (*found, *doubtful) if transaction.execute(claim, (oid,)).fetchone() is None]
         if not unclaimed:
             return "absent"
-        rivals = transaction.execute(
-            "SELECT 1 FROM items WHERE name_key = ? AND id != ? "
-            "AND (state = 'sent' OR (state = 'unknown' AND sent_at > ?))",
-            (row[0], item_id, (item.sent_at or 0.0) - RIVAL_SECONDS),
-        ).fetchone()
-        if len(unclaimed) > 1 or unclaimed[0] in doubtful or rivals:
+        if len(unclaimed) > 1 or unclaimed[0] in doubtful or has_rival(transaction, item, workspace):
             return "ambiguous"
         (oid,) = unclaimed
         transaction.execute("INSERT INTO claims VALUES (?, ?)", (oid, item_id))

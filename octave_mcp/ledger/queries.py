@@ -27,6 +27,10 @@ _JOIN_ORDER = (State.CREATED, State.SENT, State.QUEUED, State.UNKNOWN)
 LIST_LAG_SECONDS = 60.0
 """How long Octave's list may lack a persona that was just created. An assumption: Octave publishes no figure."""
 
+RIVAL_SECONDS = 3600.0
+"""A persona in Octave's list may belong to another unknown item of the same name, if that item was sent at most this
+long before. A generation takes minutes at most."""
+
 
 def end_leases(transaction: Transaction, condition: str, *values: object) -> None:
     """Settle live items that nobody works on any more."""
@@ -79,6 +83,20 @@ def find_namesakes(
     return {
         persona.name: found[persona.name_key] for persona in requested if persona.name and persona.name_key in found
     }
+
+
+def has_rival(transaction: Transaction, item: Item, workspace: str | None) -> bool:
+    """Return whether another item of the same name may have created a persona of this workspace (an oId).
+
+    Tenants may share a workspace. None, here or in the ledger, is a workspace that is not known.
+    """
+    row = transaction.execute(
+        "SELECT 1 FROM items WHERE name_key = (SELECT name_key FROM items WHERE id = ?) AND id != ? "
+        "AND (state = 'sent' OR (state = 'unknown' AND sent_at > ?)) "
+        "AND COALESCE(workspace, ?, '') = COALESCE(?, workspace, '')",
+        (item.id, item.id, (item.sent_at or 0.0) - RIVAL_SECONDS, workspace, workspace),
+    ).fetchone()
+    return row is not None
 
 
 def check_limits(transaction: Transaction, tenant: str, more: int, limits: SpendingLimits) -> None:

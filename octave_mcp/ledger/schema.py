@@ -1,13 +1,13 @@
 """The tables of the ledger, the same in every database."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 SCHEMA = (
     """CREATE TABLE items (
         id TEXT PRIMARY KEY, tenant TEXT NOT NULL, fingerprint TEXT NOT NULL, name TEXT, name_key TEXT,
         state TEXT NOT NULL, owner TEXT NOT NULL, lease_until DOUBLE PRECISION NOT NULL,
         created_at DOUBLE PRECISION NOT NULL, sent_at DOUBLE PRECISION, settled_at DOUBLE PRECISION,
-        name_free INTEGER, usage DOUBLE PRECISION, outcome TEXT, unreadable BYTEA
+        name_free INTEGER, workspace TEXT, usage DOUBLE PRECISION, outcome TEXT, unreadable BYTEA
     )""",
     "CREATE INDEX items_by_fingerprint ON items (tenant, fingerprint)",
     "CREATE INDEX items_by_time ON items (tenant, created_at)",

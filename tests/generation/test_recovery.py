@@ -118,6 +118,29 @@ async def test_two_lost_personas_of_one_name_are_not_told_apart() -> None:
         assert {part.search.finding for part in result.parts if part.search} == {"ambiguous"}
 
 
+@pytest.mark.parametrize(("other", "state"), [("wa_2", State.CREATED), ("wa_1", State.UNKNOWN)])
+async def test_lost_personas_of_one_name_are_told_apart_by_their_workspace(
+    tmp_path: Path, other: str, state: State
+) -> None:
+    """Two keys of one workspace see each other's personas; keys of two workspaces do not."""
+    workspaces = {"sk-of-the-first": "wa_1", "sk-of-another": other}
+
+    async def lose(request: Request, _: asyncio.StreamWriter) -> None:
+        workspace = {"oId": workspaces[request.header("api_key") or ""]}
+        listed(here, "CISO", oid=f"pe_{request.number}", workspace=workspace)
+
+    async def list_own(request: Request, writer: asyncio.StreamWriter) -> None:
+        own = {"oId": workspaces[request.header("api_key") or ""]}
+        writer.write(answer({"data": [one for one in here.octave.library if one["workspace"] == own]}))
+
+    async with services(lose, tmp_path / "ledger") as here:
+        here.octave.look_up = list_own
+        opened = [await here.service(key, allow_same_name=True) for key in workspaces]
+        calls = [here.generate(service, "CISO") for service in opened]
+        results = [await here.passing(call) for call in calls]
+    assert [part.state for result in results for part in result.parts] == [state] * 2
+
+
 async def test_the_list_is_read_at_once_after_one_and_three_seconds_and_while_a_call_waits() -> None:
     """And no more when no call waits; the next call goes on."""
     async with services(no_answer) as here:

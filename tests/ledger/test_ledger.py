@@ -335,6 +335,27 @@ async def test_a_persona_is_adopted_only_if_it_is_proven(ledger: Ledger) -> None
 
 
 @each_database
+@pytest.mark.parametrize(
+    ("mine", "theirs", "match"),
+    [
+        ("wa_1", "wa_2", "matched"),
+        ("wa_1", "wa_1", "ambiguous"),
+        ("wa_1", None, "ambiguous"),
+        (None, "wa_2", "ambiguous"),
+    ],
+)
+async def test_a_lost_item_of_another_workspace_is_no_rival(
+    ledger: Ledger, mine: str | None, theirs: str | None, match: str
+) -> None:
+    """Tenants of one server usually have workspaces of their own; a persona of one is never another's."""
+    lost, rival = await begin(ledger, "CISO"), await begin(ledger, "CISO", tenant="another")
+    await finish(ledger, lost, State.UNKNOWN)
+    await finish(ledger, rival, State.UNKNOWN)
+    assert await ledger.adopt(rival.record.items[0].id, {"pe_9": "{}"}, workspace=theirs) == "ambiguous"
+    assert await ledger.adopt(lost.record.items[0].id, {"pe_1": "{}"}, workspace=mine) == match
+
+
+@each_database
 async def test_the_first_claim_of_a_persona_holds(ledger: Ledger) -> None:
     """An answer that names a persona of another item takes it from nobody."""
     lost, other = await begin(ledger, "A"), await begin(ledger, "B")
