@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from octave_mcp.ledger.records import GenerationRecord, Item, Namesake, State
 from octave_mcp.octave import errors
-from octave_mcp.octave.errors import NothingCreated, OctaveError, OutcomeUnknown, Refused, Rejected
+from octave_mcp.octave.errors import OctaveError, OutcomeUnknown, Refused, Rejected
 from octave_mcp.octave.models import GenerateAnswer, Persona
 
 ERROR_ANSWER_SECONDS = 60.0
@@ -106,7 +106,7 @@ class Outcome:
     @classmethod
     def of_error(cls, error: OctaveError) -> Self:
         """Return the outcome of an error."""
-        return cls(error=error, usage=error.usage if isinstance(error, NothingCreated) else None)
+        return cls(error=error, usage=error.usage)
 
     @classmethod
     def of_item(cls, item: Item) -> Self | None:

@@ -20,8 +20,9 @@ _NO_CALLER_KEY = (
     "key in the chat."
 )
 _BAD_CALLER_KEY = (
-    "The header X-Octave-Api-Key does not contain a valid API key: only printable ASCII, no spaces or quotes. Ask the "
-    "user to correct it where their MCP client configures this server."
+    "The header X-Octave-Api-Key does not contain a valid API key: it has only printable ASCII, no spaces and no "
+    "quotes, and is no placeholder such as ${OCTAVE_API_KEY} that the client has not filled in. Ask the user to "
+    "correct it where their MCP client configures this server."
 )
 _NO_SUBJECT_KEY = (
     "This server has no Octave key for the account that is signed in. Ask the user to have the operator of the server "

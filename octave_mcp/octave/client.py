@@ -97,15 +97,10 @@ class OctaveClient:
         if body.get("data", ...) not in (None, []):
             raise errors.OutcomeUnknown(
                 "Octave's answer has no persona that can be read.",
-                request_id=errors.request_id_in(body),
+                **errors.details_in(body),
                 unreadable=json.dumps(body, ensure_ascii=False).encode()[:MAX_UNREADABLE_BYTES],
             )
-        raise errors.NothingCreated(
-            "Octave answered without a persona.",
-            octave_message=errors.message_in(body),
-            request_id=errors.request_id_in(body),
-            usage=answer.metadata.usage,
-        )
+        raise errors.NothingCreated("Octave answered without a persona.", **errors.details_in(body))
 
     # Look-ups cost nothing and may be repeated; each raises `OctaveError`.
 

@@ -23,6 +23,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, TypedDict, Unpack
 
+from octave_mcp.octave.lenient_types import Metadata, WithMetadata
+
 
 class Details(TypedDict, total=False):
     """Details of a failed call, as far as they are known."""
@@ -36,11 +38,14 @@ class Details(TypedDict, total=False):
     request_id: str | None
     """Octave's id of the request, for its support."""
 
+    usage: float | None
+    """Credits that Octave reported all the same."""
+
 
 class OctaveError(Exception):
     """Report that a call to Octave failed.
 
-    `octave_message`, `status` and `request_id` are as in `Details`, or None.
+    `octave_message`, `status`, `request_id` and `usage` are as in `Details`, or None.
     """
 
     affects_every_call = False
@@ -52,6 +57,7 @@ class OctaveError(Exception):
         self.octave_message = details.get("octave_message")
         self.status = details.get("status")
         self.request_id = details.get("request_id")
+        self.usage = details.get("usage")
 
 
 class Refused(OctaveError):
@@ -96,12 +102,7 @@ class InputProblem(Rejected):
 
 
 class NothingCreated(Rejected):
-    """Octave accepted the input and created nothing from it. `usage` is what it reported all the same, in credits."""
-
-    def __init__(self, text: str, *, usage: float | None = None, **details: Unpack[Details]) -> None:
-        """Take the usage, beside what every error takes."""
-        super().__init__(text, **details)
-        self.usage = usage
+    """Octave accepted the input and created nothing from it."""
 
 
 class SetupProblem(Rejected):
@@ -156,21 +157,16 @@ _REDIRECTS, _CLIENT_ERRORS = range(300, 400), range(400, 500)
 
 def error_for_status(status: int, retry_after: str | None, answer: Any) -> OctaveError:
     """Return the error for an HTTP status other than success, with Octave's own message from its answer."""
-    message, request_id, wait = message_in(answer), request_id_in(answer), _seconds(retry_after)
+    request_id, wait = request_id_in(answer), _seconds(retry_after)
+    details = details_in(answer, status)
     # A cache or load balancer also answers 503 with Retry-After when Octave takes long, and Octave is then at work.
     waits = wait is not None and math.isfinite(wait) and request_id is not None
     if status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.SERVICE_UNAVAILABLE and waits):
-        return Busy(
-            "Octave is busy and asked to wait.",
-            retry_after=wait,
-            octave_message=message,
-            status=status,
-            request_id=request_id,
-        )
+        return Busy("Octave is busy and asked to wait.", retry_after=wait, **details)
     # For an unknown oId Octave answers 404 in JSON; any other 404 comes from an address that is not its API, and some
     # web frameworks write it in JSON too.
     elsewhere = status == HTTPStatus.NOT_FOUND and (
-        not isinstance(answer, dict) or bool(_NO_ROUTE.match(message or ""))
+        not isinstance(answer, dict) or bool(_NO_ROUTE.match(message_in(answer) or ""))
     )
     kind, text = _BY_STATUS.get(HTTPStatus.METHOD_NOT_ALLOWED if elsewhere else status) or (
         (SetupProblem, "The base URL redirects to another address, and redirects are never followed.")
@@ -179,7 +175,18 @@ def error_for_status(status: int, retry_after: str | None, answer: Any) -> Octav
         if status in _CLIENT_ERRORS
         else (OutcomeUnknown, "Octave failed while it processed the request.")
     )
-    return kind(f"{text[:-1]} (HTTP {status}).", octave_message=message, status=status, request_id=request_id)
+    return kind(f"{text[:-1]} (HTTP {status}).", **details)
+
+
+def details_in(answer: Any, status: int | None = None) -> Details:
+    """Return the details that an answer has, as far as it can be read. A usage of 0 is nothing to report."""
+    metadata = WithMetadata.model_validate(answer).metadata if isinstance(answer, dict) else Metadata()
+    return Details(
+        octave_message=message_in(answer),
+        status=status,
+        request_id=request_id_in(answer),
+        usage=metadata.usage or None,
+    )
 
 
 def _seconds(retry_after: str | None) -> float | None:

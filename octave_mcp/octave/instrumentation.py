@@ -42,8 +42,7 @@ class Call:
             return
         self.status = self.status or error.status
         self.request_id = self.request_id or error.request_id
-        if isinstance(error, errors.NothingCreated):
-            self.credits = error.usage
+        self.credits = error.usage
         if not isinstance(error, errors.OutcomeUnknown):
             self.outcome = "refused" if isinstance(error, errors.Refused) else "failed"
 

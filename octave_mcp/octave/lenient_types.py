@@ -10,6 +10,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+MAX_CREDITS = 1e9
+"""No call costs more: a larger number is nonsense, as one below 0 is."""
+
 
 def _text(value: object) -> str | None:
     """Return a string as it is, a number as its digits, and None for anything else."""
@@ -46,6 +49,11 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _usage(value: object) -> float | None:
+    number = _number(value)
+    return number if number is not None and 0 <= number <= MAX_CREDITS else None
+
+
 def mapping(value: object) -> object:
     """Return a mapping or a model as it is, and for anything else an empty mapping, so that a model has defaults."""
     return value if isinstance(value, Mapping | BaseModel) else {}
@@ -58,6 +66,7 @@ def mappings(value: object) -> list[object]:
 
 Text = Annotated[str | None, BeforeValidator(_text)]
 Texts = Annotated[list[str], BeforeValidator(_texts)]
+Usage = Annotated[float | None, BeforeValidator(_usage)]
 Date = Annotated[str | None, BeforeValidator(_date)]
 Flag = Annotated[bool | None, BeforeValidator(_flag)]
 Number = Annotated[float | None, BeforeValidator(_number)]
@@ -72,7 +81,7 @@ class Answer(BaseModel):
 class Metadata(Answer):
     """The answer's `_metadata`. `usage` is in credits."""
 
-    usage: Number = None
+    usage: Usage = None
     requestId: Text = None
     message: Text = None
     timestamp: Text = None

@@ -183,16 +183,12 @@ class Transport:
         if response.status_code in _NOT_DONE and not answer.get("data"):
             raise errors.OutcomeUnknown(
                 f"Octave has taken the request, and did not say what became of it (HTTP {response.status_code}).",
-                octave_message=errors.message_in(answer),
-                status=response.status_code,
-                request_id=errors.request_id_in(answer),
+                **errors.details_in(answer, response.status_code),
             )
         if response.status_code == HTTPStatus.OK and errors.is_error_envelope(answer):
             raise errors.InputProblem(
                 "Octave did not accept the request.",
-                octave_message=errors.message_in(answer),
-                status=response.status_code,
-                request_id=errors.request_id_in(answer),
+                **errors.details_in(answer, response.status_code),
             )
         return answer
 

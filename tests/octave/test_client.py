@@ -166,6 +166,14 @@ async def test_each_status_is_the_error_that_says_what_to_do(
     assert (error.status, error.octave_message, error.request_id) == (status, "Said by Octave", "req_1")
 
 
+@pytest.mark.parametrize(("usage", "kept"), [(3, 3), (0, None), (-5, None), (1e300, None), ("much", None)])
+@pytest.mark.parametrize("status", [422, 500, 200])
+async def test_what_octave_charges_for_an_error_is_known(status: int, usage: Any, kept: float | None) -> None:
+    """It counts against the limits, unless it is nonsense."""
+    error = await fails(always({"_metadata": metadata(usage=usage), "message": "No"}, status=status))
+    assert error.usage == kept
+
+
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
