@@ -192,7 +192,7 @@ class _PersonaList:
             self.workspace = next((one.workspace.oId for one in page.data if one.workspace.oId), self.workspace)
             oids = {persona.oId for persona in page.data if persona.oId}
             total = max(total, page.total or 0)
-            is_readable &= len(oids) == page.received
+            is_readable &= len(oids) == page.received and (page.is_list or page.total == 0)
             offset += page.received
             # A list that knows no offset comes again, whole. Counts may be wrong, and so end only a search.
             if oids <= seen or (self._text is not None and not page.goes_on(offset - page.received)):

@@ -29,7 +29,8 @@ def _in_one_shape(value: object) -> object:
         rows = _rows_in(rows)
     is_list = isinstance(rows, list)
     rows = rows[:MAX_ROWS] if isinstance(rows, list) else []
-    return {**parts, "data": rows, "received": len(rows), "is_list": is_list}
+    is_null = value.get("data", ...) is None
+    return {**parts, "data": rows, "received": len(rows), "is_list": is_list, "is_null": is_null}
 
 
 def _rows_in(data: Mapping[str, Any]) -> object:
@@ -52,13 +53,14 @@ class Page(WithMetadata):
     """Base of one page of a list. `hasNext` and `total` are None if Octave left them out.
 
     `received` counts the rows as they came, also those that cannot be read: the next page begins after them. `is_list`
-    is False if the answer has no list in any known place.
+    is False if the answer has no list in any known place; `is_null` is True if it has null in its place.
     """
 
     hasNext: Flag = None
     total: Number = None
     received: int = 0
     is_list: bool = False
+    is_null: bool = False
     data: list[Any] = Field(default_factory=list)
 
     @model_validator(mode="before")
@@ -68,8 +70,8 @@ class Page(WithMetadata):
 
     @property
     def is_readable(self) -> bool:
-        """Whether the page says anything about what exists: it is a list with a readable row, or an empty one."""
-        return (self.is_list or self.total == 0) and bool(self.data or not self.received)
+        """Whether the page can be shown: it has a row that can be read, or it is an empty list or null."""
+        return (self.is_list or self.is_null or self.total == 0) and bool(self.data or not self.received)
 
     def count(self, offset: int) -> int | None:
         """Return the number of rows on all pages; None if Octave did not say, or if it cannot be so many or so few."""
