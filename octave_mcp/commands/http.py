@@ -6,6 +6,7 @@ from functools import partial
 
 from octave_mcp.commands.process import (
     BAD_SETTINGS,
+    FAILED,
     ExitCode,
     loading,
     port_number,
@@ -64,10 +65,10 @@ def run(options: argparse.Namespace) -> int:
     exit_code = ExitCode()
     shut_down_on_signals(lambda: None, exit_code)  # until the web server takes them over
     try:
-        serve(settings, sockets, local=local, register_secret=secrets.add)
+        has_served = serve(settings, sockets, local=local, register_secret=secrets.add)
     finally:
         end_telemetry()
-    return exit_code.value
+    return exit_code.value if has_served else FAILED
 
 
 def _refused(problem: str) -> int:

@@ -33,11 +33,22 @@ connection first must be the proxy: a request that crosses with the server's clo
 
 
 class _Server(uvicorn.Server):
-    """Drains the app as soon as it accepts no new connections, while calls in progress are waited for."""
+    """Drains the app as soon as it accepts no new connections, while calls in progress are waited for.
+
+    It also ends if the app's services end unexpectedly: without them each call would get an error, for ever.
+    """
 
     def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self._drain = drain
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self.has_failed
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the app's services have ended unexpectedly. The log has the reason."""
+        return bool(self.lifespan.error_occurred)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         ended = self._captured_signals[0] if self._captured_signals else signal.SIGTERM
@@ -81,20 +92,26 @@ def serve(
     *,
     local: bool,
     register_secret: Callable[[SecretStr], None],
-) -> None:
-    """Serve on listening sockets until SIGINT or SIGTERM. See `build_app` for the other arguments."""
+) -> bool:
+    """Serve on listening sockets until SIGINT or SIGTERM. Return False if the server ended by a failure of its own.
+
+    See `build_app` for the other arguments.
+    """
     # Otherwise the SDK cuts its streams at once, and with them answers that are about to come. They end with calls.
     AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
-    build_web_server(settings, local=local, register_secret=register_secret).run(sockets=sockets)
+    server = build_web_server(settings, local=local, register_secret=register_secret)
+    server.run(sockets=sockets)
+    return not server.has_failed
 
 
 def build_web_server(
     settings: HttpSettings, *, local: bool, register_secret: Callable[[SecretStr], None] = lambda _: None
-) -> uvicorn.Server:
+) -> _Server:
     """Return the web server, ready to run."""
     app = build_app(settings, local=local, register_secret=register_secret)
     config = uvicorn.Config(
         app.asgi,
+        lifespan="on",
         log_config=None,  # `observability.logs` configures logging
         access_log=False,  # addresses of callers are personal data
         server_header=False,

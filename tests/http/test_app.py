@@ -3,6 +3,8 @@
 import asyncio
 import json
 import signal
+import socket
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,11 +14,12 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, PromptReference
 from support.command import environment, run
-from support.http import ASKING, HEADERS, MODES, called, client, post, process, result_in, said, serving, until
+from support.http import ASKING, HEADERS, MODES, SECONDS, called, client, post, process, result_in, said, serving, until
 from support.upstream import Request, answer, by_the_page, page_answer, upstream
 
 from octave_mcp.http import request_guard as guard
 from octave_mcp.http.settings import HttpSettings
+from octave_mcp.http.tenants import TenantPool
 from octave_mcp.http.web_server import build_web_server
 from octave_mcp.settings import load
 
@@ -171,6 +174,26 @@ async def test_no_path_leads_elsewhere(path: str) -> None:
 def test_a_connection_is_kept_longer_than_any_proxy_keeps_it() -> None:
     """Whoever closes first must be the proxy: a request that crosses with the server's close is lost."""
     assert build_web_server(load(HttpSettings, sandbox=True), local=True).config.timeout_keep_alive > 600
+
+
+async def test_a_server_whose_services_have_ended_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would answer each call with an error for ever, while it looks healthy; a supervisor starts it again."""
+    failing = asyncio.Event()
+
+    async def fail(_: TenantPool) -> None:
+        await failing.wait()
+        raise RuntimeError("A bug.")
+
+    monkeypatch.setattr(TenantPool, "evict_idle_tenants", fail)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = build_web_server(load(HttpSettings, sandbox=True, state_url="memory://"), local=True)
+        monkeypatch.setattr(server, "capture_signals", nullcontext)
+        ended = asyncio.create_task(server.serve([listening]))
+        await until(lambda: server.started)
+        assert not server.has_failed
+        failing.set()
+        await asyncio.wait_for(ended, SECONDS)
+    assert server.has_failed
 
 
 async def test_there_is_no_stream_to_listen_to() -> None:

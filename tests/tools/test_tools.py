@@ -316,11 +316,11 @@ async def test_a_usage_that_is_no_number_costs_no_persona(usage: str) -> None:
     assert "usage" not in structured(result)
 
 
-@pytest.mark.parametrize(("usage", "reported"), [(0, 0), (2.5, 2.5), ("3", 3), (-1, -1), (1e308, 1e308)])
-async def test_usage_is_reported_as_octave_reported_it(usage: object, reported: float) -> None:
-    """In credits, a fraction where it is one."""
+@pytest.mark.parametrize(("usage", "reported"), [(0, 0), (2.5, 2.5), ("3", 3), (-1, None), (1e308, None)])
+async def test_usage_is_reported_as_octave_reported_it(usage: object, reported: float | None) -> None:
+    """In credits, a fraction where it is one; nothing where it can be no price."""
     result, _ = await call(always({"_metadata": {"usage": usage}, "data": [record(1)]}), asking("A"))
-    assert structured(result)["usage"] == reported
+    assert structured(result).get("usage") == reported
     assert f"; {reported} credit" in text_of(result).splitlines()[0]
 
 
