@@ -270,7 +270,7 @@ class Ledger:
         its owner: one of the same `workspace` (an oId), or of a workspace that is not known.
         """
         transaction.lock("adopt")
-        transaction.execute("UPDATE items SET workspace = ? WHERE id = ?", (workspace, item_id))
+        transaction.execute("UPDATE items SET workspace = COALESCE(?, workspace) WHERE id = ?", (workspace, item_id))
         row = transaction.execute(
             f"SELECT {ITEM_COLUMNS} FROM items WHERE id = ? AND state IN ('unknown', 'created')", (item_id,)
         ).fetchone()

@@ -150,7 +150,7 @@ _NO_ROUTE = re.compile(r"Cannot (GET|POST) /")
 """How the message begins with which Express and Nest answer for a path that they do not have."""
 
 _ENVELOPE = frozenset({"_metadata", "message", "error", "statusCode"})
-"""Fields of an error."""
+"""Fields that an error may have: Octave's own, and those that common web frameworks add."""
 
 _REDIRECTS, _CLIENT_ERRORS = range(300, 400), range(400, 500)
 
