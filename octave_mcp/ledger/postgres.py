@@ -68,8 +68,8 @@ _CONNECTION_ERRORS: tuple[tuple[str, type[psycopg.Error]], ...] = (
 _Result = TypeVar("_Result")
 
 
-class _NewerVersionError(Exception):
-    """A newer version of this server made the tables."""
+class _OtherVersionError(Exception):
+    """Another version of this server made the tables."""
 
 
 class _PostgresTransaction:
@@ -153,7 +153,7 @@ class PostgresDatabase:
                 return self._transact(operation)
         except PoolTimeout:
             raise _ledger_error(self._why_unreachable()) from None
-        except (psycopg.Error, _NewerVersionError) as error:
+        except (psycopg.Error, _OtherVersionError) as error:
             self._has_tables = False  # they are looked for again
             raise _ledger_error(error) from None
 
@@ -202,7 +202,7 @@ def _create_tables(connection: psycopg.Connection[Any]) -> None:
         connection.execute("INSERT INTO version VALUES (%s)", (SCHEMA_VERSION,))
     row = connection.execute(f"SELECT version FROM {SCHEMA_NAME}.version".encode()).fetchone()  # noqa: S608 - a constant
     if row is None or row[0] != SCHEMA_VERSION:
-        raise _NewerVersionError
+        raise _OtherVersionError
     connection.commit()
 
 
@@ -211,8 +211,9 @@ def _storable(text: str) -> str:
 
 
 def _ledger_error(error: Exception) -> LedgerError:
-    logger.warning("The ledger in PostgreSQL cannot be used: %s", type(error).__name__)
     reason = next((text for kind, text in _REASONS if isinstance(error, kind)), "the server reports an error")
-    if isinstance(error, _NewerVersionError):
+    if isinstance(error, _OtherVersionError):
         reason = "its tables are of another version of this server. Use one version, or another database"
-    return LedgerError(f"The ledger of requests to Octave (OCTAVE_MCP_STATE_URL) cannot be used: {reason}.")
+    problem = f"The ledger of requests to Octave (OCTAVE_MCP_STATE_URL) cannot be used: {reason}."
+    logger.warning("%s (%s)", problem, type(error).__name__)
+    return LedgerError(problem)

@@ -27,6 +27,9 @@ MAX_SECRETS = 1000
 TALKATIVE = ("octave_mcp", "asyncio", "uvicorn")
 """Loggers whose records below WARNING are kept, as they contain nothing that is sent or answered."""
 
+REPETITIVE = ("psycopg.pool",)
+"""Loggers whose warnings are dropped: for each connection that fails they say again what the ledger says once."""
+
 STDERR = 2
 """Descriptor of stderr. The log writes to it directly, so that printing to `sys.stderr` never waits for the log."""
 
@@ -92,6 +95,8 @@ def configure_logging(level: str, secrets: Secrets, *, form: Literal["text", "js
     logging.basicConfig(level=max(minimum, logging.WARNING), handlers=[handler], force=True)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(minimum)
+    for name in REPETITIVE:
+        logging.getLogger(name).setLevel(max(minimum, logging.ERROR))
 
 
 class _Stderr(logging.Handler):

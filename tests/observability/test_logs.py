@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 from pydantic import SecretStr
 
-from octave_mcp.observability.logs import MAX_SECRETS, TALKATIVE, Secrets, configure_logging
+from octave_mcp.observability.logs import MAX_SECRETS, REPETITIVE, TALKATIVE, Secrets, configure_logging
 
 CANARY = "sk-canary-8f3a1c77e2"
 
@@ -21,7 +21,7 @@ FORMS = ["text", "json"]
 @pytest.fixture(autouse=True)
 def _put_back() -> Iterator[None]:
     """Logging is the process's: other tests find it as it was."""
-    loggers = [logging.getLogger(name) for name in ("", *TALKATIVE)]
+    loggers = [logging.getLogger(name) for name in ("", *TALKATIVE, *REPETITIVE)]
     before = [(one, one.level, one.handlers[:]) for one in loggers]
     yield
     for one, level, handlers in before:
@@ -206,6 +206,19 @@ def test_libraries_that_log_what_goes_over_the_wire_are_logged_from_warning_on(
     assert "somebody" not in written
     assert "loud" in written
     assert "ours" in written
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "WARNING"])
+def test_what_the_ledger_says_once_is_not_said_for_each_connection(
+    level: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A database that was down for three seconds had filled the log with nine lines."""
+    configure_logging(level, Secrets())
+    logging.getLogger("psycopg.pool").warning("error connecting")
+    logging.getLogger("psycopg.pool").error("worse")
+    log = written_to_stderr(capfd)
+    assert "error connecting" not in log
+    assert "worse" in log
 
 
 def test_a_record_that_cannot_be_written_is_lost_and_not_shown(
