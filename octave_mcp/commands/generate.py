@@ -16,7 +16,6 @@ from octave_mcp.commands.output import (
     in_format,
     progress_lines,
     report,
-    status,
     summary,
     unwritable,
     write,
@@ -234,7 +233,7 @@ class _Job:
             return FAILED
         if self._output or self._form in {"markdown", "csv"}:
             report(summary(generation))
-        return 0 if status(generation) == "complete" else FAILED
+        return 0 if generation.status == "complete" else FAILED
 
     def _advice(self) -> str:
         """Return how to get what was not printed."""

@@ -46,7 +46,7 @@ def summary(generation: Generation) -> str:
     charged = "" if usage is None else f", {credits_text(usage)}"
     errors = _errors(generation)
     is_open = not made and any(isinstance(error, OutcomeUnknown) for _, error in errors)
-    done = "Not settled" if is_open else _DONE[status(generation)]
+    done = "Not settled" if is_open else _DONE[generation.status]
     lines = [f"{done}: {made} of {asked} personas{charged}. Generation {generation.id}"]
     if joined := sum(part.joined and part.outcome is not None for part in generation.parts):
         then = generation.earlier_usage
@@ -60,13 +60,7 @@ def summary(generation: Generation) -> str:
     return "\n".join(lines)
 
 
-_DONE = {"complete": "Done", "partial": "Partly done", "failed": "Failed"}
-
-
-def status(generation: Generation) -> str:
-    """Return whether all, some or none of a settled generation was created: complete, partial or failed."""
-    made, asked = len(generation.personas), generation.asked
-    return "failed" if not made else "complete" if generation.created == asked <= made else "partial"
+_DONE = {"complete": "Done", "partial": "Partly done", "pending": "Not done yet", "failed": "Failed"}
 
 
 def credits_text(count: float) -> str:
@@ -118,7 +112,7 @@ def _as_json(generation: Generation) -> str:
     """Return one JSON object: whole records as Octave gave them, in ASCII, as stdout may have any encoding."""
     parts = {
         "generationId": generation.id,
-        "status": status(generation),
+        "status": generation.status,
         "usage": _number(generation.usage),
         "earlierUsage": _number(generation.earlier_usage),
         "personas": [one.model_dump(mode="json", by_alias=True, exclude_unset=True) for one in generation.personas],

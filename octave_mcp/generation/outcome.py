@@ -263,6 +263,15 @@ class Generation:
         """The number whose outcome is unknown."""
         return self._count(lambda part: part.state is State.UNKNOWN)
 
+    @property
+    def status(self) -> Literal["pending", "failed", "partial", "complete"]:
+        """How far it is. Failed: nothing was created; partial: less than what was asked for."""
+        if self.live:
+            return "pending"
+        if not self.personas:
+            return "failed"
+        return "complete" if self.created == self.asked else "partial"
+
     def unsettled(self, now: float) -> int:
         """Return the number that may still settle: live items, and unknown ones whose search is not over yet.
 

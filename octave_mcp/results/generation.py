@@ -38,15 +38,6 @@ _SLACK = 60
 """Estimated tokens by which the notes may grow when it is known how many personas fit."""
 
 
-def status_of(generation: Generation) -> str:
-    """Return pending, failed, partial or complete."""
-    if generation.live:
-        return "pending"
-    if not generation.personas:
-        return "failed"
-    return "complete" if generation.created == generation.asked else "partial"
-
-
 def generation_result(
     generation: Generation,
     writer: FailureWriter,
@@ -72,7 +63,7 @@ def generation_result(
     return CallToolResult(
         content=[TextContent(type="text", text=report.text(shown, left_out))],
         structured_content=report.structured(shown, left_out),
-        is_error=report.status == "failed",
+        is_error=generation.status == "failed",
     )
 
 
@@ -86,16 +77,12 @@ class _Report:
     general: tuple[str, ...]
     receipt: str
 
-    @property
-    def status(self) -> str:
-        return status_of(self.generation)
-
     def cost(self) -> int:
         """Return the estimated tokens of this in both channels."""
         return cost(self.structured([], ""), self.text([], "")) + _SLACK
 
     def structured(self, shown: Sequence[Condensed], left_out: str) -> dict[str, Any]:
-        parts: dict[str, Any] = {"generationId": self.generation.id, "status": self.status}
+        parts: dict[str, Any] = {"generationId": self.generation.id, "status": self.generation.status}
         if self._usage is not None:
             parts["usage"] = plain_number(self._usage)
         if self.failures:
@@ -107,7 +94,7 @@ class _Report:
         return parts
 
     def text(self, shown: Sequence[Condensed], left_out: str) -> str:
-        first = f"Status {self.status}: {self._counts()}. generationId: {self.generation.id}."
+        first = f"Status {self.generation.status}: {self._counts()}. generationId: {self.generation.id}."
         lines = [first, *self._pending()]
         lines += [f"Failed: {where}. {failure.problem}" for where, failure in self.failures]
         lines += self._notes(shown, left_out)
@@ -148,7 +135,7 @@ class _Report:
             "failed": self._in({State.FAILED}),
         }
         parts = [f"{kind}: {names_of(found)}" for kind, found in kinds.items() if found]
-        return f"Status {self.status}; {'; '.join(parts)}."
+        return f"Status {self.generation.status}; {'; '.join(parts)}."
 
     def _in(self, states: Collection[State], *, joined: bool | None = None) -> list[tuple[int, Part]]:
         """Return the parts in these states, with their places; only those that were joined, or were not, if given."""

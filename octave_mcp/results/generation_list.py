@@ -10,7 +10,6 @@ from octave_mcp.ledger.records import State
 from octave_mcp.personas.cleaning import clean, shorten
 from octave_mcp.personas.section_items import plain_oid
 from octave_mcp.personas.tokens import cost
-from octave_mcp.results.generation import status_of
 from octave_mcp.results.wording import MAX_NAME_CHARACTERS, first_few, utc
 
 LIST_NOTE = "Newest first; a persona that several calls asked for is listed with the newest."
@@ -73,7 +72,7 @@ def _each_persona_once(generations: Sequence[Generation]) -> list[_Listed]:
             for place, part in parts:
                 names.setdefault(_STATES[part.state], []).append(_name(place, part))
             shown = {state: _bounded(each) for state, each in names.items()}
-            head = {"generationId": generation.id, "at": utc(generation.created_at), "status": status_of(generation)}
+            head = {"generationId": generation.id, "at": utc(generation.created_at), "status": generation.status}
             listed.append({**head, **shown})
     return listed
 
