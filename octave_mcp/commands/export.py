@@ -117,11 +117,12 @@ async def _all(lookups: LookupClient, text: str | None) -> tuple[list[str], int]
     offset = 0
     while True:
         page = await lookups.personas(text=text, offering_oid=None, playbook_oid=None, limit=PAGE, offset=offset)
-        found |= dict.fromkeys(row.oId for row in page.data if row.oId)
-        total = max(int(page.total or 0), len(found))
+        new = dict.fromkeys(row.oId for row in page.data if row.oId and row.oId not in found)
+        found |= new
+        # If Octave ignores the offset, every page has the same rows.
+        if not (new and page.goes_on(offset)) or len(found) >= MAX_PERSONAS:
+            return list(found), max(page.count(offset) or 0, len(found))
         offset += page.received
-        if not page.goes_on(offset - page.received) or offset >= MAX_PERSONAS:
-            return list(found), total
 
 
 async def _in_full(lookups: LookupClient, oids: Sequence[str]) -> list[Persona] | str:

@@ -29,8 +29,8 @@ def _in_one_shape(value: object) -> object:
         rows = _rows_in(rows)
     is_list = isinstance(rows, list)
     rows = rows[:MAX_ROWS] if isinstance(rows, list) else []
-    is_null = value.get("data", ...) is None
-    return {**parts, "data": rows, "received": len(rows), "is_list": is_list, "is_null": is_null}
+    is_empty = value.get("data", ...) in (None, {})
+    return {**parts, "data": rows, "received": len(rows), "is_list": is_list, "is_empty": is_empty}
 
 
 def _rows_in(data: Mapping[str, Any]) -> object:
@@ -53,14 +53,14 @@ class Page(WithMetadata):
     """Base of one page of a list. `hasNext` and `total` are None if Octave left them out.
 
     `received` counts the rows as they came, also those that cannot be read: the next page begins after them. `is_list`
-    is False if the answer has no list in any known place; `is_null` is True if it has null in its place.
+    is False if the answer has no list in any known place; `is_empty` is True if it has null or `{}` in its place.
     """
 
     hasNext: Flag = None
     total: Number = None
     received: int = 0
     is_list: bool = False
-    is_null: bool = False
+    is_empty: bool = False
     data: list[Any] = Field(default_factory=list)
 
     @model_validator(mode="before")
@@ -70,8 +70,8 @@ class Page(WithMetadata):
 
     @property
     def is_readable(self) -> bool:
-        """Whether the page can be shown: it has a row that can be read, or it is an empty list or null."""
-        return (self.is_list or self.is_null or self.total == 0) and bool(self.data or not self.received)
+        """Whether the page can be shown: it has a row that can be read, or it is an empty list, null or `{}`."""
+        return (self.is_list or self.is_empty or self.total == 0) and bool(self.data or not self.received)
 
     def count(self, offset: int) -> int | None:
         """Return the number of rows on all pages; None if Octave did not say, or if it cannot be so many or so few."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.command import environment, run
 from support.records import record
-from support.upstream import Request, Respond, Upstream, answer, by_the_page, error_envelope, metadata, upstream
+from support.upstream import Request, Respond, Upstream, always, answer, by_the_page, error_envelope, metadata, upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -55,6 +55,15 @@ async def test_all_personas_are_written_in_full_page_by_page(tmp_path: Path) -> 
     assert [one["oId"] for one in written] == [f"pe_{number}" for number in range(53)]
     assert all(one["data"]["painPoints"] for one in written)
     assert octave.requests == []
+
+
+async def test_a_count_that_is_nonsense_is_not_written() -> None:
+    """Octave's word for how many there are is believed only if it may be so."""
+    async with upstream(by_the_page) as octave:
+        rows = personas()
+        octave.look_up = always({"_metadata": metadata(usage=0), **rows[0], "total": 1e308, "data": rows})
+        ran = await run("export", "--format", "json", env=environment(octave))
+    assert (ran.code, ran.err) == (0, "2 of 2 personas written.\n")
 
 
 async def test_markdown_is_a_heading_for_each_persona_and_section() -> None:
