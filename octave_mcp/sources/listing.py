@@ -1,6 +1,7 @@
 """The files that can be sources, for people who do not know their names."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,12 +38,11 @@ def list_files(folders: Sequence[Path]) -> tuple[list[ListedFile], bool]:
                 break
             if status := _status(folder, name, entry):
                 found.append((folder, name, status))
-    names = [name for _, name, _ in found]
-    repeated = {name for name in names if names.count(name) > 1} if len(folders) > 1 else set()
+    counts = Counter(name for _, name, _ in found)
     rows = [
         ListedFile(
             name,
-            f"file:{_escaped(str(folder.joinpath(name)) if name in repeated else name)}",
+            f"file:{_escaped(str(folder.joinpath(name)) if counts[name] > 1 else name)}",
             status.st_size,
             datetime.fromtimestamp(status.st_mtime, UTC).date().isoformat(),
         )

@@ -67,8 +67,9 @@ def _run(files: Sequence[FileContent], *, deadline: float, seconds: float) -> li
 def _environment() -> dict[str, str]:
     """Return the worker's environment: where this process finds its modules, and nothing else, so no key."""
     path = os.pathsep.join(folder for folder in sys.path if folder)
+    windows = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}  # no program starts without it
     # One thread: each further one of the number libraries reserves memory, and the limit counts what is reserved.
-    return {"PYTHONPATH": path, "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    return {**windows, "PYTHONPATH": path, "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def _answers(output: bytes | None) -> list[dict[str, str]]:
