@@ -181,9 +181,7 @@ class Settings(BaseSettings):
             raise ValueError(f"must be an origin such as {DEFAULT_BASE_URL}, without a user, path or query")
         if parts.scheme == "http" and not this_machine(parts.hostname or ""):
             raise ValueError("must use https: over http the key would be sent unencrypted (http: this machine only)")
-        # One spelling for one origin: tenants, and so what was asked for before, are told apart by it.
-        port = ":443" if parts.scheme == "https" else ":80"
-        return f"{parts.scheme}://{parts.netloc.lower().removesuffix(':').removesuffix(port)}"
+        return f"{parts.scheme}://{parts.netloc}"
 
     @field_validator("folders", mode="before")
     @classmethod

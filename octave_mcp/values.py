@@ -106,14 +106,22 @@ def is_sendable(secret: SecretStr) -> bool:
     return SENDABLE.fullmatch(key) is not None
 
 
+_USUAL_PORTS = {"https": ":443", "http": ":80"}
+
+
 def address_in(value: str) -> SplitResult | None:
-    """Return an https or http address, taken apart; None if it is none."""
+    """Return an https or http address, taken apart; None if it is none.
+
+    Its host is in small letters, without the scheme's usual port: one address has one spelling.
+    """
     try:
         parts = urlsplit(value.strip())
         host, _ = parts.hostname, parts.port
     except ValueError:
         return None
-    return parts if host and parts.scheme in {"https", "http"} else None
+    if not host or parts.scheme not in _USUAL_PORTS:
+        return None
+    return parts._replace(netloc=parts.netloc.lower().removesuffix(":").removesuffix(_USUAL_PORTS[parts.scheme]))
 
 
 def this_machine(host: str) -> bool:

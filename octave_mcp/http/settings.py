@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -131,16 +131,13 @@ class HttpSettings(Settings):
     @field_validator("public_url")
     @classmethod
     def _as_published(cls, value: str | None) -> str | None:
-        """Write the host in small letters and leave out the scheme's default port, as clients compare addresses."""
-        if value is None:
+        """Write it in one spelling, as clients compare addresses."""
+        parts = address_in(value or "")
+        if parts is None:
             return None
-        parts = urlsplit(value)
         if not _PATH.fullmatch(parts.path) or parts.query:
             raise ValueError("must be an address such as https://personas.example.com/mcp, without a query")
-        usual = {"https": 443, "http": 80}[parts.scheme]
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        port = "" if parts.port in {None, usual} else f":{parts.port}"
-        return urlunsplit((parts.scheme, f"{host}{port}", parts.path, "", ""))
+        return parts.geturl()
 
     @field_validator("allowed_hosts")
     @classmethod
