@@ -105,10 +105,10 @@ class OctaveClient:
     # Look-ups cost nothing and may be repeated; each raises `OctaveError`.
 
     async def get_persona(self, oid: str) -> Persona:
-        """Return one persona in full, from `GET /api/v2/persona/get`."""
+        """Return one persona in full, from `GET /api/v2/persona/get`. Raises InputProblem if there is none."""
         persona = PersonaAnswer.model_validate(await self._look_up(_GET, oId=oid))
         if not is_persona(persona.model_dump()):
-            raise errors.OutcomeUnknown("Octave's answer has no persona that can be read.")
+            raise errors.InputProblem("Octave answered without a persona, so there may be none with this oId.")
         return persona
 
     async def list_personas(

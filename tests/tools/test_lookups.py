@@ -431,7 +431,7 @@ async def test_an_answer_without_a_persona_is_not_shown_as_one(body: Any) -> Non
     async with connected(always(body)) as (client, _):
         result = await client.call_tool("get_persona", {"oId": "pe_1"})
     assert result.is_error
-    assert "no persona that can be read" in text_of(result)
+    assert "there may be none with this oId. Check the oIds" in text_of(result)
 
 
 @pytest.mark.parametrize(
