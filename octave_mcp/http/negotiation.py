@@ -1,7 +1,8 @@
 """Content negotiation: answers with JSON or with server-sent events (SSE), as the `Accept` header asks for.
 
 The protocol demands that clients accept both, and the SDK answers all others with 406. Here a client without the header
-accepts anything (RFC 9110, 12.5.1), and one that accepts only JSON or only SSE gets that.
+accepts anything (RFC 9110, 12.5.1), and one that accepts only JSON or only SSE gets that. Capitals make no difference in
+a media type (RFC 9110, 8.3.1), also in the request's, which the SDK wants in small letters.
 """
 
 import re
@@ -26,7 +27,9 @@ class Negotiation:
         self._json = json
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, with an `Accept` header that the SDK takes."""
+        """Pass the request on, with headers that the SDK takes."""
+        headers = [(name, value.lower() if name == b"content-type" else value) for name, value in scope["headers"]]
+        scope = {**scope, "headers": headers}
         given = ",".join(Headers(scope=scope).getlist("accept"))
         takes_json, takes_sse = _accepts(given, JSON), _accepts(given, SSE)
         if takes_json and not takes_sse:

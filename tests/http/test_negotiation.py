@@ -58,6 +58,13 @@ ACCEPTS = [
 ]
 
 
+@pytest.mark.parametrize("media_type", ["application/json", "APPLICATION/JSON", "application/json; charset=UTF-8"])
+async def test_a_request_in_json_is_taken_however_its_type_is_written(media_type: str) -> None:
+    """Media types have no case."""
+    async with serving(sandbox=True) as url:
+        assert (await post(url, "tools/list", content_type=media_type)).status_code == 200
+
+
 @pytest.mark.parametrize("modern", [False, True], ids=["earlier", "2026-07-28"])
 async def test_a_client_gets_the_media_type_that_it_accepts(*, modern: bool) -> None:
     """No header accepts anything; JSON alone gets JSON, and SSE alone SSE, whichever the protocol would choose."""
