@@ -1,8 +1,8 @@
 """Content negotiation: answers with JSON or with server-sent events (SSE), as the `Accept` header asks for.
 
 The protocol demands that clients accept both, and the SDK answers all others with 406. Here a client without the header
-accepts anything (RFC 9110, 12.5.1), and one that accepts only JSON or only SSE gets that. Capitals make no difference in
-a media type (RFC 9110, 8.3.1), also in the request's, which the SDK wants in small letters.
+accepts anything (RFC 9110, 12.5.1), and one that accepts only JSON or only SSE gets that. The request's own media type
+may have capitals (RFC 9110, 8.3.1), which the SDK does not take.
 """
 
 import re
