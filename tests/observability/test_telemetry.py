@@ -4,11 +4,13 @@ import asyncio
 import json
 import logging
 import os
+import re
 import socket
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import opentelemetry.environment_variables
@@ -44,6 +46,7 @@ from support.upstream import (
     upstream,
 )
 
+from octave_mcp.observability import telemetry
 from octave_mcp.observability.environment import drop_unusable_variables, set_up_telemetry
 from octave_mcp.observability.logs import Secrets, configure_logging
 from octave_mcp.observability.settings import load_telemetry_settings
@@ -580,3 +583,15 @@ def test_another_protocol_is_reported_and_not_spoken(
     set_up_telemetry()()
     (line,) = caplog.messages
     assert "http/protobuf" in line
+
+
+def test_the_page_about_a_team_server_names_every_metric(seen: Seen) -> None:
+    """And none that there is not."""
+    telemetry.count_call("get_persona", "ok")
+    telemetry.count_outcome("created", None, 1.0)
+    telemetry.count_joined(1)
+    telemetry.count_recovered()
+    telemetry.time_request(1.0, {})
+    page = (Path(__file__).parents[2] / "deploy/README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:octave\.mcp|http\.client)\.[a-z.]+)`", page))
+    assert named == set(seen.metrics())
