@@ -1,6 +1,7 @@
 """Imports run one way, as the folder listing says, and each module and each third-party library has its room."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -177,8 +178,8 @@ def test_a_room_is_listed_at_one_glance(room: str) -> None:
 
 def test_the_environment_is_read_in_one_place() -> None:
     """Everything else is handed its settings."""
-    words = ("os.environ", "getenv", "import environ")
-    readers = {name for name, path in NAMES.items() if any(word in path.read_text(encoding="utf-8") for word in words)}
+    words = re.compile(r"os\.environ\b|getenv|import environ\b")
+    readers = {name for name, path in NAMES.items() if words.search(path.read_text(encoding="utf-8"))}
     assert readers <= ENVIRONMENT
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from octave_mcp.settings import environment_value
 from octave_mcp.sources.folders import FileContent
 
 MAX_WORKERS = 2
@@ -67,7 +68,8 @@ def _run(files: Sequence[FileContent], *, deadline: float, seconds: float) -> li
 def _environment() -> dict[str, str]:
     """Return the worker's environment: where this process finds its modules, and nothing else, so no key."""
     path = os.pathsep.join(folder for folder in sys.path if folder)
-    windows = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}  # no program starts without it
+    root = environment_value("SYSTEMROOT")  # without it no program starts on Windows
+    windows = {"SYSTEMROOT": root} if root else {}
     # One thread: each further one of the number libraries reserves memory, and the limit counts what is reserved.
     return {**windows, "PYTHONPATH": path, "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
