@@ -118,15 +118,24 @@ async def test_a_replica_that_is_killed_midway_costs_no_persona(mode: str, datab
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_replicas_are_replaced_while_people_work(mode: str, database: Database, tmp_path: Path) -> None:
-    """One after the other, politely: no call fails, and nothing is created twice."""
+    """One after the other, politely: every call is answered, and nothing is created twice.
+
+    What a replica has not sent yet when it is told to stop, it does not send; it says that the same call may be made
+    again. That is rare, unless the machine is busy.
+    """
     results: list[Any] = []
     over = asyncio.Event()
+
+    async def create(speaking: Client, wish: dict[str, Any]) -> Any:
+        result = await speaking.call_tool("generate_personas", {"personas": [wish]})
+        failed = (result.structured_content or {}).get("failed")
+        return await create(speaking, wish) if failed and failed[0]["retry"] == "same_call" else result
 
     async def work(name: str, speaking: Client) -> None:
         number = 0
         while not over.is_set():
             wish = {"name": f"{name} {number}", "sources": [{"type": "TEXT", "value": "notes"}]}
-            results.append(await speaking.call_tool("generate_personas", {"personas": [wish]}))
+            results.append(await create(speaking, wish))
             number += 1
             await asyncio.sleep(0.05)  # the processes that start have to come to their turn
 
@@ -143,7 +152,6 @@ async def test_replicas_are_replaced_while_people_work(mode: str, database: Data
             await asyncio.gather(*working)
         made = [one["name"] for one in all_.octave.asked]
         assert len(made) == len(set(made))
-        told = [one.structured_content["status"] for one in results if one.structured_content]
-        assert [one.content for one in results if not one.structured_content] == []
-        assert set(told) == {"complete"}
+        assert [one.content for one in results if one.is_error] == []
+        assert {one.structured_content["status"] for one in results} == {"complete"}
         assert len(results) == len(made) > 10
