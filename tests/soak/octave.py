@@ -11,7 +11,8 @@ from support.upstream import Request, Upstream, answer, error_envelope, metadata
 CREATED = {"at once": 8.0, "soon": 5.0, "late": 1.0}
 """How likely each way to answer well is."""
 
-LOST = {"reset": 1, "silence": 1, "half": 1, "500": 1, "502": 1, "garbage": 1, "hang": 0.3, "created late": 0.7}
+_ONE_EACH = ("reset", "silence", "half", "500", "502", "a cache's 503", "garbage")
+LOST = {**dict.fromkeys(_ONE_EACH, 1.0), "hang": 0.3, "created late": 0.7}
 """How likely each way is to create a persona and lose the answer."""
 
 REFUSED = {"429": 1, "429 long": 0.3, "503": 1, "400": 0.5, "402": 0.3, "422": 1, "nothing": 0.5, "never came": 0.5}
@@ -111,6 +112,8 @@ class Octave:
             writer.write(answer(error_envelope("Something went wrong"), status=500))
         elif fault == "502":
             writer.write(answer(b"<html>Bad gateway</html>", status=502))
+        elif fault == "a cache's 503":
+            writer.write(answer(b"<html>Backend fetch failed</html>", status=503, headers={"retry-after": "0"}))
         elif fault == "garbage":
             writer.write(answer(b"\x00{]"))
         elif fault == "hang":
