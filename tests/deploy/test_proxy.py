@@ -210,7 +210,7 @@ async def test_a_body_has_the_servers_own_bound() -> None:
     """A larger body is refused; the largest that the server accepts reaches it."""
     bound = HttpSettings().max_request_bytes
     async with three("--sandbox") as (proxy, _), httpx.AsyncClient(headers=HEADERS, timeout=30) as http:
-        for size in (bound + 1, bound * 11 // 10, bound * 20):
+        for size in (bound + 1, bound * 11 // 10):
             refused = await http.post(proxy.url, content=b"x" * size)
             assert refused.status_code == 413
             assert "OCTAVE_MCP_MAX_REQUEST_BYTES" in refused.text
